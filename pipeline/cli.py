@@ -1,0 +1,350 @@
+"""The commands: parse, call, print. Nothing heavy is imported before a command runs (`--help` answers at once, and
+spawned workers import this module before their environment is set)."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+
+from gridstride import __version__
+
+
+class Numbers(click.ParamType):
+    """One number or several, with commas: 2 or 1,2,2."""
+
+    name = "numbers"
+
+    def __init__(self, kind: type) -> None:
+        self.kind = kind
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            numbers = [self.kind(part) for part in value.split(",")]
+        except ValueError:
+            what = "whole numbers" if self.kind is int else "numbers"
+            self.fail(f"{value!r}: expected {what} with commas between them, such as 1,2,2", param, ctx)
+        return numbers[0] if len(numbers) == 1 else numbers
+
+
+class Shape(Numbers):
+    """Several whole numbers: 64,256,256."""
+
+    def __init__(self) -> None:
+        super().__init__(int)
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        value = super().convert(value, param, ctx)
+        return tuple(value) if isinstance(value, list) else value if isinstance(value, tuple) else (value,)
+
+
+class Size(click.ParamType):
+    name = "size"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        from gridstride.pipeline.config import parse_size
+
+        try:
+            return parse_size(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+def _words(_ctx: Any, _param: Any, value: str | None) -> Any:
+    if value is None or "," not in value:
+        return value
+    return [part.strip() for part in value.split(",")]
+
+
+def _list(_ctx: Any, _param: Any, value: str | None) -> list[str] | None:
+    return None if value is None else [part.strip() for part in value.split(",")]
+
+
+def _apply(options: Sequence[Callable[[Any], Any]]) -> Callable[[Any], Any]:
+    def decorate(command: Any) -> Any:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+RUN_OPTIONS = _apply(
+    [
+        click.option("--device", type=click.Choice(["auto", "gpu", "cpu"]), default="auto", show_default=True),
+        click.option("--cluster", metavar="FILE", help="Cluster file (see cluster.yaml)."),
+        click.option("--workers", type=click.IntRange(1), help="Worker processes."),
+        click.option("--memory", type=Size(), help="Host memory for all processes together, such as 2GB."),
+        click.option("--ignore-disk", is_flag=True, help="Start even if the uncompressed result has no room."),
+        click.option("--quiet", is_flag=True, help="No progress, no plan."),
+        click.option("--debug", is_flag=True, help="Tracebacks and Dask's own log."),
+    ]
+)
+JOB_OPTIONS = _apply(
+    [
+        click.option("--array", metavar="NAME", help="Which array, where the input is a group."),
+        click.option("--axes", callback=_list, metavar="A,B", help="Axes to filter, by name or number."),
+        click.option("--spatial", type=int, metavar="N", help="Filter the last N axes, the others slice by slice."),
+        click.option(
+            "--mode", default="reflect", callback=_words, show_default=True, metavar="MODE[,MODE]",
+            help="Boundary: reflect, mirror, nearest, wrap or constant; one, or one per filtered axis.",
+        ),
+        click.option("--cval", type=float, default=0.0, help="Value outside, in mode constant."),
+        click.option("--dtype", help="Of the result; the input's by default."),
+        click.option(
+            "--precision", type=click.Choice(["auto", "single", "double"]), default="auto",
+            help="Of the sums. auto: float32, but float64 for 32-bit integers and wider.", show_default=True,
+        ),
+        click.option(
+            "--cast", type=click.Choice(["round", "scipy"]), default="round", show_default=True,
+            help="To integers: round and saturate, or truncate and wrap around as scipy does.",
+        ),
+        click.option("--block", type=Shape(), metavar="Z,Y,X", help="Block shape; as memory allows by default."),
+        click.option("--chunks", type=Shape(), metavar="Z,Y,X", help="Chunks of the result; the input's by default."),
+        click.option("--shards", type=Shape(), metavar="Z,Y,X", help="Shards of the result; the input's by default."),
+        click.option("--codec", metavar="NAME[:LEVEL]", help="lz4 (default), zstd, blosc-zstd, gzip or none."),
+        click.option("--overwrite", is_flag=True, help="Delete what is at OUT first."),
+        click.option("--dry-run", is_flag=True, help="Print the plan and stop."),
+        RUN_OPTIONS,
+    ]
+)  # fmt: skip
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="gridstride")
+def main() -> None:
+    """Stencil work on Zarr arrays larger than memory: exact, resumable, on every GPU or CPU there is."""
+
+
+def _guard(command: Callable[..., Any]) -> Callable[..., Any]:
+    """One line and an exit code for what goes wrong; the traceback with --debug."""
+    from functools import wraps
+
+    @wraps(command)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        debug = bool(kwargs.get("debug"))
+        try:
+            return command(*args, **kwargs)
+        except KeyboardInterrupt:
+            out = kwargs.get("out")
+            again = f"; go on with: gridstride resume {out}" if out else ""
+            click.echo(f"gridstride: stopped{again}", err=True)
+            sys.exit(130)
+        except (click.exceptions.Exit, click.ClickException, SystemExit):
+            raise
+        except Exception as error:
+            if debug:
+                raise
+            code = getattr(error, "exit_code", 1)
+            text = " ".join(str(error).split()) or type(error).__name__
+            kind = "" if hasattr(error, "exit_code") else f"{type(error).__name__}: "
+            hint = "" if hasattr(error, "exit_code") else " (--debug shows where)"
+            click.echo(f"gridstride: {kind}{text}{hint}", err=True)
+            sys.exit(code)
+
+    return run
+
+
+def _options(values: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+    """Split a command's values into the job's parameters and `RunOptions`."""
+    from gridstride.pipeline.jobs import RunOptions
+
+    names = RunOptions.__dataclass_fields__
+    options = {name: values.pop(name) for name in list(values) if name in names}
+    return values, RunOptions(**options)
+
+
+def _run(prepared: Any, dry_run: bool = False) -> None:
+    """Show the plan, run the job, show what it did."""
+    from rich.console import Console
+
+    from gridstride.pipeline import jobs
+    from gridstride.pipeline.progress import plan_table, shape_text, summary_table
+
+    options = prepared.options
+    console = Console(stderr=not dry_run)
+    operator = prepared.job.operator
+    algorithm = getattr(operator, "algorithm", operator.kind)
+    if dry_run:
+        taps = ", ".join(str(b + a + 1) for b, a in operator.halo)
+        facts = {
+            "device": prepared.reason,
+            "workers": f"{prepared.size.workers} with {prepared.size.threads} threads each",
+            "algorithm": f"{algorithm}, taps {taps}, sums in {operator.precision} precision",
+            "dtype": f"{prepared.job.input.dtype} -> {operator.out_dtype}",
+            "chunks": f"{shape_text(prepared.job.input.chunks)} ({prepared.job.input.codecs}) -> "
+            f"{shape_text(prepared.job.chunks)} ({prepared.job.codec})",
+        }
+        if prepared.job.shards:
+            facts["shards"] = shape_text(prepared.job.shards)
+        console.print(plan_table(prepared.plan, facts))
+        return
+    if not options.quiet:
+        plan = prepared.plan
+        click.echo(f"device: {prepared.reason}; {prepared.size.workers} workers x {prepared.size.threads} threads", err=True)
+        click.echo(
+            f"plan: {plan.blocks} blocks of {shape_text(plan.block)} in {plan.batches} batches, {algorithm}", err=True
+        )
+    summary = jobs.run(prepared)
+    if not options.quiet and summary.computed:
+        console.print(summary_table(summary.stages, summary.idle))
+    click.echo(
+        f"{summary.out}: {summary.computed} blocks computed, {summary.skipped} done before, {summary.retried} retried, "
+        f"{len(summary.failed)} failed"
+        + (
+            f"; {summary.seconds:.2f} s, {summary.voxels_per_second / 1e6:.1f} Mvoxel/s, "
+            f"{summary.bytes_in / summary.seconds / 1e9:.3f} GB/s in, {summary.bytes_out / summary.seconds / 1e9:.3f} GB/s out"
+            if summary.computed
+            else ""
+        )
+    )
+    for index, reasons in summary.failed.items():
+        for reason in reasons:
+            click.echo(f"failed: block {index}: {reason}", err=True)
+    summary.raise_if_failed()
+
+
+def _convolution(name: str, what: str) -> None:
+    @main.command(name, help=what)
+    @click.argument("input", metavar="IN")
+    @click.argument("out", metavar="OUT")
+    @click.option(
+        "--kernel", required=True, metavar="K",
+        help="A .npy file, or box, gaussian, sharpen, laplace, sobel-x, sobel-y, sobel-z, identity.",
+    )
+    @click.option("--size", type=int, default=3, show_default=True, help="Of kernel box.")
+    @click.option("--sigma", type=float, default=1.0, show_default=True, help="Of kernel gaussian.")
+    @click.option("--origin", type=Numbers(int), default=0, help="Shift of the kernel, one or one per filtered axis.")
+    @click.option("--channels", metavar="AXIS", help="Sum over this axis; K is (outputs, channels, ...).")
+    @click.option("--bias", metavar="FILE", help=".npy file with a number for each output channel.")
+    @click.option(
+        "--algorithm", type=click.Choice(["auto", "direct", "separable", "fft"]), default="auto", show_default=True
+    )
+    @JOB_OPTIONS
+    @_guard
+    def command(input: str, out: str, kernel: str, dry_run: bool, **values: Any) -> None:
+        from gridstride.pipeline import images
+
+        parameters, options = _options(values)
+        _run(images.prepare_convolution(name, input, out, kernel, options=options, **parameters), dry_run)  # type: ignore[arg-type]
+
+
+_convolution("convolve", "Convolve IN with kernel K into OUT, as scipy.ndimage.convolve.")
+_convolution("correlate", "Correlate IN with kernel K into OUT, as scipy.ndimage.correlate.")
+
+
+@main.group("filter")
+def filters() -> None:
+    """Filters of scipy.ndimage."""
+
+
+@filters.command("gaussian")
+@click.argument("input", metavar="IN")
+@click.argument("out", metavar="OUT")
+@click.option("--sigma", type=Numbers(float), required=True, help="In elements, one or one per filtered axis.")
+@click.option("--order", type=Numbers(int), default=0, help="Order of derivative, one or one per filtered axis.")
+@click.option("--truncate", type=float, default=4.0, show_default=True, help="Cut the Gaussian at this many sigma.")
+@JOB_OPTIONS
+@_guard
+def gaussian(input: str, out: str, dry_run: bool, **values: Any) -> None:
+    """Smooth IN into OUT with a Gaussian."""
+    from gridstride.pipeline import images
+
+    parameters, options = _options(values)
+    _run(images.prepare_filter("gaussian", input, out, options=options, **parameters), dry_run)
+
+
+@filters.command("uniform")
+@click.argument("input", metavar="IN")
+@click.argument("out", metavar="OUT")
+@click.option("--size", type=Numbers(int), default=3, show_default=True, help="One or one per filtered axis.")
+@click.option("--origin", type=Numbers(int), default=0, help="Shift, one or one per filtered axis.")
+@JOB_OPTIONS
+@_guard
+def uniform(input: str, out: str, dry_run: bool, **values: Any) -> None:
+    """Mean of IN over a box, into OUT."""
+    from gridstride.pipeline import images
+
+    parameters, options = _options(values)
+    _run(images.prepare_filter("uniform", input, out, options=options, **parameters), dry_run)
+
+
+@main.command("resume")
+@click.argument("out", metavar="OUT")
+@RUN_OPTIONS
+@_guard
+def resume(out: str, **values: Any) -> None:
+    """Go on with the unfinished job that writes OUT."""
+    from gridstride.pipeline import jobs
+
+    _run(jobs.resume(out, _options(values)[1]))
+
+
+@main.group("cluster")
+def clusters() -> None:
+    """Start and check clusters."""
+
+
+@clusters.command("check")
+@RUN_OPTIONS
+@_guard
+def check(**values: Any) -> None:
+    """Start the cluster, show its workers, stop it."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from gridstride.pipeline import jobs
+    from gridstride.pipeline.errors import megabytes
+    from gridstride.workers import cluster
+
+    with jobs.open_cluster(_options(values)[1]) as (client, reason):
+        rows = cluster.describe(client)
+    table = Table(title=f"{len(rows)} workers: {reason}", title_justify="left")
+    for column in ("worker", "pid", "threads", "memory", "device", "versions"):
+        table.add_column(column)
+    for row in rows:
+        memory = megabytes(row["memory"]) if row["memory"] else "no limit"
+        device = row["device"] + (f", {megabytes(row['device_memory'])}" if row["device_memory"] else "")
+        versions = ", ".join(f"{name} {version}" for name, version in row["versions"].items())
+        table.add_row(row["address"], str(row["pid"]), str(row["threads"]), memory, device, versions)
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+
+@main.command("info")
+@click.argument("store")
+@click.option("--array", metavar="NAME", help="Which array, where the store is a group.")
+@click.option("--debug", is_flag=True, hidden=True)
+@_guard
+def info(store: str, array: str | None, debug: bool) -> None:
+    """Describe a Zarr array, and the job that wrote it."""
+    from rich.console import Console
+
+    from gridstride.pipeline.info import info_table
+
+    Console(width=None if sys.stdout.isatty() else 120).print(info_table(store, array))
+
+
+@main.command("preview")
+@click.argument("store")
+@click.argument("png")
+@click.option("--array", metavar="NAME", help="Which array, where the store is a group.")
+@click.option("--compare", metavar="STORE", help="Draw this one beside it.")
+@click.option("--axis", help="The axis projected, or cut with --index; the third from last by default.")
+@click.option("--index", type=int, help="One slice, instead of the maximum along the axis.")
+@click.option("--select", multiple=True, metavar="AXIS=N", help="Which element of another axis, such as c=1.")
+@click.option("--overwrite", is_flag=True, help="Replace PNG if it exists.")
+@click.option("--debug", is_flag=True, hidden=True)
+@_guard
+def preview(store: str, png: str, debug: bool, **values: Any) -> None:
+    """Draw STORE as the picture PNG: a maximum projection, or a slice."""
+    from gridstride.pipeline.preview import preview as draw
+
+    click.echo(f"wrote {draw(store, png, **values)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,24 @@
+"""The two ways a command ends badly. Both print as one line; `--debug` adds the traceback."""
+
+from __future__ import annotations
+
+
+class UsageError(ValueError):
+    """The request cannot be met as it stands; nothing was written. Exit code 2."""
+
+    exit_code = 2
+
+
+class JobFailed(RuntimeError):
+    """The job ran and did not finish. Exit code 1."""
+
+    exit_code = 1
+
+
+def megabytes(size: float) -> str:
+    """A size in bytes for people, in decimal units."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(size) < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.4g} TB"

@@ -1,0 +1,60 @@
+"""What is in a store, for people."""
+
+from __future__ import annotations
+
+from math import ceil, prod
+from pathlib import Path
+
+import zarr
+from rich.table import Table
+
+from gridstride.pipeline import stores
+from gridstride.pipeline.errors import UsageError, megabytes
+from gridstride.pipeline.journal import Journal
+from gridstride.pipeline.progress import shape_text
+
+
+def info_table(path: str | Path, array: str | None = None) -> Table:
+    """A table that describes an array, or lists the arrays of a group."""
+    if array is None and Path(path).is_dir():
+        try:
+            node = zarr.open(str(path), mode="r")
+        except Exception as error:
+            raise UsageError(f"{path} is not a Zarr store: {stores.first_line(error)}") from None
+        if isinstance(node, zarr.Group):
+            table = Table(title=f"{path}: group", title_justify="left")
+            for column in ("array", "shape", "dtype", "chunks"):
+                table.add_column(column)
+            for name in stores.list_arrays(node):
+                item = stores.describe(path, name)
+                table.add_row(name, shape_text(item.shape), str(item.dtype), shape_text(item.chunks))
+            return table
+    info = stores.describe(path, array)
+    table = Table(title=str(path), title_justify="left", show_header=False)
+    names = [name or f"axis {i}" for i, name in enumerate(info.dimension_names)]
+    table.add_row("shape", f"{shape_text(info.shape)} ({', '.join(names)})")
+    table.add_row("dtype", str(info.dtype))
+    table.add_row("size", f"{megabytes(info.nbytes)} uncompressed")
+    chunk_bytes = prod(info.chunks) * info.dtype.itemsize
+    table.add_row("chunks", f"{shape_text(info.chunks)} ({megabytes(chunk_bytes)} each)")
+    if info.shards:
+        table.add_row("shards", shape_text(info.shards))
+    units = [ceil(n / u) for n, u in zip(info.shape, info.write_unit, strict=True)]
+    table.add_row("write units", f"{prod(units)} of {shape_text(info.write_unit)}")
+    table.add_row("codecs", info.codecs)
+    table.add_row("format", f"Zarr v{info.zarr_format}, read through {stores.regions(info.path).engine}")
+    for name, value in info.attributes.items():
+        if name != "gridstride":
+            text = str(value)
+            table.add_row(f"attribute {name}", text if len(text) <= 200 else text[:197] + "...")
+    journal = Journal(info.path)
+    if made := info.attributes.get("gridstride"):
+        request = made["request"]
+        words = ", ".join(f"{k}={v}" for k, v in request.items() if k != "command")
+        table.add_row("made by", f"gridstride {made['version']} {request['command']}: {words}")
+        table.add_row("from", str(made["input"]["path"]))
+    if journal.exists():
+        block = journal.read()["block"]
+        grid = [ceil(n / b) if b else 0 for n, b in zip(info.shape, block, strict=True)]
+        table.add_row("job", f"{len(journal.done())} blocks of {shape_text(block)} written (grid {shape_text(grid)})")
+    return table

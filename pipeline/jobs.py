@@ -1,0 +1,428 @@
+"""A job: one operator swept over one array into another, planned, run, and resumed if it was cut short."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import gridstride
+from gridstride.pipeline import stores
+from gridstride.pipeline.config import ClusterConfig, load_cluster
+from gridstride.pipeline.errors import JobFailed, UsageError
+from gridstride.pipeline.journal import Journal, job_hash
+from gridstride.pipeline.plan import Plan, Request, make_plan
+from gridstride.pipeline.progress import Progress
+from gridstride.pipeline.sweep import Outcome, Sweep, Work, write_work
+from gridstride.workers import cluster, device, operators
+
+# Raised when a change to the code changes the bytes of results: a job begun before cannot be resumed after.
+RESULT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How to run a job; none of it changes the result, but for `device` and `block` in its last bits.
+
+    device: auto, gpu or cpu
+    cluster: path of a cluster file, or None for the defaults
+    workers, memory: override the cluster file (memory: bytes of all processes together)
+    block: block shape
+    overwrite: replace what is at the output
+    ignore_disk: start even if the result, uncompressed, has no room
+    quiet: show no progress
+    """
+
+    device: str = "auto"
+    cluster: str | None = None
+    workers: int | None = None
+    memory: int | None = None
+    block: tuple[int, ...] | None = None
+    overwrite: bool = False
+    ignore_disk: bool = False
+    quiet: bool = True
+    debug: bool = False
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything that determines the result.
+
+    request: the user's own terms (command and options), kept for provenance
+    """
+
+    input: stores.ArrayInfo
+    out: Path
+    operator: Any
+    chunks: tuple[int, ...]
+    shards: tuple[int, ...] | None
+    codec: str
+    request: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def out_shape(self) -> tuple[int, ...]:
+        return self.operator.out_shape(self.input.shape)
+
+    def identity(self, device_kind: str) -> dict[str, Any]:
+        with tempfile.TemporaryDirectory() as folder:
+            operators.save(self.operator, Path(folder))
+            digest = hashlib.sha256((Path(folder) / "operator.json").read_bytes())
+        for array in _arrays(self.operator):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return {
+            "result_version": RESULT_VERSION,
+            "operator": digest.hexdigest(),
+            "input": stores.identity(self.input),
+            "output": {"chunks": self.chunks, "shards": self.shards, "codec": self.codec, "shape": self.out_shape},
+            "device": device_kind,
+        }
+
+
+def _arrays(value: Any) -> list[np.ndarray]:
+    """The arrays in an operator, in order."""
+    if isinstance(value, np.ndarray):
+        return [value]
+    if isinstance(value, tuple):
+        return [a for item in value for a in _arrays(item)]
+    if hasattr(value, "__dataclass_fields__"):
+        return [a for f in dataclasses.fields(value) for a in _arrays(getattr(value, f.name))]
+    return []
+
+
+@dataclass
+class Summary:
+    """What a job did.
+
+    blocks, computed, skipped, retried: counts; failed: {block index: reasons}
+    seconds: of the sweep; startup_seconds: of the cluster; stages: seconds summed over threads; idle likewise
+    voxels: elements of the result that were computed
+    """
+
+    out: str
+    device: str
+    plan: Plan
+    computed: int = 0
+    skipped: int = 0
+    retried: int = 0
+    failed: dict[str, list[str]] = field(default_factory=dict)
+    voxels: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    seconds: float = 0.0
+    startup_seconds: float = 0.0
+    stages: dict[str, float] = field(default_factory=dict)
+    idle: float = 0.0
+    workers: int = 0
+    threads: int = 0
+
+    @property
+    def voxels_per_second(self) -> float:
+        return self.voxels / self.seconds if self.seconds else 0.0
+
+    def raise_if_failed(self) -> None:
+        if self.failed:
+            raise JobFailed(f"{len(self.failed)} of {self.plan.blocks} blocks failed; the others are written to {self.out}")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A job with its plan, ready to run."""
+
+    job: Job
+    options: RunOptions
+    config: ClusterConfig
+    size: cluster.Size
+    device: str
+    reason: str
+    plan: Plan
+
+
+def _environment(options: RunOptions) -> tuple[ClusterConfig, str, str, cluster.Size]:
+    """Cluster file, device ("gpu" or "cpu"), why that one, and the cluster's size."""
+    config = load_cluster(options.cluster)
+    wish = options.device
+    if config.kind in ("local-cuda", "local"):
+        forced = "gpu" if config.kind == "local-cuda" else "cpu"
+        if wish not in ("auto", forced):
+            raise UsageError(f"--device {wish} does not go with kind {config.kind} in {options.cluster}")
+        wish = forced
+    try:
+        kind, reason = device.resolve(wish)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    if config.kind == "address":
+        return config, kind, reason, _remote_size(config, options)
+    gpus = device.gpu_count() if kind == "gpu" else 0
+    size = cluster.local_size(
+        kind, options.workers or config.workers, config.threads, options.memory or config.memory, gpus
+    )
+    if kind == "gpu" and size.workers > gpus:
+        raise UsageError(f"{size.workers} workers for {gpus} GPUs: expected at most one for each")
+    return config, kind, reason, size
+
+
+@contextmanager
+def _start(config: ClusterConfig, kind: str, size: cluster.Size, debug: bool) -> Iterator[Any]:
+    """A client of the cluster that `config` describes."""
+    with cluster.start(
+        kind,
+        size,
+        kind=config.kind,
+        address=config.address,
+        protocol=config.protocol,
+        rmm_pool=config.rmm_pool,
+        local_directory=config.local_directory,
+        dashboard=config.dashboard,
+        debug=debug,
+    ) as client:
+        yield client
+
+
+@contextmanager
+def open_cluster(options: RunOptions) -> Iterator[tuple[Any, str]]:
+    """The cluster a job with these options would get: (client, which device and why)."""
+    config, kind, reason, size = _environment(options)
+    with _start(config, kind, size, options.debug) as client:
+        yield client, reason
+
+
+def prepare(job: Job, options: RunOptions) -> Prepared:
+    """Check and plan a job. Nothing is written and nothing is started."""
+    config, kind, reason, size = _environment(options)
+    _check_output(job, options)
+    block = options.block
+    stored = Journal(job.out)
+    if stored.exists() and not options.overwrite:
+        block = _stored_block(stored, job, kind, block)
+    request = Request(
+        shape=job.input.shape,
+        out_shape=job.out_shape,
+        itemsize=job.input.dtype.itemsize,
+        out_itemsize=job.operator.out_dtype.itemsize,
+        chunk=job.input.write_unit,
+        write_unit=job.shards or job.chunks,
+        halo=job.operator.halo,
+        modes=job.operator.modes,
+        scratch=lambda extent: job.operator.scratch_bytes(extent, kind),
+        workers=size.workers,
+        threads=size.threads,
+        memory=size.memory,
+        device_memory=device.device_memory() if kind == "gpu" else None,
+        block=block,
+    )
+    return Prepared(job, options, config, size, kind, reason, make_plan(request))
+
+
+def _remote_size(config: ClusterConfig, options: RunOptions) -> cluster.Size:
+    size = cluster.Size(1, 1, None)
+    with cluster.start("cpu", size, kind="address", address=config.address) as client:
+        workers = client.scheduler_info(n_workers=-1)["workers"].values()
+        if not workers:
+            raise UsageError(f"the cluster at {config.address} has no workers")
+        limits = [w["memory_limit"] for w in workers]
+        memory = options.memory or config.memory or (int(0.8 * min(limits) * len(limits)) if all(limits) else None)
+        return cluster.Size(len(workers), min(w["nthreads"] for w in workers), memory)
+
+
+def _check_output(job: Job, options: RunOptions) -> None:
+    out, source = job.out.resolve(), Path(job.input.path)
+    if out == source:
+        raise UsageError(f"the output is the input ({out}): give another place")
+    if source in out.parents:
+        raise UsageError(f"the output {out} lies inside the input {source}: give a place outside it")
+    if out in source.parents:
+        raise UsageError(f"the input lies inside the output {out}: give another place")
+    parent = next(p for p in out.parents if p.exists())
+    if not parent.is_dir():
+        raise UsageError(f"{parent} is a file: the output cannot be made inside it")
+    if not os.access(out if out.is_dir() else parent, os.W_OK):
+        raise UsageError(f"{out if out.is_dir() else parent} is not writable")
+    if not out.exists():
+        return
+    if options.overwrite:
+        if not stores.is_removable(out):
+            raise UsageError(f"{out} is no Zarr store: --overwrite does not delete it")
+    elif not Journal(out).exists() and not (out.is_dir() and not any(p.name != ".gridstride" for p in out.iterdir())):
+        raise UsageError(f"{out} exists: give another place, or --overwrite")
+
+
+def _stored_block(stored: Journal, job: Job, kind: str, block: tuple[int, ...] | None) -> tuple[int, ...]:
+    """The block shape an unfinished output was begun with, if the job is the same."""
+    record = stored.read()
+    identity = json.loads(stores.json_bytes(job.identity(kind)))
+    if record["hash"] != job_hash(identity):
+        differs = [name for name, value in identity.items() if record["identity"].get(name) != value]
+        if differs == ["device"]:
+            raise UsageError(
+                f"{job.out} was begun on {record['identity']['device']} and this would go on on {kind}, whose last "
+                f"bits may differ: use --device {record['identity']['device']}, or --overwrite"
+            )
+        what = {"input": "the input has changed since", "operator": "with other parameters", "output": "in another form"}
+        reasons = ", ".join(what.get(name, name) for name in differs)
+        raise UsageError(f"{job.out} holds another job's output ({reasons}): give another place, or --overwrite")
+    stored_block = tuple(record["block"])
+    if block is not None and block != stored_block:
+        begun = ",".join(map(str, stored_block))
+        raise UsageError(f"{job.out} was begun with --block {begun}: leave --block out, or --overwrite")
+    return stored_block
+
+
+def run(prepared: Prepared) -> Summary:
+    """Run a job from where it stands. Raises UsageError before anything is written; failed blocks are in the summary."""
+    job, options, plan = prepared.job, prepared.options, prepared.plan
+    journal = Journal(job.out)
+    if not options.ignore_disk and not journal.exists():
+        stores.check_disk(job.out.resolve(), plan.bytes_out)
+    if options.overwrite and job.out.exists():
+        shutil.rmtree(job.out)
+    journal.lock()
+    try:
+        _create(prepared, journal)
+        begin = time.perf_counter()
+        done = len(journal.done())
+        if done >= plan.blocks:
+            return _summary(prepared, Outcome(skipped=done), 0.0)
+        with _start(prepared.config, prepared.device, prepared.size, options.debug) as client:
+            started = time.perf_counter() - begin
+            work = Work(job.input.path, str(job.out.resolve()), prepared.device, plan, job.operator)
+            run_id = f"{os.getpid():x}{time.time_ns():x}"
+            with Progress(plan.blocks, done, options.quiet) as progress:
+                outcome = Sweep(client, work, run_id, progress.report).run()
+        summary = _summary(prepared, outcome, started)
+        journal.write_summary(_plain(summary))
+        return summary
+    finally:
+        journal.unlock()
+
+
+def _create(prepared: Prepared, journal: Journal) -> None:
+    """Make the output array and its journal, or what a killed run did not come to make of them."""
+    job, plan = prepared.job, prepared.plan
+    if not journal.exists():
+        identity = json.loads(stores.json_bytes(job.identity(prepared.device)))
+        record = {
+            "hash": job_hash(identity),
+            "identity": identity,
+            "block": plan.block,
+            "input": job.input.path,
+            "chunks": job.chunks,
+            "shards": job.shards,
+            "codec": job.codec,
+            "request": job.request,
+        }
+        operators.save(job.operator, journal.folder)
+        journal.begin(record)
+    write_work(str(job.out.resolve()), job.input.path, prepared.device, plan)
+    if not (job.out / "zarr.json").exists():
+        attributes = {k: v for k, v in job.input.attributes.items() if k != "_ARRAY_DIMENSIONS"}
+        # Nothing here may differ between two runs of the same job: no times, no process numbers.
+        attributes["gridstride"] = {
+            "version": gridstride.__version__,
+            "request": job.request,
+            "input": {"path": job.input.path, "shape": list(job.input.shape), "dtype": job.input.dtype.name},
+            "plan": {"block": list(plan.block), "halo": [list(h) for h in plan.halo], "device": prepared.device},
+        }
+        stores.create(
+            job.out,
+            job.out_shape,
+            job.operator.out_dtype,
+            job.chunks,
+            job.shards,
+            job.codec,
+            job.input.dimension_names,
+            attributes,
+        )
+
+
+def _summary(prepared: Prepared, outcome: Outcome, started: float) -> Summary:
+    size = prepared.size
+    stages = {name: round(seconds, 4) for name, seconds in outcome.stages.items()}
+    return Summary(
+        out=str(prepared.job.out),
+        device=prepared.device,
+        plan=prepared.plan,
+        computed=outcome.computed,
+        skipped=outcome.skipped,
+        retried=outcome.retried,
+        failed={".".join(map(str, index)): reasons for index, reasons in outcome.failed.items()},
+        voxels=outcome.voxels,
+        bytes_in=outcome.bytes_in,
+        bytes_out=outcome.bytes_out,
+        seconds=outcome.seconds,
+        startup_seconds=started,
+        stages=stages,
+        idle=max(0.0, outcome.seconds * size.workers * size.threads - sum(stages.values())),
+        workers=size.workers,
+        threads=size.threads,
+    )
+
+
+def _plain(summary: Summary) -> dict[str, Any]:
+    content = asdict(summary)
+    content["plan"] = {"blocks": summary.plan.blocks, "block": summary.plan.block, "grid": summary.plan.grid}
+    return content
+
+
+def resume(out: str | Path, options: RunOptions | None = None) -> Prepared:
+    """The unfinished job at `out`, prepared to go on."""
+    out = Path(out)
+    if not out.exists():
+        raise UsageError(f"{out} does not exist")
+    journal = Journal(out)
+    record = journal.read()
+    options = options or RunOptions()
+    if options.device == "auto":
+        options = RunOptions(**{**options.__dict__, "device": record["identity"]["device"]})
+    try:
+        operator = operators.load(journal.folder)
+    except (OSError, ValueError, KeyError) as error:
+        raise UsageError(f"{journal.folder} is damaged ({error}): --overwrite with the original command starts afresh") from None
+    job = Job(
+        input=stores.describe(record["input"]),
+        out=out,
+        operator=operator,
+        chunks=tuple(record["chunks"]),
+        shards=tuple(record["shards"]) if record["shards"] else None,
+        codec=record["codec"],
+        request=record["request"],
+    )
+    return prepare(job, options)
+
+
+def output_layout(
+    info: stores.ArrayInfo,
+    out_shape: Sequence[int],
+    chunks: Sequence[int] | None,
+    shards: Sequence[int] | None,
+) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
+    """Chunk and shard shape of the result: the input's unless given, and no longer than an axis (of shards: whole chunks)."""
+
+    def check(name: str, given: Sequence[int]) -> tuple[int, ...]:
+        if len(given) != info.ndim or min(given, default=1) < 1:
+            raise UsageError(f"--{name} is {','.join(map(str, given))}: expected {info.ndim} numbers of 1 or more")
+        return tuple(given)
+
+    new_chunks = check("chunks", chunks) if chunks is not None else info.chunks
+    new_chunks = tuple(min(c, max(n, 1)) for c, n in zip(new_chunks, out_shape, strict=True))
+    if shards is not None:
+        new_shards: tuple[int, ...] | None = check("shards", shards)
+    else:
+        new_shards = info.shards if chunks is None else None
+    if new_shards is not None:
+        if shards is not None and any(s % c for s, c in zip(new_shards, new_chunks, strict=True)):
+            raise UsageError(
+                f"--shards {','.join(map(str, new_shards))} are not whole chunks of {','.join(map(str, new_chunks))}"
+            )
+        new_shards = tuple(max(1, s // c) * c for s, c in zip(new_shards, new_chunks, strict=True))
+    return new_chunks, new_shards

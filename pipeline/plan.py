@@ -1,0 +1,361 @@
+"""From shapes and bytes to a plan: which blocks, in which batches, with how much memory. Pure arithmetic.
+
+A *block* is what one task computes, whole write units of the result (array ends aside), so that no two tasks write
+one unit. A *batch* is a box of blocks that goes to Dask as one graph; two batches are in flight at a time.
+
+Blocks are as large as memory allows, for three reasons: the halo is a smaller part of a large block, Dask spends
+milliseconds on each task, and `map_overlap` makes more tasks for every axis that is cut (`TASKS_PER_BLOCK`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from math import ceil, prod
+
+from gridstride.pipeline.errors import UsageError, megabytes
+
+# Tasks Dask runs for a block when 0, 1, 2, ... axes with a halo are cut (measured after graph optimisation, dask 2026.7).
+TASKS_PER_BLOCK = (3, 7, 14, 30, 62, 126)
+# Graph size at which building and sending a batch takes about a second.
+MAX_TASKS = 3000
+# Resident memory of processes that do nothing yet: client with scheduler, and a worker with Numba loaded (measured).
+CLIENT_BYTES = 330_000_000
+WORKER_BYTES = 290_000_000
+# What is left for fragments and for what Dask holds in passing.
+HEADROOM = 0.9
+# Beyond this a larger block gains nothing and makes progress lumpy.
+LARGEST_BLOCK = 512_000_000
+SMALLEST_USEFUL_BLOCK = 8_000_000
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a plan is made from. Shapes and tuples have one entry for each axis of the array.
+
+    shape, out_shape:   of input and result; they differ along a channel axis only, which is never cut
+    itemsize, out_itemsize: bytes of an element
+    chunk, write_unit:  of the input (what is decoded together) and the result (what is written together)
+    halo, modes:        the operator's
+    scratch:            bytes of working memory for a block of a given extent
+    workers, threads:   processes, and threads of each
+    memory:             bytes of all processes together, or None for no limit
+    device_memory:      bytes of each GPU, or None on CPUs
+    block:              block shape asked for by the user, or None
+    """
+
+    shape: tuple[int, ...]
+    out_shape: tuple[int, ...]
+    itemsize: int
+    out_itemsize: int
+    chunk: tuple[int, ...]
+    write_unit: tuple[int, ...]
+    halo: tuple[tuple[int, int], ...]
+    modes: tuple[str, ...]
+    scratch: Callable[[tuple[int, ...]], int]
+    workers: int
+    threads: int
+    memory: int | None = None
+    device_memory: int | None = None
+    block: tuple[int, ...] | None = None
+    max_tasks: int = MAX_TASKS
+
+
+def axis_edges(size: int, block: int, halo: tuple[int, int]) -> tuple[int, ...]:
+    """Edges of the blocks along one axis: 0, block, 2 block, ..., size.
+
+    A last block thinner than the halo is joined to the one before: neighbours must be able to fill each other's halo.
+    """
+    if size == 0:
+        return (0, 0)
+    edges = [*range(0, size, block), size]
+    if len(edges) > 2 and edges[-1] - edges[-2] < max(halo):
+        del edges[-2]
+    return tuple(edges)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Blocks, batches and what they cost. `edges` are those of the input; along a channel axis there is one block."""
+
+    shape: tuple[int, ...]
+    out_shape: tuple[int, ...]
+    halo: tuple[tuple[int, int], ...]
+    modes: tuple[str, ...]
+    block: tuple[int, ...]
+    edges: tuple[tuple[int, ...], ...]
+    batch: tuple[int, ...]
+    itemsize: int
+    out_itemsize: int
+    memory_per_worker: int
+    memory_total: int
+    memory_parts: dict[str, int] = field(default_factory=dict)
+    tasks_per_block: int = 3
+
+    @property
+    def grid(self) -> tuple[int, ...]:
+        """Number of blocks along each axis."""
+        return tuple(len(edges) - 1 for edges in self.edges)
+
+    @property
+    def blocks(self) -> int:
+        return prod(self.grid) if 0 not in self.shape and 0 not in self.out_shape else 0
+
+    @property
+    def batches(self) -> int:
+        return prod(ceil(n / b) for n, b in zip(self.grid, self.batch, strict=True)) if self.blocks else 0
+
+    @property
+    def depth(self) -> tuple[tuple[int, int], ...]:
+        """The halo on axes that are cut, 0 on the others: what neighbours have to exchange."""
+        return tuple(h if n > 1 else (0, 0) for h, n in zip(self.halo, self.grid, strict=True))
+
+    def start(self, index: Sequence[int]) -> tuple[int, ...]:
+        """Global index of a block's first element. Block -1 of a periodic axis is the last one, seen from block 0."""
+        return tuple(
+            self.edges[a][i % n] + size * (i // n)
+            for a, (i, n, size) in enumerate(zip(index, self.grid, self.shape, strict=True))
+        )
+
+    def stop(self, index: Sequence[int]) -> tuple[int, ...]:
+        return tuple(
+            self.edges[a][i % n + 1] + size * (i // n)
+            for a, (i, n, size) in enumerate(zip(index, self.grid, self.shape, strict=True))
+        )
+
+    def needed(self, index: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Range of the input that a block needs: its halo, clipped at the grid's edges except across periodic ones."""
+        starts, stops = [], []
+        for a, (first, last) in enumerate(zip(self.start(index), self.stop(index), strict=True)):
+            before, after = self.depth[a]
+            periodic = self.modes[a] == "wrap"
+            starts.append(first - before if periodic else max(0, first - before))
+            stops.append(last + after if periodic else min(self.shape[a], last + after))
+        return tuple(starts), tuple(stops)
+
+    def out_range(self, index: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Range of the result that a block writes."""
+        start, stop = self.start(index), self.stop(index)
+        same = [a == b for a, b in zip(self.shape, self.out_shape, strict=True)]
+        return (
+            tuple(s if ok else 0 for s, ok in zip(start, same, strict=True)),
+            tuple(s if ok else n for s, n, ok in zip(stop, self.out_shape, same, strict=True)),
+        )
+
+    def boxes(self) -> Iterator[tuple[tuple[int, int], ...]]:
+        """The batches in order, each a box of block indices: (first, last + 1) on every axis."""
+        if self.blocks:
+            ranges = [
+                [(i, min(i + b, n)) for i in range(0, n, b)] for n, b in zip(self.grid, self.batch, strict=True)
+            ]
+            yield from product(*ranges)
+
+    @property
+    def bytes_in(self) -> int:
+        return prod(self.shape) * self.itemsize
+
+    @property
+    def bytes_out(self) -> int:
+        return prod(self.out_shape) * self.out_itemsize
+
+    @property
+    def halo_overhead(self) -> float:
+        """Elements that blocks take in, over elements of the grid, less 1."""
+        if not self.blocks:
+            return 0.0
+        taken = 1.0
+        for a, n in enumerate(self.shape):
+            spans = [
+                self.needed(tuple(i if b == a else 0 for b in range(len(self.shape))))
+                for i in sorted({0, self.grid[a] // 2, self.grid[a] - 1})
+            ]
+            widths = [stop[a] - start[a] for start, stop in spans]
+            if len(widths) < 3:
+                taken *= sum(widths) / n
+            else:
+                taken *= (widths[0] + widths[-1] + widths[1] * (self.grid[a] - 2)) / n
+        return max(0.0, taken - 1)
+
+
+def make_plan(request: Request) -> Plan:
+    """The plan for a request. Raises UsageError, naming the number to change, where none can work."""
+    r = request
+    fixed = tuple(a != b for a, b in zip(r.shape, r.out_shape, strict=True))
+    if r.block is not None:
+        block = _check_block(r, fixed)
+    else:
+        block = _choose_block(r, fixed)
+    edges = tuple(
+        (0, n) if whole else axis_edges(n, b, h)
+        for n, b, h, whole in zip(r.shape, block, r.halo, fixed, strict=True)
+    )
+    grid = tuple(len(e) - 1 for e in edges)
+    for axis, (e, h) in enumerate(zip(edges, r.halo, strict=True)):
+        if len(e) > 2 and min(b - a for a, b in zip(e[:-1], e[1:], strict=True)) < max(h):
+            raise UsageError(
+                f"blocks of {block[axis]} along axis {axis} are thinner than the operator's halo of {max(h)}: "
+                f"make --block at least {max(h)} there"
+            )
+    budget = _budget(r)
+    count = _batch_count(r, block, grid, budget)
+    parts = memory_parts(r, block, grid, count)
+    needed = sum(parts.values())
+    if budget is not None and needed > budget:
+        smallest = needed * r.workers + CLIENT_BYTES
+        raise UsageError(
+            f"one block of {' x '.join(map(str, block))} needs {megabytes(needed)} in each worker and "
+            f"{megabytes(max(budget, 0))} is there: make --memory at least {megabytes(smallest / HEADROOM)}, or use "
+            f"fewer --workers or threads, or smaller --{'block' if r.block else 'chunks'}"
+        )
+    if r.device_memory is not None and (device := _device_bytes(r, block)) > r.device_memory:
+        raise UsageError(
+            f"one block of {' x '.join(map(str, block))} needs {megabytes(device)} on the GPU and "
+            f"{megabytes(r.device_memory)} is there: make --block or --chunks smaller"
+        )
+    cut = sum(n > 1 and max(h) > 0 for n, h in zip(grid, r.halo, strict=True))
+    return Plan(
+        shape=r.shape,
+        out_shape=r.out_shape,
+        halo=r.halo,
+        modes=r.modes,
+        block=block,
+        edges=edges,
+        batch=_batch_box(grid, count),
+        itemsize=r.itemsize,
+        out_itemsize=r.out_itemsize,
+        memory_per_worker=needed,
+        memory_total=needed * r.workers + CLIENT_BYTES,
+        memory_parts=parts,
+        tasks_per_block=TASKS_PER_BLOCK[cut],
+    )
+
+
+def _units(r: Request, fixed: Sequence[bool]) -> list[tuple[int, int]]:
+    """(write unit, number of units) of each axis; an axis that may not be cut is one unit."""
+    return [
+        (max(n, 1), 1) if whole else (min(u, max(n, 1)), max(1, ceil(n / u)))
+        for n, u, whole in zip(r.shape, r.write_unit, fixed, strict=True)
+    ]
+
+
+def _check_block(r: Request, fixed: Sequence[bool]) -> tuple[int, ...]:
+    assert r.block is not None
+    if len(r.block) != len(r.shape):
+        raise UsageError(f"--block has {len(r.block)} numbers: expected {len(r.shape)}, one for each axis")
+    block = []
+    for axis, (b, n, u, whole) in enumerate(zip(r.block, r.shape, r.write_unit, fixed, strict=True)):
+        if b < 1:
+            raise UsageError(f"--block has {b} for axis {axis}: expected 1 or more")
+        if b < n and whole:
+            raise UsageError(f"--block cuts axis {axis}, which holds the channels: make it {n} there")
+        if b < n and b % u:
+            raise UsageError(
+                f"--block has {b} for axis {axis}: expected a multiple of {u}, what is written together there "
+                "(the shard, or else the chunk), or the whole axis"
+            )
+        block.append(min(b, max(n, 1)))
+    return tuple(block)
+
+
+def _choose_block(r: Request, fixed: Sequence[bool]) -> tuple[int, ...]:
+    """Halve the whole array, each time along the axis where that costs least, until the pieces fit."""
+    units = _units(r, fixed)
+    counts = [n for _, n in units]
+
+    def shape(counts: Sequence[int]) -> tuple[int, ...]:
+        return tuple(min(u * c, max(n, 1)) for (u, _), c, n in zip(units, counts, r.shape, strict=True))
+
+    def cost(counts: Sequence[int]) -> float:
+        """Time per element, relative: halo elements, and tasks at about the price of 100,000 elements each."""
+        block = shape(counts)
+        grid = [ceil(n / b) for n, b in zip(r.shape, block, strict=True)]
+        padded = prod(b + (sum(h) if g > 1 else 0) for b, h, g in zip(block, r.halo, grid, strict=True))
+        cut = sum(g > 1 and max(h) > 0 for g, h in zip(grid, r.halo, strict=True))
+        return (padded + TASKS_PER_BLOCK[cut] * 1e5) / prod(block)
+
+    def too_thin(axis: int, count: int) -> bool:
+        b = units[axis][0] * count
+        return b < max(r.halo[axis]) and b < r.shape[axis]
+
+    budget = _budget(r)
+    parallel = r.workers * r.threads
+    total = max(prod(r.shape) * r.itemsize, prod(r.out_shape) * r.out_itemsize)
+    # Enough blocks that all threads have work to the end, if blocks stay worth a task.
+    wanted = min(4 * parallel, max(1, total // SMALLEST_USEFUL_BLOCK))
+    while True:
+        block = shape(counts)
+        grid = tuple(ceil(n / b) for n, b in zip(r.shape, block, strict=True))
+        size = prod(block) * max(r.itemsize, r.out_itemsize)
+        least = min(parallel, prod(grid))
+        fits = budget is None or sum(memory_parts(r, block, grid, least).values()) <= budget
+        fits = fits and (r.device_memory is None or _device_bytes(r, block) <= r.device_memory)
+        if fits and prod(grid) >= wanted and size <= LARGEST_BLOCK:
+            return block
+        choices = []
+        for axis, count in enumerate(counts):
+            half = ceil(count / 2)
+            if half < count and not too_thin(axis, half):
+                halved = [*counts[:axis], half, *counts[axis + 1 :]]
+                choices.append((cost(halved), axis, halved))
+        if not choices:
+            return block
+        counts = min(choices)[2]
+
+
+def _budget(r: Request) -> int | None:
+    """Bytes each worker may use for blocks."""
+    if r.memory is None:
+        return None
+    return int((r.memory * HEADROOM - CLIENT_BYTES) / r.workers)
+
+
+def _device_bytes(r: Request, block: Sequence[int]) -> int:
+    """Bytes on the GPU while a block is computed there and the next is being uploaded."""
+    padded = prod(b + sum(h) for b, h in zip(block, r.halo, strict=True))
+    return 2 * (padded * r.itemsize + _out_bytes(r, block) + r.scratch(tuple(block)))
+
+
+def _out_bytes(r: Request, block: Sequence[int]) -> int:
+    extent = [b if n == m else m for b, n, m in zip(block, r.shape, r.out_shape, strict=True)]
+    return prod(extent) * r.out_itemsize
+
+
+def memory_parts(r: Request, block: Sequence[int], grid: Sequence[int], batch: int) -> dict[str, int]:
+    """Bytes of host memory in a worker, by purpose, with two batches of `batch` blocks in flight.
+
+    Inputs stay until every neighbour has taken its part: two batches, and of the blocks next to them as many again.
+    """
+    in_bytes = prod(block) * r.itemsize
+    padded = prod(b + (sum(h) if g > 1 else 0) for b, h, g in zip(block, r.halo, grid, strict=True)) * r.itemsize
+    resident = min(prod(grid), 3 * batch)
+    busy = min(r.threads, prod(grid))
+    scratch = r.scratch(tuple(block)) if r.device_memory is None else 0
+    return {
+        "process": WORKER_BYTES,
+        "inputs": ceil(resident / r.workers) * in_bytes,
+        "blocks with halo": busy * padded,
+        "results": busy * _out_bytes(r, block),
+        "scratch": busy * scratch,
+        "codec": busy * _out_bytes(r, block) // 2,
+    }
+
+
+def _batch_count(r: Request, block: Sequence[int], grid: Sequence[int], budget: int | None) -> int:
+    """Blocks in a batch: as many as tasks and memory allow, at least one."""
+    cut = sum(n > 1 and max(h) > 0 for n, h in zip(grid, r.halo, strict=True))
+    count = min(prod(grid), max(1, r.max_tasks // TASKS_PER_BLOCK[cut]))
+    while budget is not None and count > 1 and sum(memory_parts(r, block, grid, count).values()) > budget:
+        count = count * 3 // 4
+    return max(count, 1)
+
+
+def _batch_box(grid: Sequence[int], count: int) -> tuple[int, ...]:
+    """The box of at most `count` blocks that fills the last axes first, so that batches follow one another."""
+    box = [1] * len(grid)
+    for axis in range(len(grid) - 1, -1, -1):
+        box[axis] = min(grid[axis], max(1, count))
+        count //= box[axis]
+        if box[axis] < grid[axis]:
+            break
+    return tuple(box)

@@ -1,0 +1,354 @@
+"""Zarr arrays: what they are, and their regions in and out.
+
+zarr-python describes and creates arrays. Regions are read and written through tensorstore, which decodes and encodes
+four to five times faster, writes each chunk beside its place and renames it once it is on disk; arrays that it cannot
+read (a codec it lacks) are read through zarr-python.
+
+The *write unit* is the smallest piece that one writer may own: the shard where there are shards, else the chunk. Two
+writers in one unit lose each other's data, so blocks are whole write units.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import product
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+
+from gridstride.pipeline.errors import JobFailed, UsageError, megabytes
+
+METADATA = ("zarr.json", ".zarray", ".zgroup")
+CODECS = ("lz4", "zstd", "blosc-zstd", "gzip", "none")
+# The names that mark an axis as a series of images rather than a direction in space.
+SERIES = ("t", "time", "c", "channel", "channels", "s", "sample")
+
+
+@dataclass(frozen=True)
+class ArrayInfo:
+    """A Zarr array, described: everything a plan needs, and nothing open."""
+
+    path: str
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    chunks: tuple[int, ...]
+    shards: tuple[int, ...] | None
+    dimension_names: tuple[str | None, ...]
+    attributes: dict[str, Any]
+    zarr_format: int
+    codecs: str
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def write_unit(self) -> tuple[int, ...]:
+        return self.shards or self.chunks
+
+    @property
+    def nbytes(self) -> int:
+        return int(np.prod(self.shape, dtype=object)) * self.dtype.itemsize
+
+
+def describe(path: str | Path, array: str | None = None) -> ArrayInfo:
+    """Describe the array at `path`, or the array named `array` in the group there.
+
+    Raises UsageError if there is no such array, or its dtype is none that we compute with.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise UsageError(f"{path} does not exist")
+    if not any((path / name).exists() for name in METADATA):
+        raise UsageError(f"{path} is not a Zarr store: it has none of {', '.join(METADATA)}")
+    try:
+        node = zarr.open(str(path), mode="r")
+    except Exception as error:
+        raise UsageError(f"{path} cannot be opened as Zarr: {first_line(error)}") from error
+    if isinstance(node, zarr.Group):
+        names = list_arrays(node)
+        if array is None:
+            shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "") if names else "none"
+            raise UsageError(f"{path} is a group: say which array with --array (it holds {shown})")
+        if array.strip("/") not in names:
+            raise UsageError(f"{path} has no array {array!r} (it holds {', '.join(names[:8]) or 'none'})")
+        return describe(path / array.strip("/"))
+    if array is not None:
+        raise UsageError(f"{path} is an array, not a group: leave out --array")
+    dtype = np.dtype(node.dtype)
+    if dtype.kind not in "buif" or dtype.itemsize > 8:
+        raise UsageError(f"{path} has dtype {dtype}: expected bool, an integer or a real floating-point type")
+    metadata = node.metadata
+    names = getattr(metadata, "dimension_names", None) or node.attrs.get("_ARRAY_DIMENSIONS")
+    try:
+        codecs = ", ".join(_codec_name(c) for c in (node.compressors or ()))
+    except Exception:  # codecs zarr-python cannot name do not stop it from reading
+        codecs = "?"
+    return ArrayInfo(
+        path=str(path.resolve()),
+        shape=tuple(int(n) for n in node.shape),
+        dtype=dtype.newbyteorder("="),
+        chunks=tuple(int(n) for n in node.chunks),
+        shards=tuple(int(n) for n in node.shards) if node.shards else None,
+        dimension_names=tuple(names) if names else (None,) * len(node.shape),
+        attributes=dict(node.attrs),
+        zarr_format=int(metadata.zarr_format),
+        codecs=codecs or "none",
+    )
+
+
+def _codec_name(codec: Any) -> str:
+    if hasattr(codec, "cname"):
+        shuffle = getattr(codec.shuffle, "value", codec.shuffle)
+        return f"blosc-{getattr(codec.cname, 'value', codec.cname)} ({shuffle})"
+    return type(codec).__name__.removesuffix("Codec").lower()
+
+
+def list_arrays(group: zarr.Group) -> list[str]:
+    """Names of the arrays in a group and in the groups inside it."""
+    return sorted(name for name, node in group.members(max_depth=None) if isinstance(node, zarr.Array))
+
+
+def identity(info: ArrayInfo) -> dict[str, Any]:
+    """What tells this input from another: its place, its metadata, and size and time of up to 64 of its chunks.
+
+    Hashing 4 TB of data is not an option; a store that was rewritten shows in these.
+    """
+    folder = Path(info.path)
+    digest = hashlib.sha256()
+    for name in METADATA:
+        file = folder / name
+        if file.exists():
+            digest.update(file.read_bytes() + str(file.stat().st_mtime_ns).encode())
+    counts = [ceil(n / c) if c else 0 for n, c in zip(info.shape, info.write_unit, strict=True)]
+    total = int(np.prod(counts, dtype=object))
+    for flat in sorted({i * total // 64 for i in range(64)}) if total else ():
+        file = folder / chunk_key(info.path, tuple(int(i) for i in np.unravel_index(flat, counts)))
+        if file.exists():
+            digest.update(f"{file.name} {file.stat().st_size} {file.stat().st_mtime_ns}".encode())
+    return {"path": info.path, "shape": info.shape, "dtype": info.dtype.name, "digest": digest.hexdigest()}
+
+
+def chunk_key(path: str, index: tuple[int, ...]) -> str:
+    """The store key of a chunk (of a shard, where the array has shards)."""
+    return str(_zarr(path).metadata.encode_chunk_key(index))
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, without tensorstore's source annotations."""
+    text = str(error).strip().split(" [source locations=")[0]
+    return text.splitlines()[0][:300] if text else type(error).__name__
+
+
+@lru_cache(maxsize=16)
+def _zarr(path: str) -> Any:
+    return zarr.open_array(path, mode="r")
+
+
+class Regions:
+    """Reads and writes regions of one array. `engine` says which library does it."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        try:
+            import tensorstore as ts
+
+            driver = "zarr3" if (Path(path) / "zarr.json").exists() else "zarr"
+            spec = {"driver": driver, "kvstore": {"driver": "file", "path": path + "/"}}
+            self._array = ts.open(spec, context=_context(), open=True).result()
+            self._array.dtype.numpy_dtype  # noqa: B018  (raises for types NumPy lacks)
+            self.engine = "tensorstore"
+        except (ValueError, TypeError, NotImplementedError):
+            self._array = zarr.open_array(path, mode="r+" if os.access(path, os.W_OK) else "r")
+            self.engine = "zarr-python"
+        self.shape = tuple(self._array.shape)
+
+    def read(self, start: Sequence[int], stop: Sequence[int]) -> np.ndarray:
+        """The region [start, stop) as a contiguous array of native byte order."""
+        where = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
+        if self.engine == "tensorstore":
+            return self._array[where].read(order="C").result()
+        data = np.asarray(self._array[where])
+        return np.ascontiguousarray(data, dtype=data.dtype.newbyteorder("="))
+
+    def write(self, start: Sequence[int], data: np.ndarray) -> None:
+        """Write `data` at `start`. On return every chunk is on disk, and so are the folders' entries for it."""
+        where = tuple(slice(a, a + n) for a, n in zip(start, data.shape, strict=True))
+        if self.engine == "tensorstore":
+            self._array[where].write(data).result()
+        else:
+            self._array[where] = data
+
+
+@lru_cache(maxsize=1)
+def _context() -> Any:
+    import tensorstore as ts
+
+    # The defaults, named: each file is synced before it is renamed into place.
+    return ts.Context({"file_io_sync": True, "file_io_locking": {"mode": "lockfile"}})
+
+
+@lru_cache(maxsize=16)
+def regions(path: str) -> Regions:
+    """`Regions` of an array, opened once per process."""
+    return Regions(path)
+
+
+def read_wrapped(path: str, start: Sequence[int], stop: Sequence[int]) -> np.ndarray:
+    """Read a region whose indices may lie below 0 or past the end: there the grid repeats itself."""
+    source = regions(path)
+    axes: list[list[tuple[int, int, int]]] = []  # (offset in the result, start, stop) of each piece of an axis
+    for a, b, n in zip(start, stop, source.shape, strict=True):
+        pieces, at = [], a
+        while at < b:
+            inside = at % n
+            take = min(b - at, n - inside)
+            pieces.append((at - a, inside, inside + take))
+            at += take
+        axes.append(pieces)
+    if all(len(pieces) == 1 for pieces in axes):
+        return source.read([p[0][1] for p in axes], [p[0][2] for p in axes])
+    parts = {combo: source.read([p[1] for p in combo], [p[2] for p in combo]) for combo in product(*axes)}
+    result = np.empty([b - a for a, b in zip(start, stop, strict=True)], next(iter(parts.values())).dtype)
+    for combo, part in parts.items():
+        result[tuple(slice(offset, offset + hi - lo) for offset, lo, hi in combo)] = part
+    return result
+
+
+def unreadable_chunks(path: str, start: Sequence[int], stop: Sequence[int]) -> Iterator[tuple[str, str]]:
+    """(store key, reason) of each chunk in a region, modulo the array's shape, that cannot be read."""
+    info = describe(path)
+    source = regions(path)
+    unit = info.write_unit
+    spans = []
+    for a, b, n, u in zip(start, stop, info.shape, unit, strict=True):
+        inside = {i % n // u for i in range(a, b, max(1, min(u, b - a)))} | {(b - 1) % n // u}
+        spans.append(sorted(inside))
+    for index in product(*spans):
+        first = [i * u for i, u in zip(index, unit, strict=True)]
+        last = [min(f + u, n) for f, u, n in zip(first, unit, info.shape, strict=True)]
+        try:
+            source.read(first, last)
+        except Exception as error:
+            yield chunk_key(path, index), first_line(error)
+
+
+def create(
+    path: str | Path,
+    shape: Sequence[int],
+    dtype: np.dtype,
+    chunks: Sequence[int],
+    shards: Sequence[int] | None = None,
+    codec: str = "lz4",
+    dimension_names: Sequence[str | None] | None = None,
+    attributes: dict[str, Any] | None = None,
+) -> ArrayInfo:
+    """Create an empty Zarr v3 array; what is at `path` already stays, but for `zarr.json`."""
+    # A chunk of a zero-length axis still needs a length.
+    chunks = tuple(max(1, int(n)) for n in chunks)
+    names = None if dimension_names is None or not any(dimension_names) else list(dimension_names)
+    zarr.create_array(
+        store=str(path),
+        shape=tuple(shape),
+        dtype=dtype,
+        chunks=chunks,
+        shards=None if shards is None else tuple(shards),
+        compressors=_compressor(codec, np.dtype(dtype)),
+        fill_value=0,
+        dimension_names=names,
+        attributes=attributes or {},
+        zarr_format=3,
+        overwrite=False,
+    )
+    return describe(path)
+
+
+def _compressor(codec: str, dtype: np.dtype) -> Any:
+    from zarr.codecs import BloscCodec, GzipCodec, ZstdCodec
+
+    name, _, level = codec.partition(":")
+    if name not in CODECS or (level and not level.isdigit()):
+        raise UsageError(f"unknown codec {codec!r}: expected one of {', '.join(CODECS)}, with :LEVEL if you like")
+    size = dtype.itemsize
+    if name in ("lz4", "blosc-zstd"):
+        return BloscCodec(cname=name.removeprefix("blosc-"), clevel=int(level or 5), shuffle="bitshuffle", typesize=size)  # type: ignore[arg-type]
+    if name == "zstd":
+        return ZstdCodec(level=int(level or 3))
+    return GzipCodec(level=int(level or 5)) if name == "gzip" else None
+
+
+def check_disk(path: Path, needed: int) -> None:
+    """Refuse a job whose result, uncompressed, has no room on the disk that `path` is on."""
+    parent = next(p for p in [path, *path.parents] if p.exists())
+    free = shutil.disk_usage(parent).free
+    if needed > free:
+        raise UsageError(
+            f"{parent} has {megabytes(free)} free and the result takes up to {megabytes(needed)} uncompressed: "
+            "free some space, choose another folder, or --ignore-disk if it compresses well"
+        )
+
+
+def is_removable(path: Path) -> bool:
+    """Whether --overwrite may delete what is at `path`: a Zarr store, our unfinished output, or an empty folder."""
+    if not path.is_dir():
+        return False
+    names = {entry.name for entry in path.iterdir()}
+    return not names or bool(names & {*METADATA, ".gridstride"})
+
+
+def durable_write(path: Path, data: bytes) -> None:
+    """Write a file so that after a crash it is either whole or not there."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.rename(path)
+    sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sync_chunk_folders(path: str, start: Sequence[int], stop: Sequence[int]) -> None:
+    """Make the folder entries of a region's chunks durable, up to the array's own folder."""
+    info = _info(path)
+    root = Path(path)
+    folders = set()
+    spans = [range(a // u, ceil(b / u)) for a, b, u in zip(start, stop, info.write_unit, strict=True)]
+    for index in product(*spans[:-1], spans[-1][:1] if spans else ()):
+        folder = (root / chunk_key(path, index)).parent
+        while folder not in folders and folder != root.parent:
+            folders.add(folder)
+            folder = folder.parent
+    for folder in folders:
+        if folder.exists():  # chunks that hold nothing but the fill value are not written
+            sync_folder(folder)
+
+
+@lru_cache(maxsize=16)
+def _info(path: str) -> ArrayInfo:
+    return describe(path)
+
+
+def json_bytes(value: Any) -> bytes:
+    return json.dumps(value, indent=1, sort_keys=True).encode()
+
+
+def raise_if_lost(path: Path) -> None:
+    if not path.exists():
+        raise JobFailed(f"{path} disappeared while the job was running")

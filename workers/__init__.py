@@ -1,0 +1,1 @@
+"""Where and how blocks are computed: clusters, devices, kernels and operators."""

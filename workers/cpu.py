@@ -1,0 +1,454 @@
+"""The operators on the CPU: Numba kernels that release the GIL. Blocks give the parallelism, so no kernel is threaded.
+
+Everything is one loop: a row of output is a weighted sum of rows of input, each found at its own offset in a flat
+array (`weighted_rows`). A pass along z or y, a pass along x (through a padded copy of the row) and a dense kernel
+differ only in the offsets. Work goes plane by plane, so that what a pass leaves for the next stays in cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+from math import prod
+from typing import Any
+
+import numpy as np
+import scipy.fft
+from numba import njit
+
+from gridstride.workers.operators.base import Block, accumulator, block_tables
+from gridstride.workers.operators.correlate import Correlate
+from gridstride.workers.operators.separable import Pass, Separable
+
+name = "cpu"
+
+# Elements of a row worked on at a time: a float32 piece of the sum (16 KB) stays in the first-level cache.
+TILE = 4096
+
+
+@njit(inline="always")
+def weighted_rows(flat, offsets, weights, symmetry, start, size, out):  # type: ignore[no-untyped-def]
+    """out[i] = start + sum over k of weights[k] * flat[offsets[k] + i], taps in order, or folded if symmetric.
+
+    Four taps (or two pairs) are taken at a time: a sum kept in memory would cost a load and a store for each. The rows
+    are slices because LLVM vectorises a loop only over indices that it knows to start at 0.
+    """
+    cast = weights.dtype.type
+    taps = len(offsets)
+    for x0 in range(0, size, TILE):
+        n = min(size - x0, TILE)
+        total = out[x0 : x0 + n]
+        if symmetry == 0:
+            for x in range(n):
+                total[x] = start
+            k = 0
+            while k + 4 <= taps:
+                a = flat[offsets[k] + x0 : offsets[k] + x0 + n]
+                b = flat[offsets[k + 1] + x0 : offsets[k + 1] + x0 + n]
+                c = flat[offsets[k + 2] + x0 : offsets[k + 2] + x0 + n]
+                d = flat[offsets[k + 3] + x0 : offsets[k + 3] + x0 + n]
+                wa, wb, wc, wd = weights[k], weights[k + 1], weights[k + 2], weights[k + 3]
+                for x in range(n):
+                    t = total[x] + wa * cast(a[x])
+                    t = t + wb * cast(b[x])
+                    t = t + wc * cast(c[x])
+                    total[x] = t + wd * cast(d[x])
+                k += 4
+            while k < taps:
+                a = flat[offsets[k] + x0 : offsets[k] + x0 + n]
+                wa = weights[k]
+                for x in range(n):
+                    total[x] = total[x] + wa * cast(a[x])
+                k += 1
+        else:
+            middle = taps // 2
+            sign = cast(symmetry)
+            a = flat[offsets[middle] + x0 : offsets[middle] + x0 + n]
+            wa = weights[middle]
+            for x in range(n):
+                total[x] = start + wa * cast(a[x])
+            k = 0
+            while k + 2 <= middle:
+                last = taps - 1 - k
+                a = flat[offsets[k] + x0 : offsets[k] + x0 + n]
+                b = flat[offsets[last] + x0 : offsets[last] + x0 + n]
+                c = flat[offsets[k + 1] + x0 : offsets[k + 1] + x0 + n]
+                d = flat[offsets[last - 1] + x0 : offsets[last - 1] + x0 + n]
+                wa, wb = weights[k], weights[k + 1]
+                for x in range(n):
+                    t = total[x] + wa * (cast(a[x]) + sign * cast(b[x]))
+                    total[x] = t + wb * (cast(c[x]) + sign * cast(d[x]))
+                k += 2
+            while k < middle:
+                last = taps - 1 - k
+                a = flat[offsets[k] + x0 : offsets[k] + x0 + n]
+                b = flat[offsets[last] + x0 : offsets[last] + x0 + n]
+                wa = weights[k]
+                for x in range(n):
+                    total[x] = total[x] + wa * (cast(a[x]) + sign * cast(b[x]))
+                k += 1
+
+
+def _rows(flat, bases, offsets, weights, symmetry, start, divisor, out):  # type: ignore[no-untyped-def]
+    """out[r] = the weighted sum of rows at bases[r] + offsets. flat: 1-D; out: (rows, n) of the weights' dtype."""
+    here = np.empty_like(offsets)
+    for r in range(len(bases)):
+        for k in range(len(offsets)):
+            here[k] = bases[r] + offsets[k]
+        weighted_rows(flat, here, weights, symmetry, start, out.shape[1], out[r])
+        if divisor != 1:
+            for x in range(out.shape[1]):
+                out[r, x] /= divisor
+
+
+def _sliding(flat, table, weights, symmetry, divisor, out):  # type: ignore[no-untyped-def]
+    """out[r] = sum over k of weights[k] * row(table[r + k]): a pass down the rows of one plane."""
+    n = out.shape[1]
+    here = np.empty(len(weights), np.int64)
+    zero = weights.dtype.type(0)
+    for r in range(out.shape[0]):
+        for k in range(len(weights)):
+            here[k] = table[r + k] * n
+        weighted_rows(flat, here, weights, symmetry, zero, n, out[r])
+        if divisor != 1:
+            for x in range(n):
+                out[r, x] /= divisor
+
+
+def _along(plane, table, first, last, weights, symmetry, cval, divisor, out):  # type: ignore[no-untyped-def]
+    """out[r, x] = sum over k of weights[k] * plane[r, table[x + k]]: a pass along the rows.
+
+    table[first:last] is a run of consecutive indices, so most of the padded row is a plain copy.
+    """
+    padded = np.empty(len(table), plane.dtype)
+    offsets = np.arange(len(weights))
+    zero = weights.dtype.type(0)
+    for r in range(plane.shape[0]):
+        shift = table[first] - first if last > first else 0
+        for p in range(first, last):
+            padded[p] = plane[r, p + shift]
+        for p in range(first):
+            padded[p] = plane[r, table[p]] if table[p] >= 0 else cval
+        for p in range(last, len(table)):
+            padded[p] = plane[r, table[p]] if table[p] >= 0 else cval
+        weighted_rows(padded, offsets, weights, symmetry, zero, out.shape[1], out[r])
+        if divisor != 1:
+            for x in range(out.shape[1]):
+                out[r, x] /= divisor
+
+
+# One source, two meanings: float32 sums may use fused multiply-adds; float64 sums may not, for then they have the
+# bits of scipy's, which is compiled without them.
+_KERNELS = {
+    np.dtype(np.float32): [njit(nogil=True, cache=True, fastmath={"contract"})(f) for f in (_rows, _sliding, _along)],
+    np.dtype(np.float64): [njit(nogil=True, cache=True)(f) for f in (_rows, _sliding, _along)],
+}
+
+
+@njit(nogil=True, cache=True)
+def _round_to(values, low, high, out):  # type: ignore[no-untyped-def]
+    """Round half to even and saturate; NaN becomes 0. For integers that float64 holds exactly."""
+    cast = out.dtype.type
+    for i in range(len(values)):
+        v = np.rint(np.float64(values[i]))
+        v = min(max(v, low), high) if v == v else 0.0
+        out[i] = cast(v)
+
+
+@njit(nogil=True, cache=True)
+def _round_to_64(values, low, high, low_int, high_int, out):  # type: ignore[no-untyped-def]
+    """The same for 64-bit integers, whose largest values float64 does not hold."""
+    cast = out.dtype.type
+    for i in range(len(values)):
+        v = np.rint(np.float64(values[i]))
+        if v >= high:
+            out[i] = high_int
+        elif v <= low:
+            out[i] = low_int
+        else:
+            out[i] = cast(v) if v == v else cast(0)
+
+
+def store(values: np.ndarray, out: np.ndarray, cast: str) -> None:
+    """Write floating-point values into `out`, of the same shape and any dtype.
+
+    To integers, "round" rounds half to even and saturates, "scipy" truncates and keeps the low bits.
+    """
+    kind = out.dtype.kind
+    if kind == "f":
+        with np.errstate(over="ignore"):
+            out[...] = values
+    elif kind == "b":
+        out[...] = np.trunc(values) != 0 if cast == "scipy" else values > 0.5
+    elif cast == "scipy":
+        with np.errstate(invalid="ignore"):
+            out[...] = values.astype(np.int64) if out.dtype != np.uint64 else _truncate_to_uint64(values)
+    else:
+        limits = np.iinfo(out.dtype)
+        flat = out.reshape(-1) if out.flags.c_contiguous else np.empty(out.size, out.dtype)
+        values = np.ascontiguousarray(values).reshape(-1)
+        if out.dtype.itemsize == 8:
+            ints = (out.dtype.type(limits.min), out.dtype.type(limits.max))
+            _round_to_64(values, float(limits.min), float(limits.max), *ints, flat)
+        else:
+            _round_to(values, float(limits.min), float(limits.max), flat)
+        if not out.flags.c_contiguous:
+            out[...] = flat.reshape(out.shape)
+
+
+def _truncate_to_uint64(values: np.ndarray) -> np.ndarray:
+    """As C converts: what is negative wraps around."""
+    size = np.abs(values).astype(np.uint64)
+    return np.where(values < 0, ~size + np.uint64(1), size)
+
+
+def _readable(data: np.ndarray) -> np.ndarray:
+    """The block as a contiguous array of a dtype the kernels read."""
+    if data.dtype == np.float16:
+        return data.astype(np.float32)
+    if data.dtype == np.bool_:
+        data = data.view(np.uint8)
+    return np.ascontiguousarray(data)
+
+
+def segments(table: np.ndarray) -> list[tuple[slice, slice | None]]:
+    """A boundary table as few slice copies: (target, source), or (target, None) for the constant value.
+
+    Runs that step by 1 are the grid itself, by -1 its reflection; a repeated index is a source of length 1, which
+    broadcasts.
+    """
+    index = np.where(table < 0, -10, table)
+    steps = np.diff(index)
+    changes = np.append(np.flatnonzero(np.diff(steps)) + 1, len(steps))
+    runs: list[tuple[slice, slice | None]] = []
+    first = 0
+    while first < len(index):
+        step = int(steps[first]) if first < len(steps) else 0
+        last = int(changes[np.searchsorted(changes, first, side="right")]) if step in (-1, 0, 1) and first < len(steps) else first
+        value, end = int(index[first]), int(index[last])
+        target = slice(first, last + 1)
+        if value < 0:
+            runs.append((target, None))
+        elif step < 0:
+            runs.append((target, slice(value, end - 1 if end > 0 else None, -1)))
+        else:
+            runs.append((target, slice(value, end + 1)))
+        first = last + 1
+    return runs
+
+
+def _consecutive(table: np.ndarray) -> tuple[int, int]:
+    """The longest run of consecutive indices in a table, as (first, last + 1); (0, 0) if there is none."""
+    runs = [(t.stop - t.start, t.start, t.stop) for t, s in segments(table) if s is not None and table[t.stop - 1] - table[t.start] == t.stop - t.start - 1]
+    return max(runs)[1:] if runs else (0, 0)
+
+
+class _Planes:
+    """Makes the planes z of a pass along the first axis of a (Z, Y, X) array."""
+
+    def __init__(self, data: np.ndarray, table: np.ndarray, step: Pass | None, acc: np.dtype) -> None:
+        self.data, self.table, self.acc = data, table, acc
+        self.weights = np.ones(1, acc) if step is None else step.weights.astype(acc)
+        self.symmetry = 0 if step is None else step.symmetry
+        self.divisor = acc.type(1 if step is None else step.divisor)
+        self.cval = 0.0 if step is None else step.cval
+        self.area = prod(data.shape[1:])
+        self.rows = _KERNELS[acc][0]
+
+    def make(self, z: int, out: np.ndarray) -> None:
+        """out (Y, X) = the weighted sum of planes table[z : z + taps]."""
+        index = self.table[z : z + len(self.weights)]
+        data, area = self.data, self.area
+        if (index < 0).any():  # the constant value: only planes at the grid's edge come here
+            data = np.full((len(index), *data.shape[1:]), self.cval, self.acc)
+            for k, plane in enumerate(index):
+                if plane >= 0:
+                    data[k] = self.data[plane]
+            index = np.arange(len(index))
+        bases = np.arange(out.shape[0], dtype=np.int64) * out.shape[1]
+        zero = self.acc.type(0)
+        self.rows(data.reshape(-1), bases, index * area, self.weights, self.symmetry, zero, self.divisor, out)
+
+
+def separable(op: Separable, block: Block) -> np.ndarray:
+    """Apply `op` to a block; returns an array of op.out_dtype and the block's extent."""
+    acc = accumulator(op.precision)
+    tables = block_tables(block, op.halo, op.modes)
+    steps: list[Pass | None] = [None] * max(3, op.ndim)
+    order = {p.axis: p for p in op.passes}
+    if list(order) != sorted(order) or len(order) != len(op.passes):
+        raise ValueError("passes must be along different axes, in order")
+    data = _readable(block.data)
+    pad = max(0, 3 - op.ndim)
+    data = data.reshape((1,) * pad + data.shape)
+    tables = [np.zeros(1, np.int64)] * pad + tables
+    for axis, step in order.items():
+        steps[axis + pad] = step
+
+    def through_output(values: np.ndarray) -> None:
+        """scipy keeps each pass's result in the output dtype."""
+        stored = np.empty(values.shape, op.out_dtype)
+        store(values, stored, op.cast)
+        values[...] = stored
+
+    # A pass over an axis before the last three is made on its own, on the array seen as (before, axis, 1, after).
+    for axis in range(data.ndim - 3):
+        step, table = steps[axis], tables[axis]
+        if step is None:
+            data = data if len(table) == data.shape[axis] else data.take(table, axis)
+            continue
+        before, after = prod(data.shape[:axis]), prod(data.shape[axis + 1 :])
+        source = data.reshape(before, data.shape[axis], 1, after)
+        n = len(table) - len(step.weights) + 1
+        result = np.empty((before, n, 1, after), acc)
+        for i in range(before):
+            planes = _Planes(source[i], table, step, acc)
+            for z in range(n):
+                planes.make(z, result[i, z])
+                if op.between:
+                    through_output(result[i, z])
+        data = result.reshape(*data.shape[:axis], n, *data.shape[axis + 1 :])
+
+    out = np.empty((*data.shape[:-3], *(stop - start for start, stop in _last(block, pad))), op.out_dtype)
+    if out.size == 0:
+        return out.reshape(block.extent)
+    for source, target in zip(data.reshape(-1, *data.shape[-3:]), out.reshape(-1, *out.shape[-3:]), strict=True):
+        _last_three(op, source, target, steps[-3:], tables[-3:], acc, through_output)
+    return out.reshape(block.extent)
+
+
+def _last(block: Block, pad: int) -> list[tuple[int, int]]:
+    """Range of the last three axes; axes that the block lacks have length 1."""
+    return ([(0, 1)] * pad + list(zip(block.start, block.stop, strict=True)))[-3:]
+
+
+def _last_three(
+    op: Separable,
+    data: np.ndarray,
+    out: np.ndarray,
+    steps: Sequence[Pass | None],
+    tables: Sequence[np.ndarray],
+    acc: np.dtype,
+    through_output: Any,
+) -> None:
+    """The passes along z, y and x, fused: data (Z, Y, X) -> out, one plane of z at a time."""
+    _, sliding, along = _KERNELS[acc]
+    z_step, y_step, x_step = steps
+    planes = _Planes(data, tables[0], z_step, acc)
+    # One more row holds the constant value of the pass along y.
+    after_z = np.empty((data.shape[1] + 1, data.shape[2]), acc)
+    if y_step is not None:
+        after_z[-1] = y_step.cval
+        y_table = np.where(tables[1] < 0, data.shape[1], tables[1])
+        y_weights = y_step.weights.astype(acc)
+    after_y = np.empty((out.shape[1], data.shape[2]), acc)
+    if x_step is not None:
+        first, last = _consecutive(tables[2])
+        x_weights = x_step.weights.astype(acc)
+    after_x = np.empty((out.shape[1], out.shape[2]), acc)
+    for z in range(out.shape[0]):
+        plane = after_z[:-1]
+        planes.make(z, plane)
+        if z_step is not None and op.between:
+            through_output(plane)
+        if y_step is not None:
+            sliding(after_z.reshape(-1), y_table, y_weights, y_step.symmetry, acc.type(y_step.divisor), after_y)
+            plane = after_y
+            if op.between:
+                through_output(plane)
+        elif plane.shape[0] != out.shape[1]:
+            plane = plane[tables[1]]
+        if x_step is not None:
+            cval, divisor = acc.type(x_step.cval), acc.type(x_step.divisor)
+            along(plane, tables[2], first, last, x_weights, x_step.symmetry, cval, divisor, after_x)
+            plane = after_x
+        elif plane.shape[1] != out.shape[2]:
+            plane = plane[:, tables[2]]
+        store(plane, out[z], op.cast)
+
+
+def padded_block(op: Correlate, block: Block, dtype: np.dtype) -> np.ndarray:
+    """The block with its whole halo, boundary applied, as dtype; a channel axis is moved to the front."""
+    tables = block_tables(block, op.halo, op.modes)
+    padded = np.empty([len(table) for table in tables], dtype)
+    for pieces in product(*(segments(table) for table in tables)):
+        target = tuple(t for t, _ in pieces)
+        source = tuple(s for _, s in pieces)
+        padded[target] = op.cval if None in source else block.data[source]
+    return padded if op.channel_axis is None else np.ascontiguousarray(np.moveaxis(padded, op.channel_axis, 0))
+
+
+def _canonical(op: Correlate, block: Block) -> tuple[np.ndarray, np.ndarray, tuple[int, ...]]:
+    """Weights as (outputs, channels, *taps of the axes but the channel's), `result` (outputs, *extent) and extent."""
+    extent = list(block.extent)
+    taps = list(op.taps)
+    if op.channel_axis is not None:
+        del extent[op.channel_axis], taps[op.channel_axis]
+    weights = op.weights.reshape(*op.weights.shape[:2], *taps)
+    shape = op.out_shape(block.extent)
+    result = np.empty(shape, op.out_dtype)
+    return weights, result, tuple(extent)
+
+
+def _channels_first(op: Correlate, result: np.ndarray) -> np.ndarray:
+    return result[None] if op.channel_axis is None else np.moveaxis(result, op.channel_axis, 0)
+
+
+def correlate(op: Correlate, block: Block) -> np.ndarray:
+    """Apply `op` to a block tap by tap; returns an array of op.out_dtype."""
+    acc = accumulator(op.precision)
+    weights, result, extent = _canonical(op, block)
+    if result.size == 0:
+        return result
+    padded = padded_block(op, block, acc)
+    if op.channel_axis is None:
+        padded = padded[None]
+    rows = _KERNELS[acc][0]
+    strides = np.array(padded.strides) // padded.itemsize
+    # scipy leaves out the taps that are nothing to it; a tap of 0 must not turn an infinity into a NaN.
+    nothing = np.finfo(np.float64).eps if op.cast == "scipy" else 0.0
+    # The last two axes are a plane; the planes' and rows' first elements in the padded array:
+    extent = (1, *extent) if len(extent) == 1 else extent
+    row_stride = strides[-2] if len(strides) > 2 else 0
+    bases = np.arange(extent[-2], dtype=np.int64) * row_stride
+    plane = np.empty(extent[-2:], acc)
+    outputs = _channels_first(op, result)
+    for o, target in enumerate(outputs):
+        used = np.nonzero(np.abs(weights[o]) > nothing)
+        taps = weights[o][used].astype(acc)
+        offsets = np.stack(used, -1) @ strides
+        start = acc.type(0 if op.bias is None else op.bias[o])
+        for index in np.ndindex(*extent[:-2]):
+            base = int(np.dot(index, strides[1 : 1 + len(index)])) if index else 0
+            rows(padded.reshape(-1), bases + base, offsets, taps, 0, start, acc.type(1), plane)
+            store(plane[0] if target.ndim == 1 else plane, target[index], op.cast)
+    return result
+
+
+def fft(op: Correlate, block: Block) -> np.ndarray:
+    """Apply `op` to a block by FFT, in float64; where the block holds NaN or infinity, tap by tap.
+
+    (An FFT spreads one NaN over the whole block.)
+    """
+    weights, result, extent = _canonical(op, block)
+    if result.size == 0:
+        return result
+    padded = padded_block(op, block, np.dtype(np.float64))
+    if not np.isfinite(padded).all():
+        return correlate(op, block)
+    if op.channel_axis is None:
+        padded = padded[None]
+    axes = [axis for axis in range(len(extent)) if weights.shape[2 + axis] > 1]
+    lengths = [scipy.fft.next_fast_len(padded.shape[1 + axis], real=True) for axis in axes]
+    valid = tuple(slice(0, n) for n in extent)
+    spectra = [scipy.fft.rfftn(channel, lengths, axes=axes) for channel in padded]
+    del padded
+    for o, target in enumerate(_channels_first(op, result)):
+        total = 0
+        for c, spectrum in enumerate(spectra):
+            total = total + spectrum * scipy.fft.rfftn(weights[o, c], lengths, axes=axes).conj()
+        values = scipy.fft.irfftn(total, lengths, axes=axes)[valid]
+        if op.bias is not None:
+            values += op.bias[o]
+        store(values, target, op.cast)
+    return result

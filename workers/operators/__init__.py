@@ -1,0 +1,58 @@
+"""The operators: what a sweep applies to each block. One file for each family; `base` says what an operator is."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gridstride.workers.operators.correlate import Correlate
+from gridstride.workers.operators.separable import Pass, Separable
+
+TYPES = {cls.__name__: cls for cls in (Correlate, Pass, Separable)}
+
+
+def save(operator: Any, folder: Path) -> None:
+    """Write an operator as `operator.json` and its arrays as `operator.npz`: data alone, never a pickle."""
+    arrays: dict[str, Any] = {}
+
+    def encode(value: Any) -> Any:
+        if isinstance(value, np.ndarray):
+            name = f"a{len(arrays)}"
+            arrays[name] = value
+            return {"array": name}
+        if isinstance(value, np.dtype):
+            return {"dtype": value.name}
+        if isinstance(value, tuple):
+            return [encode(item) for item in value]
+        if type(value) in TYPES.values():
+            fields = {f.name: encode(getattr(value, f.name)) for f in dataclasses.fields(value)}
+            return {"type": type(value).__name__, **fields}
+        return value
+
+    text = json.dumps(encode(operator), indent=1)
+    np.savez(folder / "operator.npz", **arrays)
+    (folder / "operator.json").write_text(text)
+
+
+def load(folder: Path) -> Any:
+    """Read what `save` wrote."""
+    with np.load(folder / "operator.npz", allow_pickle=False) as stored:
+        arrays = {name: stored[name] for name in stored.files}
+
+    def decode(value: Any) -> Any:
+        if isinstance(value, list):
+            return tuple(decode(item) for item in value)
+        if isinstance(value, dict):
+            if "array" in value:
+                return arrays[value["array"]]
+            if "dtype" in value:
+                return np.dtype(value["dtype"])
+            fields = {name: decode(item) for name, item in value.items() if name != "type"}
+            return TYPES[value["type"]](**fields)
+        return value
+
+    return decode(json.loads((folder / "operator.json").read_text()))
