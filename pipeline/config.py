@@ -11,7 +11,18 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from gridstride.pipeline.errors import UsageError
 
-SIZES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12, "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
+SIZES = {
+    "": 1,
+    "b": 1,
+    "kb": 10**3,
+    "mb": 10**6,
+    "gb": 10**9,
+    "tb": 10**12,
+    "kib": 2**10,
+    "mib": 2**20,
+    "gib": 2**30,
+    "tib": 2**40,
+}
 
 
 def parse_size(text: str | int | float) -> int:
@@ -22,7 +33,9 @@ def parse_size(text: str | int | float) -> int:
     try:
         size = int(float(number) * SIZES[unit])
     except (KeyError, ValueError):
-        raise ValueError(f"{text!r} is no size: expected a number and a unit, such as 2GB or 512MiB") from None
+        raise ValueError(
+            f"{text!r} is no size: expected a number and a unit, such as 2GB or 512MiB"
+        ) from None
     if size <= 0:
         raise ValueError(f"{text!r} is no size: expected more than 0")
     return size
@@ -87,7 +100,9 @@ def load_cluster(path: str | Path | None) -> ClusterConfig:
     if content is None:
         content = {}
     if not isinstance(content, dict):
-        raise UsageError(f"{path} holds a {type(content).__name__}: expected keys and values, such as 'kind: auto'")
+        raise UsageError(
+            f"{path} holds a {type(content).__name__}: expected keys and values, such as 'kind: auto'"
+        )
     config = validate(ClusterConfig, content, str(path))
     if config.kind == "address" and not config.address:
         raise UsageError(f"{path}: kind address needs 'address: tcp://host:port'")

@@ -22,7 +22,9 @@ NAMED_KERNELS = ("box", "gaussian", "sharpen", "laplace", "sobel-x", "sobel-y", 
 WIDE = ("int32", "uint32", "int64", "uint64", "float64")
 
 
-def find_axes(info: stores.ArrayInfo, axes: Sequence[str | int] | None, spatial: int | None, last: int | None = None) -> list[int]:
+def find_axes(
+    info: stores.ArrayInfo, axes: Sequence[str | int] | None, spatial: int | None, last: int | None = None
+) -> list[int]:
     """The axes to filter, as numbers.
 
     By name or number from `axes`; or the last `spatial`; or the last `last`; or else all but those whose names mark
@@ -52,7 +54,9 @@ def find_axes(info: stores.ArrayInfo, axes: Sequence[str | int] | None, spatial:
     if count is not None:
         if not 1 <= count <= info.ndim:
             what = "--spatial is" if spatial is not None else "the kernel has"
-            raise UsageError(f"{what} {count}{'' if spatial is not None else ' dimensions'}: the array has {info.ndim} axes ({shown})")
+            raise UsageError(
+                f"{what} {count}{'' if spatial is not None else ' dimensions'}: the array has {info.ndim} axes ({shown})"
+            )
         return list(range(info.ndim - count, info.ndim))
     series = [i for i, name in enumerate(names) if name.lower() in stores.SERIES]
     return [i for i in range(info.ndim) if i not in series] or list(range(info.ndim))
@@ -86,7 +90,9 @@ def named_kernel(name: str, ndim: int, size: int = 3, sigma: float = 1.0) -> np.
     axis (-y the one before, -z the third from last).  identity: 1.
     """
     if name not in NAMED_KERNELS:
-        raise UsageError(f"unknown kernel {name!r}: expected a .npy file or one of {', '.join(NAMED_KERNELS)}")
+        raise UsageError(
+            f"unknown kernel {name!r}: expected a .npy file or one of {', '.join(NAMED_KERNELS)}"
+        )
     if name == "box":
         if size < 1:
             raise UsageError(f"--size {size}: expected 1 or more")
@@ -133,17 +139,23 @@ def load_kernel(kernel: str | Path | np.ndarray) -> np.ndarray | None:
         try:
             array = np.load(path, allow_pickle=False)
         except (OSError, ValueError) as error:
-            raise UsageError(f"kernel {path} cannot be read as a .npy file: {stores.first_line(error)}") from None
+            raise UsageError(
+                f"kernel {path} cannot be read as a .npy file: {stores.first_line(error)}"
+            ) from None
     if array.dtype.kind not in "buif":
         raise UsageError(f"the kernel has dtype {array.dtype}: expected real numbers")
     if array.size == 0 or array.ndim == 0:
-        raise UsageError(f"the kernel is empty (shape {array.shape}): expected at least one entry and one dimension")
+        raise UsageError(
+            f"the kernel is empty (shape {array.shape}): expected at least one entry and one dimension"
+        )
     if not np.isfinite(array).all():
         raise UsageError("the kernel has NaN or infinite entries")
     return array if array.dtype.kind == "f" else array.astype(np.float64)
 
 
-def _job(info: stores.ArrayInfo, out: str | Path, operator: Any, layout: dict[str, Any], request: dict[str, Any]) -> Job:
+def _job(
+    info: stores.ArrayInfo, out: str | Path, operator: Any, layout: dict[str, Any], request: dict[str, Any]
+) -> Job:
     codec = layout.get("codec") or "lz4"
     stores._compressor(codec, operator.out_dtype)
     shape = operator.out_shape(info.shape)
@@ -240,8 +252,8 @@ def prepare_convolution(
         raise UsageError(str(error)) from None
     request = _request(
         command, kernel=kernel, axes=found, mode=mode, cval=cval, origin=origin, channels=channels, dtype=out_dtype.name,
-        precision=operator.precision, cast=cast, size=size if kernel == "box" else None,
-        sigma=sigma if kernel == "gaussian" else None,
+        precision=operator.precision, cast=cast, size=size if str(kernel) == "box" else None,
+        sigma=sigma if str(kernel) == "gaussian" else None,
     )  # fmt: skip
     layout = {"chunks": chunks, "shards": shards, "codec": codec}
     return jobs.prepare(_job(info, out, operator, layout, request), options or RunOptions())
@@ -301,7 +313,9 @@ def _split(arguments: dict[str, Any]) -> dict[str, Any]:
     return {**arguments, "options": replace(RunOptions(), **options)}
 
 
-def convolve(input: str | Path, out: str | Path, kernel: str | Path | np.ndarray, **arguments: Any) -> Summary:
+def convolve(
+    input: str | Path, out: str | Path, kernel: str | Path | np.ndarray, **arguments: Any
+) -> Summary:
     """Convolve a Zarr array with a kernel into another, as scipy.ndimage.convolve.
 
     kernel: an array, a .npy file, or one of NAMED_KERNELS; one dimension for each filtered axis. With `channels`
@@ -313,7 +327,9 @@ def convolve(input: str | Path, out: str | Path, kernel: str | Path | np.ndarray
     return jobs.run(prepare_convolution("convolve", input, out, kernel, **_split(arguments)))
 
 
-def correlate(input: str | Path, out: str | Path, kernel: str | Path | np.ndarray, **arguments: Any) -> Summary:
+def correlate(
+    input: str | Path, out: str | Path, kernel: str | Path | np.ndarray, **arguments: Any
+) -> Summary:
     """Correlate a Zarr array with a kernel into another, as scipy.ndimage.correlate; keywords as `convolve`."""
     return jobs.run(prepare_convolution("correlate", input, out, kernel, **_split(arguments)))
 

@@ -10,7 +10,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -84,7 +84,12 @@ class Job:
             "result_version": RESULT_VERSION,
             "operator": digest.hexdigest(),
             "input": stores.identity(self.input),
-            "output": {"chunks": self.chunks, "shards": self.shards, "codec": self.codec, "shape": self.out_shape},
+            "output": {
+                "chunks": self.chunks,
+                "shards": self.shards,
+                "codec": self.codec,
+                "shape": self.out_shape,
+            },
             "device": device_kind,
         }
 
@@ -132,7 +137,9 @@ class Summary:
 
     def raise_if_failed(self) -> None:
         if self.failed:
-            raise JobFailed(f"{len(self.failed)} of {self.plan.blocks} blocks failed; the others are written to {self.out}")
+            raise JobFailed(
+                f"{len(self.failed)} of {self.plan.blocks} blocks failed; the others are written to {self.out}"
+            )
 
 
 @dataclass(frozen=True)
@@ -231,7 +238,9 @@ def _remote_size(config: ClusterConfig, options: RunOptions) -> cluster.Size:
         if not workers:
             raise UsageError(f"the cluster at {config.address} has no workers")
         limits = [w["memory_limit"] for w in workers]
-        memory = options.memory or config.memory or (int(0.8 * min(limits) * len(limits)) if all(limits) else None)
+        memory = (
+            options.memory or config.memory or (int(0.8 * min(limits) * len(limits)) if all(limits) else None)
+        )
         return cluster.Size(len(workers), min(w["nthreads"] for w in workers), memory)
 
 
@@ -253,7 +262,9 @@ def _check_output(job: Job, options: RunOptions) -> None:
     if options.overwrite:
         if not stores.is_removable(out):
             raise UsageError(f"{out} is no Zarr store: --overwrite does not delete it")
-    elif not Journal(out).exists() and not (out.is_dir() and not any(p.name != ".gridstride" for p in out.iterdir())):
+    elif not Journal(out).exists() and not (
+        out.is_dir() and not any(p.name != ".gridstride" for p in out.iterdir())
+    ):
         raise UsageError(f"{out} exists: give another place, or --overwrite")
 
 
@@ -268,9 +279,15 @@ def _stored_block(stored: Journal, job: Job, kind: str, block: tuple[int, ...] |
                 f"{job.out} was begun on {record['identity']['device']} and this would go on on {kind}, whose last "
                 f"bits may differ: use --device {record['identity']['device']}, or --overwrite"
             )
-        what = {"input": "the input has changed since", "operator": "with other parameters", "output": "in another form"}
+        what = {
+            "input": "the input has changed since",
+            "operator": "with other parameters",
+            "output": "in another form",
+        }
         reasons = ", ".join(what.get(name, name) for name in differs)
-        raise UsageError(f"{job.out} holds another job's output ({reasons}): give another place, or --overwrite")
+        raise UsageError(
+            f"{job.out} holds another job's output ({reasons}): give another place, or --overwrite"
+        )
     stored_block = tuple(record["block"])
     if block is not None and block != stored_block:
         begun = ",".join(map(str, stored_block))
@@ -278,8 +295,11 @@ def _stored_block(stored: Journal, job: Job, kind: str, block: tuple[int, ...] |
     return stored_block
 
 
-def run(prepared: Prepared) -> Summary:
-    """Run a job from where it stands. Raises UsageError before anything is written; failed blocks are in the summary."""
+def run(prepared: Prepared, client: Any = None) -> Summary:
+    """Run a job from where it stands, on the cluster it was planned for, or on that of `client`.
+
+    Raises UsageError before anything is written; blocks that failed are in the summary.
+    """
     job, options, plan = prepared.job, prepared.options, prepared.plan
     journal = Journal(job.out)
     if not options.ignore_disk and not journal.exists():
@@ -293,7 +313,12 @@ def run(prepared: Prepared) -> Summary:
         done = len(journal.done())
         if done >= plan.blocks:
             return _summary(prepared, Outcome(skipped=done), 0.0)
-        with _start(prepared.config, prepared.device, prepared.size, options.debug) as client:
+        running = (
+            nullcontext(client)
+            if client
+            else _start(prepared.config, prepared.device, prepared.size, options.debug)
+        )
+        with running as client:
             started = time.perf_counter() - begin
             work = Work(job.input.path, str(job.out.resolve()), prepared.device, plan, job.operator)
             run_id = f"{os.getpid():x}{time.time_ns():x}"
@@ -331,7 +356,11 @@ def _create(prepared: Prepared, journal: Journal) -> None:
             "version": gridstride.__version__,
             "request": job.request,
             "input": {"path": job.input.path, "shape": list(job.input.shape), "dtype": job.input.dtype.name},
-            "plan": {"block": list(plan.block), "halo": [list(h) for h in plan.halo], "device": prepared.device},
+            "plan": {
+                "block": list(plan.block),
+                "halo": [list(h) for h in plan.halo],
+                "device": prepared.device,
+            },
         }
         stores.create(
             job.out,
@@ -387,7 +416,9 @@ def resume(out: str | Path, options: RunOptions | None = None) -> Prepared:
     try:
         operator = operators.load(journal.folder)
     except (OSError, ValueError, KeyError) as error:
-        raise UsageError(f"{journal.folder} is damaged ({error}): --overwrite with the original command starts afresh") from None
+        raise UsageError(
+            f"{journal.folder} is damaged ({error}): --overwrite with the original command starts afresh"
+        ) from None
     job = Job(
         input=stores.describe(record["input"]),
         out=out,
@@ -410,7 +441,9 @@ def output_layout(
 
     def check(name: str, given: Sequence[int]) -> tuple[int, ...]:
         if len(given) != info.ndim or min(given, default=1) < 1:
-            raise UsageError(f"--{name} is {','.join(map(str, given))}: expected {info.ndim} numbers of 1 or more")
+            raise UsageError(
+                f"--{name} is {','.join(map(str, given))}: expected {info.ndim} numbers of 1 or more"
+            )
         return tuple(given)
 
     new_chunks = check("chunks", chunks) if chunks is not None else info.chunks

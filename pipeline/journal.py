@@ -51,7 +51,9 @@ class Journal:
         except FileNotFoundError:
             raise UsageError(f"{self.out} holds no gridstride job to resume") from None
         except ValueError as error:
-            raise UsageError(f"{self.folder / 'job.json'} cannot be read ({error}): --overwrite starts afresh") from None
+            raise UsageError(
+                f"{self.folder / 'job.json'} cannot be read ({error}): --overwrite starts afresh"
+            ) from None
 
     def begin(self, job: dict[str, Any]) -> None:
         """Record a new job. From here on the folder is this job's."""
@@ -67,7 +69,9 @@ class Journal:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise UsageError(f"another gridstride is writing {self.out}: wait for it, or stop it first") from None
+            raise UsageError(
+                f"another gridstride is writing {self.out}: wait for it, or stop it first"
+            ) from None
 
     def unlock(self) -> None:
         if self._lock is not None:

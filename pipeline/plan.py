@@ -62,15 +62,19 @@ class Request:
     max_tasks: int = MAX_TASKS
 
 
-def axis_edges(size: int, block: int, halo: tuple[int, int]) -> tuple[int, ...]:
-    """Edges of the blocks along one axis: 0, block, 2 block, ..., size.
+def thinnest(halo: tuple[int, int], mode: str) -> int:
+    """The least thickness of blocks on an axis that is cut: neighbours must be able to fill each other's halo, and a
+    block at the grid's edge its own by reflection. `mirror` does not repeat the edge: it reaches one further."""
+    return max(1, max(halo) + (1 if mode == "mirror" and max(halo) else 0))
 
-    A last block thinner than the halo is joined to the one before: neighbours must be able to fill each other's halo.
-    """
+
+def axis_edges(size: int, block: int, least: int) -> tuple[int, ...]:
+    """Edges of the blocks along one axis: 0, block, 2 block, ..., size. A last block thinner than `least` is joined to
+    the one before."""
     if size == 0:
         return (0, 0)
     edges = [*range(0, size, block), size]
-    if len(edges) > 2 and edges[-1] - edges[-2] < max(halo):
+    if len(edges) > 2 and edges[-1] - edges[-2] < least:
         del edges[-2]
     return tuple(edges)
 
@@ -147,7 +151,8 @@ class Plan:
         """The batches in order, each a box of block indices: (first, last + 1) on every axis."""
         if self.blocks:
             ranges = [
-                [(i, min(i + b, n)) for i in range(0, n, b)] for n, b in zip(self.grid, self.batch, strict=True)
+                [(i, min(i + b, n)) for i in range(0, n, b)]
+                for n, b in zip(self.grid, self.batch, strict=True)
             ]
             yield from product(*ranges)
 
@@ -186,16 +191,17 @@ def make_plan(request: Request) -> Plan:
         block = _check_block(r, fixed)
     else:
         block = _choose_block(r, fixed)
+    least = [thinnest(h, m) for h, m in zip(r.halo, r.modes, strict=True)]
     edges = tuple(
-        (0, n) if whole else axis_edges(n, b, h)
-        for n, b, h, whole in zip(r.shape, block, r.halo, fixed, strict=True)
+        (0, n) if whole else axis_edges(n, b, thin)
+        for n, b, thin, whole in zip(r.shape, block, least, fixed, strict=True)
     )
     grid = tuple(len(e) - 1 for e in edges)
-    for axis, (e, h) in enumerate(zip(edges, r.halo, strict=True)):
-        if len(e) > 2 and min(b - a for a, b in zip(e[:-1], e[1:], strict=True)) < max(h):
+    for axis, (e, thin) in enumerate(zip(edges, least, strict=True)):
+        if len(e) > 2 and block[axis] < thin:
             raise UsageError(
-                f"blocks of {block[axis]} along axis {axis} are thinner than the operator's halo of {max(h)}: "
-                f"make --block at least {max(h)} there"
+                f"blocks of {block[axis]} along axis {axis} are too thin for the operator's halo of "
+                f"{max(r.halo[axis])}: make --block at least {thin} there"
             )
     budget = _budget(r)
     count = _batch_count(r, block, grid, budget)
@@ -276,7 +282,7 @@ def _choose_block(r: Request, fixed: Sequence[bool]) -> tuple[int, ...]:
 
     def too_thin(axis: int, count: int) -> bool:
         b = units[axis][0] * count
-        return b < max(r.halo[axis]) and b < r.shape[axis]
+        return b < thinnest(r.halo[axis], r.modes[axis]) and b < r.shape[axis]
 
     budget = _budget(r)
     parallel = r.workers * r.threads
@@ -327,7 +333,9 @@ def memory_parts(r: Request, block: Sequence[int], grid: Sequence[int], batch: i
     Inputs stay until every neighbour has taken its part: two batches, and of the blocks next to them as many again.
     """
     in_bytes = prod(block) * r.itemsize
-    padded = prod(b + (sum(h) if g > 1 else 0) for b, h, g in zip(block, r.halo, grid, strict=True)) * r.itemsize
+    padded = (
+        prod(b + (sum(h) if g > 1 else 0) for b, h, g in zip(block, r.halo, grid, strict=True)) * r.itemsize
+    )
     resident = min(prod(grid), 3 * batch)
     busy = min(r.threads, prod(grid))
     scratch = r.scratch(tuple(block)) if r.device_memory is None else 0

@@ -68,7 +68,11 @@ class Progress:
         elif not self.quiet and (now - self.last >= self.every):
             self.last = now
             left = (now - self.begin) / (self.done - self.first) * (self.total - self.done)
-            print(f"{self.done}/{self.total} blocks, {self._rate(now)}, {left:.0f} s left", file=sys.stderr, flush=True)
+            print(
+                f"{self.done}/{self.total} blocks, {self._rate(now)}, {left:.0f} s left",
+                file=sys.stderr,
+                flush=True,
+            )
 
     def _rate(self, now: float) -> str:
         seconds = max(now - self.begin, 1e-9)

@@ -87,6 +87,8 @@ def describe(path: str | Path, array: str | None = None) -> ArrayInfo:
     dtype = np.dtype(node.dtype)
     if dtype.kind not in "buif" or dtype.itemsize > 8:
         raise UsageError(f"{path} has dtype {dtype}: expected bool, an integer or a real floating-point type")
+    if not 1 <= node.ndim <= 5:
+        raise UsageError(f"{path} has {node.ndim} axes: expected 1 to 5")
     metadata = node.metadata
     names = getattr(metadata, "dimension_names", None) or node.attrs.get("_ARRAY_DIMENSIONS")
     try:
@@ -149,8 +151,22 @@ def first_line(error: BaseException) -> str:
     return text.splitlines()[0][:300] if text else type(error).__name__
 
 
-@lru_cache(maxsize=16)
+def _stamp(path: str) -> tuple[int, int]:
+    """Tells one array at a path from the next: workers outlive jobs, and an output may be replaced."""
+    for name in METADATA:
+        file = Path(path) / name
+        if file.exists():
+            status = file.stat()
+            return status.st_ino, status.st_mtime_ns
+    raise JobFailed(f"{path} has lost its metadata")
+
+
 def _zarr(path: str) -> Any:
+    return _open_zarr(path, _stamp(path))
+
+
+@lru_cache(maxsize=16)
+def _open_zarr(path: str, stamp: tuple[int, int]) -> Any:
     return zarr.open_array(path, mode="r")
 
 
@@ -197,16 +213,22 @@ def _context() -> Any:
     return ts.Context({"file_io_sync": True, "file_io_locking": {"mode": "lockfile"}})
 
 
-@lru_cache(maxsize=16)
 def regions(path: str) -> Regions:
     """`Regions` of an array, opened once per process."""
+    return _open_regions(path, _stamp(path))
+
+
+@lru_cache(maxsize=16)
+def _open_regions(path: str, stamp: tuple[int, int]) -> Regions:
     return Regions(path)
 
 
 def read_wrapped(path: str, start: Sequence[int], stop: Sequence[int]) -> np.ndarray:
     """Read a region whose indices may lie below 0 or past the end: there the grid repeats itself."""
     source = regions(path)
-    axes: list[list[tuple[int, int, int]]] = []  # (offset in the result, start, stop) of each piece of an axis
+    axes: list[
+        list[tuple[int, int, int]]
+    ] = []  # (offset in the result, start, stop) of each piece of an axis
     for a, b, n in zip(start, stop, source.shape, strict=True):
         pieces, at = [], a
         while at < b:
@@ -277,10 +299,14 @@ def _compressor(codec: str, dtype: np.dtype) -> Any:
 
     name, _, level = codec.partition(":")
     if name not in CODECS or (level and not level.isdigit()):
-        raise UsageError(f"unknown codec {codec!r}: expected one of {', '.join(CODECS)}, with :LEVEL if you like")
+        raise UsageError(
+            f"unknown codec {codec!r}: expected one of {', '.join(CODECS)}, with :LEVEL if you like"
+        )
     size = dtype.itemsize
     if name in ("lz4", "blosc-zstd"):
-        return BloscCodec(cname=name.removeprefix("blosc-"), clevel=int(level or 5), shuffle="bitshuffle", typesize=size)  # type: ignore[arg-type]
+        return BloscCodec(
+            cname=name.removeprefix("blosc-"), clevel=int(level or 5), shuffle="bitshuffle", typesize=size
+        )  # type: ignore[arg-type]
     if name == "zstd":
         return ZstdCodec(level=int(level or 3))
     return GzipCodec(level=int(level or 5)) if name == "gzip" else None
@@ -326,7 +352,7 @@ def sync_folder(path: Path) -> None:
 
 def sync_chunk_folders(path: str, start: Sequence[int], stop: Sequence[int]) -> None:
     """Make the folder entries of a region's chunks durable, up to the array's own folder."""
-    info = _info(path)
+    info = _info(path, _stamp(path))
     root = Path(path)
     folders = set()
     spans = [range(a // u, ceil(b / u)) for a, b, u in zip(start, stop, info.write_unit, strict=True)]
@@ -341,14 +367,9 @@ def sync_chunk_folders(path: str, start: Sequence[int], stop: Sequence[int]) -> 
 
 
 @lru_cache(maxsize=16)
-def _info(path: str) -> ArrayInfo:
+def _info(path: str, stamp: tuple[int, int]) -> ArrayInfo:
     return describe(path)
 
 
 def json_bytes(value: Any) -> bytes:
     return json.dumps(value, indent=1, sort_keys=True).encode()
-
-
-def raise_if_lost(path: Path) -> None:
-    if not path.exists():
-        raise JobFailed(f"{path} disappeared while the job was running")

@@ -155,7 +155,9 @@ class Sweep:
     report: called with each block's record as it comes in
     """
 
-    def __init__(self, client: Any, work: Work, run_id: str, report: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(
+        self, client: Any, work: Work, run_id: str, report: Callable[[dict[str, Any]], None]
+    ) -> None:
         self.client, self.work, self.run_id, self.report = client, work, run_id, report
         self.plan = work.plan
         self.outcome = Outcome()
@@ -297,7 +299,12 @@ class Sweep:
             return
         futures = {
             index: self.client.submit(
-                compute_alone, self.work.out, self.run_id, index, key=f"alone-{self.run_id}-{index}", pure=False
+                compute_alone,
+                self.work.out,
+                self.run_id,
+                index,
+                key=f"alone-{self.run_id}-{index}",
+                pure=False,
             )
             for index in sorted(errors)
         }
@@ -314,7 +321,9 @@ class Sweep:
         """What is wrong with a block: the chunks it cannot read, else the error itself."""
         start, stop = self.plan.needed(index)
         try:
-            bad = [f"chunk {key}: {why}" for key, why in stores.unreadable_chunks(self.work.input, start, stop)]
+            bad = [
+                f"chunk {key}: {why}" for key, why in stores.unreadable_chunks(self.work.input, start, stop)
+            ]
         except Exception:
             bad = []
         where = traceback.extract_tb(error.__traceback__)

@@ -79,7 +79,13 @@ def start(
 
 
 def _local(
-    device: str, size: Size, protocol: str, rmm_pool: float, local_directory: str | None, dashboard: str, level: int
+    device: str,
+    size: Size,
+    protocol: str,
+    rmm_pool: float,
+    local_directory: str | None,
+    dashboard: str,
+    level: int,
 ) -> Any:
     common: dict[str, Any] = {
         "n_workers": size.workers,
@@ -114,7 +120,7 @@ def settings() -> dict[str, Any]:
         # A worker may be busy for minutes in one kernel call.
         "distributed.scheduler.worker-ttl": None,
         "distributed.scheduler.allowed-failures": 3,
-            "distributed.comm.timeouts.connect": "30s",
+        "distributed.comm.timeouts.connect": "30s",
         "distributed.admin.large-graph-warning-threshold": "100MB",
         "array.query-planning": False,
     }
@@ -148,5 +154,12 @@ def describe(client: Any) -> list[dict[str, Any]]:
     looks = client.run(look)
     rows = []
     for address, worker in client.scheduler_info(n_workers=-1)["workers"].items():
-        rows.append({"address": address, "threads": worker["nthreads"], "memory": worker["memory_limit"], **looks[address]})
+        rows.append(
+            {
+                "address": address,
+                "threads": worker["nthreads"],
+                "memory": worker["memory_limit"],
+                **looks[address],
+            }
+        )
     return rows

@@ -140,7 +140,9 @@ def _along(plane, table, first, last, weights, symmetry, cval, divisor, out):  #
 # One source, two meanings: float32 sums may use fused multiply-adds; float64 sums may not, for then they have the
 # bits of scipy's, which is compiled without them.
 _KERNELS = {
-    np.dtype(np.float32): [njit(nogil=True, cache=True, fastmath={"contract"})(f) for f in (_rows, _sliding, _along)],
+    np.dtype(np.float32): [
+        njit(nogil=True, cache=True, fastmath={"contract"})(f) for f in (_rows, _sliding, _along)
+    ],
     np.dtype(np.float64): [njit(nogil=True, cache=True)(f) for f in (_rows, _sliding, _along)],
 }
 
@@ -224,7 +226,11 @@ def segments(table: np.ndarray) -> list[tuple[slice, slice | None]]:
     first = 0
     while first < len(index):
         step = int(steps[first]) if first < len(steps) else 0
-        last = int(changes[np.searchsorted(changes, first, side="right")]) if step in (-1, 0, 1) and first < len(steps) else first
+        last = (
+            int(changes[np.searchsorted(changes, first, side="right")])
+            if step in (-1, 0, 1) and first < len(steps)
+            else first
+        )
         value, end = int(index[first]), int(index[last])
         target = slice(first, last + 1)
         if value < 0:
@@ -239,7 +245,11 @@ def segments(table: np.ndarray) -> list[tuple[slice, slice | None]]:
 
 def _consecutive(table: np.ndarray) -> tuple[int, int]:
     """The longest run of consecutive indices in a table, as (first, last + 1); (0, 0) if there is none."""
-    runs = [(t.stop - t.start, t.start, t.stop) for t, s in segments(table) if s is not None and table[t.stop - 1] - table[t.start] == t.stop - t.start - 1]
+    runs = [
+        (t.stop - t.start, t.start, t.stop)
+        for t, s in segments(table)
+        if s is not None and table[t.stop - 1] - table[t.start] == t.stop - t.start - 1
+    ]
     return max(runs)[1:] if runs else (0, 0)
 
 
@@ -273,53 +283,56 @@ class _Planes:
 def separable(op: Separable, block: Block) -> np.ndarray:
     """Apply `op` to a block; returns an array of op.out_dtype and the block's extent."""
     acc = accumulator(op.precision)
-    tables = block_tables(block, op.halo, op.modes)
-    steps: list[Pass | None] = [None] * max(3, op.ndim)
-    order = {p.axis: p for p in op.passes}
-    if list(order) != sorted(order) or len(order) != len(op.passes):
-        raise ValueError("passes must be along different axes, in order")
-    data = _readable(block.data)
     pad = max(0, 3 - op.ndim)
+    data = _readable(block.data)
     data = data.reshape((1,) * pad + data.shape)
-    tables = [np.zeros(1, np.int64)] * pad + tables
-    for axis, step in order.items():
-        steps[axis + pad] = step
+    tables = [np.zeros(1, np.int64)] * pad + block_tables(block, op.halo, op.modes)
 
     def through_output(values: np.ndarray) -> None:
-        """scipy keeps each pass's result in the output dtype."""
-        stored = np.empty(values.shape, op.out_dtype)
-        store(values, stored, op.cast)
-        values[...] = stored
+        """scipy keeps each pass's result in the output dtype. (The last is stored once: uint64 does not survive it
+        twice, as what wraps around to nearly 2^64 is rounded up to that.)"""
+        if op.between:
+            stored = np.empty(values.shape, op.out_dtype)
+            store(values, stored, op.cast)
+            values[...] = stored
 
-    # A pass over an axis before the last three is made on its own, on the array seen as (before, axis, 1, after).
-    for axis in range(data.ndim - 3):
-        step, table = steps[axis], tables[axis]
-        if step is None:
-            data = data if len(table) == data.shape[axis] else data.take(table, axis)
-            continue
-        before, after = prod(data.shape[:axis]), prod(data.shape[axis + 1 :])
-        source = data.reshape(before, data.shape[axis], 1, after)
-        n = len(table) - len(step.weights) + 1
-        result = np.empty((before, n, 1, after), acc)
-        for i in range(before):
-            planes = _Planes(source[i], table, step, acc)
-            for z in range(n):
-                planes.make(z, result[i, z])
-                if op.between:
-                    through_output(result[i, z])
-        data = result.reshape(*data.shape[:axis], n, *data.shape[axis + 1 :])
-
-    out = np.empty((*data.shape[:-3], *(stop - start for start, stop in _last(block, pad))), op.out_dtype)
-    if out.size == 0:
-        return out.reshape(block.extent)
-    for source, target in zip(data.reshape(-1, *data.shape[-3:]), out.reshape(-1, *out.shape[-3:]), strict=True):
-        _last_three(op, source, target, steps[-3:], tables[-3:], acc, through_output)
+    # The passes along the last three axes are fused, if they come last and in that order; others are made one by one.
+    axes = [p.axis + pad for p in op.passes]
+    alone = [axis < data.ndim - 3 for axis in axes] if axes == sorted(set(axes)) else [True] * len(axes)
+    fused: dict[int, Pass] = {}
+    for axis, step, by_itself in zip(axes, op.passes, alone, strict=True):
+        if by_itself:
+            last = step is op.passes[-1]
+            data = _one_pass(data, axis, tables[axis], step, acc, None if last else through_output)
+            tables[axis] = np.arange(data.shape[axis])
+        else:
+            fused[axis - (data.ndim - 3)] = step
+    extent = (1,) * pad + block.extent
+    out = np.empty(extent, op.out_dtype)
+    if out.size:
+        steps = [fused.get(i) for i in range(3)]
+        for source, target in zip(
+            data.reshape(-1, *data.shape[-3:]), out.reshape(-1, *extent[-3:]), strict=True
+        ):
+            _last_three(op, source, target, steps, tables[-3:], acc, through_output)
     return out.reshape(block.extent)
 
 
-def _last(block: Block, pad: int) -> list[tuple[int, int]]:
-    """Range of the last three axes; axes that the block lacks have length 1."""
-    return ([(0, 1)] * pad + list(zip(block.start, block.stop, strict=True)))[-3:]
+def _one_pass(
+    data: np.ndarray, axis: int, table: np.ndarray, step: Pass, acc: np.dtype, through_output: Any
+) -> np.ndarray:
+    """A pass along any axis, on the array seen as (before, axis, 1, after)."""
+    before, after = prod(data.shape[:axis]), prod(data.shape[axis + 1 :])
+    n = len(table) - len(step.weights) + 1
+    source = data.reshape(before, data.shape[axis], 1, after)
+    result = np.empty((before, n, 1, after), acc)
+    for i in range(before):
+        planes = _Planes(source[i], table, step, acc)
+        for z in range(n):
+            planes.make(z, result[i, z])
+            if through_output is not None:
+                through_output(result[i, z])
+    return result.reshape(*data.shape[:axis], n, *data.shape[axis + 1 :])
 
 
 def _last_three(
@@ -349,21 +362,19 @@ def _last_three(
     for z in range(out.shape[0]):
         plane = after_z[:-1]
         planes.make(z, plane)
-        if z_step is not None and op.between:
+        if z_step is not None and not (y_step is None and x_step is None):
             through_output(plane)
         if y_step is not None:
-            sliding(after_z.reshape(-1), y_table, y_weights, y_step.symmetry, acc.type(y_step.divisor), after_y)
+            sliding(
+                after_z.reshape(-1), y_table, y_weights, y_step.symmetry, acc.type(y_step.divisor), after_y
+            )
             plane = after_y
-            if op.between:
+            if x_step is not None:
                 through_output(plane)
-        elif plane.shape[0] != out.shape[1]:
-            plane = plane[tables[1]]
         if x_step is not None:
             cval, divisor = acc.type(x_step.cval), acc.type(x_step.divisor)
             along(plane, tables[2], first, last, x_weights, x_step.symmetry, cval, divisor, after_x)
             plane = after_x
-        elif plane.shape[1] != out.shape[2]:
-            plane = plane[:, tables[2]]
         store(plane, out[z], op.cast)
 
 
@@ -375,7 +386,9 @@ def padded_block(op: Correlate, block: Block, dtype: np.dtype) -> np.ndarray:
         target = tuple(t for t, _ in pieces)
         source = tuple(s for _, s in pieces)
         padded[target] = op.cval if None in source else block.data[source]
-    return padded if op.channel_axis is None else np.ascontiguousarray(np.moveaxis(padded, op.channel_axis, 0))
+    return (
+        padded if op.channel_axis is None else np.ascontiguousarray(np.moveaxis(padded, op.channel_axis, 0))
+    )
 
 
 def _canonical(op: Correlate, block: Block) -> tuple[np.ndarray, np.ndarray, tuple[int, ...]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import prod
 from typing import Any
 
@@ -23,7 +23,9 @@ def per_axis(value: Any, axes: Sequence[int], name: str) -> list[Any]:
     """One value for each filtered axis, from one value or a sequence of them."""
     values = list(value) if isinstance(value, (list, tuple, np.ndarray)) else [value] * len(axes)
     if len(values) != len(axes):
-        raise ValueError(f"{name} has {len(values)} values for {len(axes)} filtered axes: give one, or one per axis")
+        raise ValueError(
+            f"{name} has {len(values)} values for {len(axes)} filtered axes: give one, or one per axis"
+        )
     return values
 
 
@@ -48,7 +50,9 @@ def taps_before(size: int, origin: int, flipped: bool) -> int:
     return before
 
 
-def gaussian_weights(sigma: float, order: int = 0, truncate: float = 4.0, radius: int | None = None) -> np.ndarray:
+def gaussian_weights(
+    sigma: float, order: int = 0, truncate: float = 4.0, radius: int | None = None
+) -> np.ndarray:
     """Weights of a Gaussian or its derivative, float64 (2 radius + 1,), in the order of correlation.
 
     As scipy.ndimage makes them, bit for bit: the Gaussian sampled at whole numbers, divided by its sum; a derivative
@@ -71,6 +75,11 @@ def gaussian_weights(sigma: float, order: int = 0, truncate: float = 4.0, radius
         q = matrix.dot(q)
     q = (x[:, None] ** exponents).dot(q)
     return (q * phi)[::-1].copy()
+
+
+def _in_order(axes: Iterable[Any], cast: Cast) -> list[Any]:
+    """The passes' order: the axes', which can be fused; scipy's is the one they are given in."""
+    return list(axes) if cast == "scipy" else sorted(axes, key=lambda item: item[0])
 
 
 def gaussian(
@@ -101,7 +110,7 @@ def gaussian(
     if not (truncate > 0 and np.isfinite(truncate)):
         raise ValueError(f"truncate is {truncate}: expected a number above 0")
     passes = []
-    for axis, s, o, m, r in sorted(zip(axes, sigmas, orders, modes, radii, strict=True), key=lambda item: item[0]):
+    for axis, s, o, m, r in _in_order(zip(axes, sigmas, orders, modes, radii, strict=True), cast):
         weights = gaussian_weights(float(s), int(o), truncate, r)
         passes.append(Pass(axis, weights, len(weights) // 2, m, cval))
     return Separable(ndim, tuple(passes), out_dtype, precision, cast, between=cast == "scipy")
@@ -124,7 +133,7 @@ def uniform(
     sizes = per_axis(size, axes, "size")
     origins = per_axis(origin, axes, "origin")
     passes = []
-    for axis, n, m, o in sorted(zip(axes, sizes, modes, origins, strict=True), key=lambda item: item[0]):
+    for axis, n, m, o in _in_order(zip(axes, sizes, modes, origins, strict=True), cast):
         if n != int(n) or n < 1:
             raise ValueError(f"size is {n}: expected a whole number, 1 or more")
         before = taps_before(int(n), int(o), flipped=False)
@@ -190,7 +199,9 @@ def convolution(
     if channel_axis is not None and stacked.shape[1] != shape[channel_axis]:
         raise ValueError(f"the kernel has {stacked.shape[1]} input channels, the array {shape[channel_axis]}")
     if bias is not None and bias.shape != (stacked.shape[0],):
-        raise ValueError(f"bias has shape {bias.shape}: expected ({stacked.shape[0]},), one for each output channel")
+        raise ValueError(
+            f"bias has shape {bias.shape}: expected ({stacked.shape[0]},), one for each output channel"
+        )
     modes, origins = check_modes(mode, axes), per_axis(origin, axes, "origin")
     sizes = stacked.shape[2:]
     befores = [taps_before(n, int(o), flip) for n, o in zip(sizes, origins, strict=True)]
@@ -208,7 +219,9 @@ def convolution(
         if cast == "scipy":
             algorithm = "direct"
         else:
-            algorithm = choose(shape, sizes, int(np.count_nonzero(stacked)) // stacked.shape[0], factors is not None)
+            algorithm = choose(
+                shape, sizes, int(np.count_nonzero(stacked)) // stacked.shape[0], factors is not None
+            )
     if algorithm == "separable":
         passes = []
         value = cval
@@ -216,12 +229,23 @@ def convolution(
             passes.append(Pass(axis, factor, before, m, value))
             value *= float(factor.sum())  # what the passes so far have made of the constant outside
         return Separable(ndim, tuple(passes), out_dtype, precision, cast)
+    if max(sizes) == 1:
+        algorithm = "direct"  # there is nothing to transform
     taps, before, all_modes = [1] * ndim, [0] * ndim, ["nearest"] * ndim
     for axis, n, b, m in zip(axes, sizes, befores, modes, strict=True):
         taps[axis], before[axis], all_modes[axis] = n, b, m
     weights = np.ascontiguousarray(stacked, dtype=np.float64).reshape(*stacked.shape[:2], *taps)
     return Correlate(
-        weights, tuple(before), tuple(all_modes), cval, out_dtype, precision, cast, algorithm, channel_axis, bias
+        weights,
+        tuple(before),
+        tuple(all_modes),
+        cval,
+        out_dtype,
+        precision,
+        cast,
+        algorithm,
+        channel_axis,
+        bias,
     )
 
 

@@ -1,0 +1,1 @@
+"""Benchmarks: `python -m benchmarks NAME`. Every figure is a ratio to a peer or a limit measured in the same run."""

@@ -1,0 +1,12 @@
+"""python -m benchmarks [NAME]: images, memory, crossover, gpu. Without a name: all that this machine can run."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+NAMES = ("crossover", "images", "memory")
+
+if __name__ == "__main__":
+    for name in sys.argv[1:2] or NAMES:
+        importlib.import_module(f"benchmarks.{name}").main()

@@ -1,0 +1,26 @@
+"""What several test files use."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import zarr
+
+
+@pytest.fixture
+def store(tmp_path: Any) -> Any:
+    """A function that writes an array to a new Zarr store and returns its path."""
+    made = 0
+
+    def make(array: np.ndarray, chunks: Any, name: str | None = None, **options: Any) -> str:
+        nonlocal made
+        made += 1
+        path = tmp_path / (name or f"input{made}.zarr")
+        node = zarr.create_array(str(path), shape=array.shape, chunks=chunks, dtype=array.dtype, **options)
+        if array.size:
+            node[...] = array
+        return str(path)
+
+    return make
