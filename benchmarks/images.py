@@ -100,9 +100,7 @@ def main(size: int = 512, chunk: int = 128, block: int = 256, repeat: int = 4) -
             for turn in range(repeat + 1):
                 run = {
                     "tensorstore copy": tensorstore_copy(source, f"{folder}/copy1.zarr", chunk),
-                    "plain Dask copy": theirs(
-                        client, source, f"{folder}/copy2.zarr", chunk, blocks, lambda x: x
-                    ),
+                    "plain Dask copy": theirs(client, source, f"{folder}/copy2.zarr", chunk, blocks, lambda x: x),
                     "dask-image gaussian": theirs(
                         client,
                         source,
@@ -125,9 +123,7 @@ def main(size: int = 512, chunk: int = 128, block: int = 256, repeat: int = 4) -
             # The same answer, or the times mean nothing.
             for mine, other in (("gaussian", theirs_gaussian), ("dense", theirs_dense)):
                 a, b = zarr.open_array(f"{folder}/{mine}.zarr")[:], zarr.open_array(other)[:]
-                assert np.allclose(a, b, rtol=2e-5, atol=0.5), (
-                    f"{mine}: results differ by {np.abs(a - b).max()}"
-                )
+                assert np.allclose(a, b, rtol=2e-5, atol=0.5), f"{mine}: results differ by {np.abs(a - b).max()}"
     median = {name: statistics.median(values) for name, values in times.items()}
     voxels = size**3
     columns = ["job", "seconds", "min", "max", "Mvoxel/s", "peer / this"]
@@ -145,9 +141,7 @@ def main(size: int = 512, chunk: int = 128, block: int = 256, repeat: int = 4) -
         columns,
         rows,
     )
-    report.show(
-        "stages of gridstride gaussian", ["stage", "thread-seconds"], [[k, v] for k, v in stages.items()]
-    )
+    report.show("stages of gridstride gaussian", ["stage", "thread-seconds"], [[k, v] for k, v in stages.items()])
     copy = median["plain Dask copy"] / median["gridstride gaussian"]
     print(f"gaussian: {copy:.2f} times as fast as the plain Dask copy")
     report.save("images", columns, rows, stages=stages, size=size, chunk=chunk, block=block, repeat=repeat)

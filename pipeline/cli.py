@@ -75,15 +75,11 @@ def _apply(options: Sequence[Callable[[Any], Any]]) -> Callable[[Any], Any]:
 
 RUN_OPTIONS = _apply(
     [
-        click.option(
-            "--device", type=click.Choice(["auto", "gpu", "cpu"]), default="auto", show_default=True
-        ),
+        click.option("--device", type=click.Choice(["auto", "gpu", "cpu"]), default="auto", show_default=True),
         click.option("--cluster", metavar="FILE", help="Cluster file (see cluster.yaml)."),
         click.option("--workers", type=click.IntRange(1), help="Worker processes."),
         click.option("--memory", type=Size(), help="Host memory for all processes together, such as 2GB."),
-        click.option(
-            "--ignore-disk", is_flag=True, help="Start even if the uncompressed result has no room."
-        ),
+        click.option("--ignore-disk", is_flag=True, help="Start even if the uncompressed result has no room."),
         click.option("--quiet", is_flag=True, help="No progress, no plan."),
         click.option("--debug", is_flag=True, help="Tracebacks and Dask's own log."),
     ]
@@ -228,9 +224,7 @@ def _convolution(name: str, what: str) -> None:
     )
     @click.option("--size", type=int, default=3, show_default=True, help="Of kernel box.")
     @click.option("--sigma", type=float, default=1.0, show_default=True, help="Of kernel gaussian.")
-    @click.option(
-        "--origin", type=Numbers(int), default=0, help="Shift of the kernel, one or one per filtered axis."
-    )
+    @click.option("--origin", type=Numbers(int), default=0, help="Shift of the kernel, one or one per filtered axis.")
     @click.option("--channels", metavar="AXIS", help="Sum over this axis; K is (outputs, channels, ...).")
     @click.option("--bias", metavar="FILE", help=".npy file with a number for each output channel.")
     @click.option(
@@ -260,15 +254,9 @@ def filters() -> None:
 @filters.command("gaussian")
 @click.argument("input", metavar="IN")
 @click.argument("out", metavar="OUT")
-@click.option(
-    "--sigma", type=Numbers(float), required=True, help="In elements, one or one per filtered axis."
-)
-@click.option(
-    "--order", type=Numbers(int), default=0, help="Order of derivative, one or one per filtered axis."
-)
-@click.option(
-    "--truncate", type=float, default=4.0, show_default=True, help="Cut the Gaussian at this many sigma."
-)
+@click.option("--sigma", type=Numbers(float), required=True, help="In elements, one or one per filtered axis.")
+@click.option("--order", type=Numbers(int), default=0, help="Order of derivative, one or one per filtered axis.")
+@click.option("--truncate", type=float, default=4.0, show_default=True, help="Cut the Gaussian at this many sigma.")
 @JOB_OPTIONS
 @_guard
 def gaussian(input: str, out: str, dry_run: bool, **values: Any) -> None:

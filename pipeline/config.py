@@ -33,9 +33,7 @@ def parse_size(text: str | int | float) -> int:
     try:
         size = int(float(number) * SIZES[unit])
     except (KeyError, ValueError):
-        raise ValueError(
-            f"{text!r} is no size: expected a number and a unit, such as 2GB or 512MiB"
-        ) from None
+        raise ValueError(f"{text!r} is no size: expected a number and a unit, such as 2GB or 512MiB") from None
     if size <= 0:
         raise ValueError(f"{text!r} is no size: expected more than 0")
     return size
@@ -100,9 +98,7 @@ def load_cluster(path: str | Path | None) -> ClusterConfig:
     if content is None:
         content = {}
     if not isinstance(content, dict):
-        raise UsageError(
-            f"{path} holds a {type(content).__name__}: expected keys and values, such as 'kind: auto'"
-        )
+        raise UsageError(f"{path} holds a {type(content).__name__}: expected keys and values, such as 'kind: auto'")
     config = validate(ClusterConfig, content, str(path))
     if config.kind == "address" and not config.address:
         raise UsageError(f"{path}: kind address needs 'address: tcp://host:port'")

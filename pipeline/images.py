@@ -90,9 +90,7 @@ def named_kernel(name: str, ndim: int, size: int = 3, sigma: float = 1.0) -> np.
     axis (-y the one before, -z the third from last).  identity: 1.
     """
     if name not in NAMED_KERNELS:
-        raise UsageError(
-            f"unknown kernel {name!r}: expected a .npy file or one of {', '.join(NAMED_KERNELS)}"
-        )
+        raise UsageError(f"unknown kernel {name!r}: expected a .npy file or one of {', '.join(NAMED_KERNELS)}")
     if name == "box":
         if size < 1:
             raise UsageError(f"--size {size}: expected 1 or more")
@@ -139,15 +137,11 @@ def load_kernel(kernel: str | Path | np.ndarray) -> np.ndarray | None:
         try:
             array = np.load(path, allow_pickle=False)
         except (OSError, ValueError) as error:
-            raise UsageError(
-                f"kernel {path} cannot be read as a .npy file: {stores.first_line(error)}"
-            ) from None
+            raise UsageError(f"kernel {path} cannot be read as a .npy file: {stores.first_line(error)}") from None
     if array.dtype.kind not in "buif":
         raise UsageError(f"the kernel has dtype {array.dtype}: expected real numbers")
     if array.size == 0 or array.ndim == 0:
-        raise UsageError(
-            f"the kernel is empty (shape {array.shape}): expected at least one entry and one dimension"
-        )
+        raise UsageError(f"the kernel is empty (shape {array.shape}): expected at least one entry and one dimension")
     if not np.isfinite(array).all():
         raise UsageError("the kernel has NaN or infinite entries")
     return array if array.dtype.kind == "f" else array.astype(np.float64)
@@ -313,9 +307,7 @@ def _split(arguments: dict[str, Any]) -> dict[str, Any]:
     return {**arguments, "options": replace(RunOptions(), **options)}
 
 
-def convolve(
-    input: str | Path, out: str | Path, kernel: str | Path | np.ndarray, **arguments: Any
-) -> Summary:
+def convolve(input: str | Path, out: str | Path, kernel: str | Path | np.ndarray, **arguments: Any) -> Summary:
     """Convolve a Zarr array with a kernel into another, as scipy.ndimage.convolve.
 
     kernel: an array, a .npy file, or one of NAMED_KERNELS; one dimension for each filtered axis. With `channels`
@@ -327,9 +319,7 @@ def convolve(
     return jobs.run(prepare_convolution("convolve", input, out, kernel, **_split(arguments)))
 
 
-def correlate(
-    input: str | Path, out: str | Path, kernel: str | Path | np.ndarray, **arguments: Any
-) -> Summary:
+def correlate(input: str | Path, out: str | Path, kernel: str | Path | np.ndarray, **arguments: Any) -> Summary:
     """Correlate a Zarr array with a kernel into another, as scipy.ndimage.correlate; keywords as `convolve`."""
     return jobs.run(prepare_convolution("correlate", input, out, kernel, **_split(arguments)))
 

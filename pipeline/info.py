@@ -56,7 +56,5 @@ def info_table(path: str | Path, array: str | None = None) -> Table:
     if journal.exists():
         block = journal.read()["block"]
         grid = [ceil(n / b) if b else 0 for n, b in zip(info.shape, block, strict=True)]
-        table.add_row(
-            "job", f"{len(journal.done())} blocks of {shape_text(block)} written (grid {shape_text(grid)})"
-        )
+        table.add_row("job", f"{len(journal.done())} blocks of {shape_text(block)} written (grid {shape_text(grid)})")
     return table

@@ -182,6 +182,8 @@ def _environment(options: RunOptions) -> tuple[ClusterConfig, str, str, cluster.
 @contextmanager
 def _start(config: ClusterConfig, kind: str, size: cluster.Size, debug: bool) -> Iterator[Any]:
     """A client of the cluster that `config` describes."""
+    if config.kind == "address" and not cluster.answers(config.address or ""):
+        raise UsageError(f"no Dask scheduler answers at {config.address}: is it running?")
     with cluster.start(
         kind,
         size,
@@ -233,14 +235,12 @@ def prepare(job: Job, options: RunOptions) -> Prepared:
 
 def _remote_size(config: ClusterConfig, options: RunOptions) -> cluster.Size:
     size = cluster.Size(1, 1, None)
-    with cluster.start("cpu", size, kind="address", address=config.address) as client:
+    with _start(config, "cpu", size, options.debug) as client:
         workers = client.scheduler_info(n_workers=-1)["workers"].values()
         if not workers:
             raise UsageError(f"the cluster at {config.address} has no workers")
         limits = [w["memory_limit"] for w in workers]
-        memory = (
-            options.memory or config.memory or (int(0.8 * min(limits) * len(limits)) if all(limits) else None)
-        )
+        memory = options.memory or config.memory or (int(0.8 * min(limits) * len(limits)) if all(limits) else None)
         return cluster.Size(len(workers), min(w["nthreads"] for w in workers), memory)
 
 
@@ -262,9 +262,7 @@ def _check_output(job: Job, options: RunOptions) -> None:
     if options.overwrite:
         if not stores.is_removable(out):
             raise UsageError(f"{out} is no Zarr store: --overwrite does not delete it")
-    elif not Journal(out).exists() and not (
-        out.is_dir() and not any(p.name != ".gridstride" for p in out.iterdir())
-    ):
+    elif not Journal(out).exists() and not (out.is_dir() and not any(p.name != ".gridstride" for p in out.iterdir())):
         raise UsageError(f"{out} exists: give another place, or --overwrite")
 
 
@@ -285,9 +283,7 @@ def _stored_block(stored: Journal, job: Job, kind: str, block: tuple[int, ...] |
             "output": "in another form",
         }
         reasons = ", ".join(what.get(name, name) for name in differs)
-        raise UsageError(
-            f"{job.out} holds another job's output ({reasons}): give another place, or --overwrite"
-        )
+        raise UsageError(f"{job.out} holds another job's output ({reasons}): give another place, or --overwrite")
     stored_block = tuple(record["block"])
     if block is not None and block != stored_block:
         begun = ",".join(map(str, stored_block))
@@ -314,9 +310,7 @@ def run(prepared: Prepared, client: Any = None) -> Summary:
         if done >= plan.blocks:
             return _summary(prepared, Outcome(skipped=done), 0.0)
         running = (
-            nullcontext(client)
-            if client
-            else _start(prepared.config, prepared.device, prepared.size, options.debug)
+            nullcontext(client) if client else _start(prepared.config, prepared.device, prepared.size, options.debug)
         )
         with running as client:
             started = time.perf_counter() - begin
@@ -441,9 +435,7 @@ def output_layout(
 
     def check(name: str, given: Sequence[int]) -> tuple[int, ...]:
         if len(given) != info.ndim or min(given, default=1) < 1:
-            raise UsageError(
-                f"--{name} is {','.join(map(str, given))}: expected {info.ndim} numbers of 1 or more"
-            )
+            raise UsageError(f"--{name} is {','.join(map(str, given))}: expected {info.ndim} numbers of 1 or more")
         return tuple(given)
 
     new_chunks = check("chunks", chunks) if chunks is not None else info.chunks

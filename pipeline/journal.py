@@ -69,9 +69,7 @@ class Journal:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise UsageError(
-                f"another gridstride is writing {self.out}: wait for it, or stop it first"
-            ) from None
+            raise UsageError(f"another gridstride is writing {self.out}: wait for it, or stop it first") from None
 
     def unlock(self) -> None:
         if self._lock is not None:

@@ -150,10 +150,7 @@ class Plan:
     def boxes(self) -> Iterator[tuple[tuple[int, int], ...]]:
         """The batches in order, each a box of block indices: (first, last + 1) on every axis."""
         if self.blocks:
-            ranges = [
-                [(i, min(i + b, n)) for i in range(0, n, b)]
-                for n, b in zip(self.grid, self.batch, strict=True)
-            ]
+            ranges = [[(i, min(i + b, n)) for i in range(0, n, b)] for n, b in zip(self.grid, self.batch, strict=True)]
             yield from product(*ranges)
 
     @property
@@ -333,9 +330,7 @@ def memory_parts(r: Request, block: Sequence[int], grid: Sequence[int], batch: i
     Inputs stay until every neighbour has taken its part: two batches, and of the blocks next to them as many again.
     """
     in_bytes = prod(block) * r.itemsize
-    padded = (
-        prod(b + (sum(h) if g > 1 else 0) for b, h, g in zip(block, r.halo, grid, strict=True)) * r.itemsize
-    )
+    padded = prod(b + (sum(h) if g > 1 else 0) for b, h, g in zip(block, r.halo, grid, strict=True)) * r.itemsize
     resident = min(prod(grid), 3 * batch)
     busy = min(r.threads, prod(grid))
     scratch = r.scratch(tuple(block)) if r.device_memory is None else 0

@@ -226,9 +226,7 @@ def _open_regions(path: str, stamp: tuple[int, int]) -> Regions:
 def read_wrapped(path: str, start: Sequence[int], stop: Sequence[int]) -> np.ndarray:
     """Read a region whose indices may lie below 0 or past the end: there the grid repeats itself."""
     source = regions(path)
-    axes: list[
-        list[tuple[int, int, int]]
-    ] = []  # (offset in the result, start, stop) of each piece of an axis
+    axes: list[list[tuple[int, int, int]]] = []  # (offset in the result, start, stop) of each piece of an axis
     for a, b, n in zip(start, stop, source.shape, strict=True):
         pieces, at = [], a
         while at < b:
@@ -299,9 +297,7 @@ def _compressor(codec: str, dtype: np.dtype) -> Any:
 
     name, _, level = codec.partition(":")
     if name not in CODECS or (level and not level.isdigit()):
-        raise UsageError(
-            f"unknown codec {codec!r}: expected one of {', '.join(CODECS)}, with :LEVEL if you like"
-        )
+        raise UsageError(f"unknown codec {codec!r}: expected one of {', '.join(CODECS)}, with :LEVEL if you like")
     size = dtype.itemsize
     if name in ("lz4", "blosc-zstd"):
         return BloscCodec(

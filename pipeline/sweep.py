@@ -103,10 +103,7 @@ def compute_block(data: np.ndarray, out: str, run_id: str, first: Index, block_i
     work = open_work(out, run_id)
     index = tuple(f + i for f, i in zip(first, block_id, strict=True))
     start = work.plan.start(index)
-    lo = tuple(
-        s - (before if i > 0 else 0)
-        for s, i, (before, _) in zip(start, block_id, work.plan.depth, strict=True)
-    )
+    lo = tuple(s - (before if i > 0 else 0) for s, i, (before, _) in zip(start, block_id, work.plan.depth, strict=True))
     record = np.empty((1,) * data.ndim, object)
     record[(0,) * data.ndim] = _finish(work, index, data, lo)
     return record
@@ -155,9 +152,7 @@ class Sweep:
     report: called with each block's record as it comes in
     """
 
-    def __init__(
-        self, client: Any, work: Work, run_id: str, report: Callable[[dict[str, Any]], None]
-    ) -> None:
+    def __init__(self, client: Any, work: Work, run_id: str, report: Callable[[dict[str, Any]], None]) -> None:
         self.client, self.work, self.run_id, self.report = client, work, run_id, report
         self.plan = work.plan
         self.outcome = Outcome()
@@ -321,9 +316,7 @@ class Sweep:
         """What is wrong with a block: the chunks it cannot read, else the error itself."""
         start, stop = self.plan.needed(index)
         try:
-            bad = [
-                f"chunk {key}: {why}" for key, why in stores.unreadable_chunks(self.work.input, start, stop)
-            ]
+            bad = [f"chunk {key}: {why}" for key, why in stores.unreadable_chunks(self.work.input, start, stop)]
         except Exception:
             bad = []
         where = traceback.extract_tb(error.__traceback__)

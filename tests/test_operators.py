@@ -105,9 +105,7 @@ def test_uniform_equals_scipy(p: Any) -> None:
     expected = ndimage.uniform_filter(array, sizes, mode=p["modes"], cval=p["cval"], origin=origins)
     result = apply(operator, array, p["block"])
     if array.dtype.kind == "f":  # scipy keeps a running sum, whose roundings depend on where a line begins
-        np.testing.assert_allclose(
-            result, expected, rtol=0, atol=1e-12 * 1000 if array.dtype == np.float64 else 1e-3
-        )
+        np.testing.assert_allclose(result, expected, rtol=0, atol=1e-12 * 1000 if array.dtype == np.float64 else 1e-3)
     elif array.dtype.kind == "b" or p["cval"] == int(p["cval"]):
         same_bytes(result, expected)
 
@@ -155,10 +153,7 @@ def test_channels_sum_as_a_layer_of_a_network() -> None:
     rng = np.random.default_rng(5)
     image, kernel, bias = rng.normal(size=(3, 12, 13)), rng.normal(size=(4, 3, 3, 3)), rng.normal(size=4)
     expected = np.stack(
-        [
-            sum(ndimage.convolve(image[c], kernel[o, c], mode="mirror") for c in range(3)) + bias[o]
-            for o in range(4)
-        ]
+        [sum(ndimage.convolve(image[c], kernel[o, c], mode="mirror") for c in range(3)) + bias[o] for o in range(4)]
     )
     for axis in (0, 1, 2):
         moved = np.ascontiguousarray(np.moveaxis(image, 0, axis))
@@ -182,9 +177,7 @@ def test_axes_that_are_not_filtered_are_treated_slice_by_slice(axes: tuple[int, 
     expected = ndimage.gaussian_filter(array, sigma, axes=axes)
     same_bytes(apply(operator, array, (2, 3, 3, 4)), expected)
     kernel = rng.normal(size=(3,) * len(axes))
-    operator = build.convolution(
-        array.shape, axes, kernel, array.dtype, flip=True, precision="double", cast="scipy"
-    )
+    operator = build.convolution(array.shape, axes, kernel, array.dtype, flip=True, precision="double", cast="scipy")
     # a kernel's dimensions belong to the axes in the order they are given; scipy takes them in the array's order
     scipys = kernel if list(axes) == sorted(axes) else kernel.T
     same_bytes(apply(operator, array, (2, 3, 3, 4)), ndimage.convolve(array, scipys, axes=sorted(axes)))
@@ -199,9 +192,7 @@ def test_integers_are_rounded_and_saturated() -> None:
         expected = [
             0
             if np.isnan(v)
-            else min(
-                max(int(np.rint(v)) if np.isfinite(v) else int(np.sign(v)) * 10**30, limits.min), limits.max
-            )
+            else min(max(int(np.rint(v)) if np.isfinite(v) else int(np.sign(v)) * 10**30, limits.min), limits.max)
             for v in values
         ]
         assert out.tolist() == expected, name
@@ -224,9 +215,7 @@ def test_infinity_and_nan_reach_only_their_neighbourhood() -> None:
         reach[15:26, 15:26] = True
         np.testing.assert_array_equal(np.isfinite(result), ~reach)
     hollow = np.array([[1.0, 0.0, 1.0]])  # a tap of 0 on an infinity is nothing, not NaN
-    operator = build.convolution(
-        array.shape, (0, 1), hollow, np.dtype(np.float32), flip=True, algorithm="direct"
-    )
+    operator = build.convolution(array.shape, (0, 1), hollow, np.dtype(np.float32), flip=True, algorithm="direct")
     assert np.isfinite(apply(operator, array)[20, 20])
 
 
@@ -258,9 +247,7 @@ def test_gaussian_weights_are_scipys_bit_for_bit(order: int) -> None:
         radius = int(4 * sigma + 0.5)
         impulse = np.zeros(4 * radius + 1)
         impulse[2 * radius] = 1.0
-        response = ndimage.gaussian_filter1d(impulse, sigma, order=order, mode="constant")[
-            radius : 3 * radius + 1
-        ]
+        response = ndimage.gaussian_filter1d(impulse, sigma, order=order, mode="constant")[radius : 3 * radius + 1]
         np.testing.assert_array_equal(build.gaussian_weights(sigma, order)[::-1], response)
 
 
@@ -288,9 +275,7 @@ def test_an_operator_survives_being_saved(tmp_path: Any) -> None:
     array = np.random.default_rng(0).random((9, 10))
     for operator in (
         build.gaussian(2, (0, 1), 1.3, np.dtype(np.uint8), mode=["wrap", "constant"], cval=np.nan),
-        build.convolution(
-            (9, 10), (0, 1), np.random.default_rng(1).random((3, 4)), np.dtype("f4"), flip=True, cval=2
-        ),
+        build.convolution((9, 10), (0, 1), np.random.default_rng(1).random((3, 4)), np.dtype("f4"), flip=True, cval=2),
     ):
         operators.save(operator, tmp_path)
         loaded = operators.load(tmp_path)

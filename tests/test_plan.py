@@ -77,9 +77,7 @@ def test_blocks_are_whole_write_units_and_tile_the_grid(r: Request) -> None:
     assert len(seen) == len(set(seen)) == plan.blocks
     if 0 not in r.shape:
         assert set(seen) == set(product(*(range(n) for n in plan.grid)))
-        assert sum(
-            prod(b - a for a, b in zip(plan.start(i), plan.stop(i), strict=True)) for i in seen
-        ) == prod(r.shape)
+        assert sum(prod(b - a for a, b in zip(plan.start(i), plan.stop(i), strict=True)) for i in seen) == prod(r.shape)
         assert plan.batches == len(list(plan.boxes()))
 
 
@@ -138,9 +136,7 @@ def test_axes_without_halo_are_cut_first() -> None:
 
 
 def test_more_memory_gives_larger_blocks() -> None:
-    small, large = (
-        make_plan(request(shape=(4096,) * 3, memory=memory)) for memory in (2_000_000_000, 30_000_000_000)
-    )
+    small, large = (make_plan(request(shape=(4096,) * 3, memory=memory)) for memory in (2_000_000_000, 30_000_000_000))
     assert prod(small.block) < prod(large.block)
     assert small.halo_overhead > large.halo_overhead
 
@@ -163,18 +159,12 @@ def test_a_block_that_cuts_a_write_unit_is_refused() -> None:
 
 
 def test_channels_are_never_cut() -> None:
-    r = request(
-        shape=(3, 512, 512), out_shape=(16, 512, 512), write_unit=(1, 128, 128), halo=((0, 0), (1, 1), (1, 1))
-    )
+    r = request(shape=(3, 512, 512), out_shape=(16, 512, 512), write_unit=(1, 128, 128), halo=((0, 0), (1, 1), (1, 1)))
     plan = make_plan(r)
     assert plan.edges[0] == (0, 3)
     assert plan.out_range((0, 0, 0))[1][0] == 16
     with pytest.raises(UsageError, match="holds the channels"):
-        make_plan(
-            request(
-                shape=(3, 512, 512), out_shape=(16, 512, 512), write_unit=(1, 128, 128), block=(1, 128, 128)
-            )
-        )
+        make_plan(request(shape=(3, 512, 512), out_shape=(16, 512, 512), write_unit=(1, 128, 128), block=(1, 128, 128)))
 
 
 def test_scratch_and_results_count_as_memory() -> None:

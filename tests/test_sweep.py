@@ -45,9 +45,7 @@ def run(prepared: Any, client: Any) -> np.ndarray:
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_result_is_scipys_whatever_the_blocks_batches_and_shards(
-    data: Any, client: Any, tmp_path: Path
-) -> None:
+def test_result_is_scipys_whatever_the_blocks_batches_and_shards(data: Any, client: Any, tmp_path: Path) -> None:
     draw = data.draw
     ndim = draw(st.integers(1, 3))
     shape = tuple(draw(st.integers(1, 60 if ndim == 1 else 26)) for _ in range(ndim))
@@ -103,9 +101,7 @@ def test_batches_read_each_block_once(store: Any, tmp_path: Path, client: Any) -
 def test_no_voxel_is_lost_where_a_naive_store_loses_them(store: Any, tmp_path: Path, sharded: bool) -> None:
     """Four worker processes; blocks that are not whole write units would lose 16-33 % here (dask#12583)."""
     array = np.random.default_rng(3).integers(1, 60000, (100, 90, 70)).astype(np.uint16)
-    layout: dict[str, Any] = (
-        {"chunks": (16, 15, 14)} if not sharded else {"chunks": (8, 5, 7), "shards": (16, 15, 14)}
-    )
+    layout: dict[str, Any] = {"chunks": (16, 15, 14)} if not sharded else {"chunks": (8, 5, 7), "shards": (16, 15, 14)}
     source = store(array, (20, 20, 20))
     out = tmp_path / "out.zarr"
     summary = gridstride.convolve(
@@ -141,9 +137,7 @@ def test_zarr_v2_and_codecs_tensorstore_lacks_are_read(tmp_path: Path, client: A
     array = np.random.default_rng(0).integers(0, 4000, (30, 31)).astype(">u2")
     for i, extra in enumerate(({}, {"filters": [Delta(dtype=">u2")], "compressors": LZMA()})):
         path = tmp_path / f"v2-{i}"
-        node = zarr.create_array(
-            str(path), shape=array.shape, chunks=(8, 8), dtype=">u2", zarr_format=2, **extra
-        )
+        node = zarr.create_array(str(path), shape=array.shape, chunks=(8, 8), dtype=">u2", zarr_format=2, **extra)
         node[...] = array
         engine = stores.regions(str(path.resolve())).engine
         assert engine == ("zarr-python" if extra else "tensorstore")
@@ -204,9 +198,7 @@ def test_named_kernels_are_scipys_filters() -> None:
         )
     laplace = ndimage.convolve(array, images.named_kernel("laplace", 3))
     np.testing.assert_allclose(laplace, ndimage.laplace(array), atol=1e-12)
-    np.testing.assert_allclose(
-        ndimage.convolve(array, images.named_kernel("sharpen", 3)), array - laplace, atol=1e-12
-    )
+    np.testing.assert_allclose(ndimage.convolve(array, images.named_kernel("sharpen", 3)), array - laplace, atol=1e-12)
     np.testing.assert_allclose(
         ndimage.convolve(array, images.named_kernel("gaussian", 3, sigma=0.8)),
         ndimage.gaussian_filter(array, 0.8),
@@ -219,16 +211,12 @@ def test_named_kernels_are_scipys_filters() -> None:
     )
 
 
-def test_a_corrupt_chunk_fails_the_blocks_that_need_it_and_no_others(
-    store: Any, tmp_path: Path, client: Any
-) -> None:
+def test_a_corrupt_chunk_fails_the_blocks_that_need_it_and_no_others(store: Any, tmp_path: Path, client: Any) -> None:
     array = np.random.default_rng(0).integers(0, 60000, (60, 60)).astype(np.uint16)
     source = store(array, (10, 10))
     Path(source, "c", "5", "5").write_bytes(b"this is no blosc frame")
     out = tmp_path / "out"
-    prepared = images.prepare_filter(
-        "gaussian", source, out, sigma=0.5, options=options(block=(20, 20)), **SCIPY
-    )
+    prepared = images.prepare_filter("gaussian", source, out, sigma=0.5, options=options(block=(20, 20)), **SCIPY)
     summary = jobs.run(prepared, client)
     # Only block 2.2 holds the chunk; the halo of 2 of its neighbours ends before it.
     assert list(summary.failed) == ["2.2"]

@@ -12,6 +12,10 @@ from typing import Any
 import dask
 
 
+# How long a scheduler at a given address may take to answer.
+CONNECT_TIMEOUT = "20s"
+
+
 @dataclass(frozen=True)
 class Size:
     """Workers, threads of each, and bytes of host memory for all processes together (None: no limit known)."""
@@ -65,10 +69,7 @@ def start(
     logging.getLogger("distributed").setLevel(level)
     with dask.config.set(settings()):
         if kind == "address":
-            try:
-                client = Client(address, timeout="20s")
-            except (OSError, ValueError) as error:
-                raise ConnectionError(f"no Dask scheduler answers at {address}") from error
+            client = Client(address, timeout=CONNECT_TIMEOUT)
             with client:
                 yield client
             return
@@ -124,6 +125,17 @@ def settings() -> dict[str, Any]:
         "distributed.admin.large-graph-warning-threshold": "100MB",
         "array.query-planning": False,
     }
+
+
+def answers(address: str) -> bool:
+    """Whether a Dask scheduler answers at an address."""
+    from distributed import Client
+
+    try:
+        with Client(address, timeout=CONNECT_TIMEOUT):
+            return True
+    except (OSError, ValueError):
+        return False
 
 
 def describe(client: Any) -> list[dict[str, Any]]:

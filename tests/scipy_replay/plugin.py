@@ -1,0 +1,232 @@
+"""A pytest plugin: runs scipy's own tests of scipy.ndimage with this package's engine in its place.
+
+    export PYTHONPATH=tests GRIDSTRIDE_REPLAY_BLOCK=3
+    pytest -p scipy_replay.plugin --pyargs scipy.ndimage.tests.test_filters
+
+A function in `ADAPTERS` is answered by an operator, applied block by block; every other one is scipy's. scipy
+is called first, on copies, for what is not arithmetic (errors, warnings, the result's dtype); the values it
+computes are compared with the engine's and thrown away: a test only ever sees the engine's.
+
+GRIDSTRIDE_REPLAY_BLOCK: elements of a block along each axis; "whole" (the default): one; "off": scipy alone
+GRIDSTRIDE_REPLAY_REPORT: a file for outcomes and counts, as JSON
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import os
+import threading
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.ndimage
+from blockwise import apply
+from scipy.ndimage import _ni_support
+
+from gridstride.workers.operators.base import MODES
+from gridstride.workers.operators.build import convolution, gaussian, per_axis, taps_before, uniform
+from gridstride.workers.operators.separable import Pass, Separable
+
+BLOCK = os.environ.get("GRIDSTRIDE_REPLAY_BLOCK", "whole")
+EXACT = {"precision": "double", "cast": "scipy"}
+
+# An adapter makes the operator of one call from its arguments (scipy's names, defaults filled in, weights and
+# cval real), the array (real) and the dtype of the result. None where there is nothing to do but copy.
+Arguments = dict[str, Any]
+Adapter = Callable[[Arguments, np.ndarray, np.dtype], Any]
+
+
+def dense(flip: bool) -> Adapter:
+    def adapter(a: Arguments, array: np.ndarray, dtype: np.dtype) -> Any:
+        # With `axes` out of order scipy still lays the weights' dimensions along the axes in rising order; it
+        # takes origins to the axes they were given for if an axis is left out, and else also in rising order.
+        axes = _ni_support._check_axes(a["axes"], array.ndim)
+        origins = per_axis(a["origin"], axes, "origin")
+        if len(axes) < array.ndim:
+            origins = [o for _, o in sorted(zip(axes, origins, strict=True))]
+        weights = np.asarray(a["weights"], np.float64)
+        options = {"mode": a["mode"], "cval": a["cval"], "origin": origins}
+        return convolution(array.shape, sorted(axes), weights, dtype, flip=flip, **options, **EXACT)
+
+    return adapter
+
+
+def along_one_axis(flip: bool) -> Adapter:
+    def adapter(a: Arguments, array: np.ndarray, dtype: np.dtype) -> Any:
+        weights = np.asarray(a["weights"], np.float64)
+        before = taps_before(len(weights), a["origin"], flip)
+        weights = weights[::-1].copy() if flip else weights
+        axis = a["axis"] % array.ndim
+        step = Pass(axis, weights, before, MODES[a["mode"]], a["cval"])
+        return Separable(array.ndim, (step,), dtype, between=True, **EXACT)
+
+    return adapter
+
+
+def gaussian_filter(a: Arguments, array: np.ndarray, dtype: np.dtype) -> Any:
+    axes = _ni_support._check_axes(a["axes"], array.ndim)
+    names = ("sigma", "order", "mode", "radius")
+    steps = zip(axes, *(per_axis(a[name], axes, name) for name in names), strict=True)
+    steps = [step for step in steps if step[1] > 1e-15]  # scipy leaves the others out
+    if not steps:
+        return None
+    axes, *values = map(list, zip(*steps, strict=True))
+    options = dict(zip(names, values, strict=True))
+    options |= {"cval": a["cval"], "truncate": a["truncate"]}
+    return gaussian(array.ndim, axes, options.pop("sigma"), dtype, **options, **EXACT)
+
+
+def gaussian_filter1d(a: Arguments, array: np.ndarray, dtype: np.dtype) -> Any:
+    options = {name: a[name] for name in ("order", "mode", "cval", "truncate", "radius")}
+    return gaussian(array.ndim, [a["axis"] % array.ndim], a["sigma"], dtype, **options, **EXACT)
+
+
+def uniform_filter(a: Arguments, array: np.ndarray, dtype: np.dtype) -> Any:
+    axes = _ni_support._check_axes(a["axes"], array.ndim)
+    names = ("size", "mode", "origin")
+    steps = zip(axes, *(per_axis(a[name], axes, name) for name in names), strict=True)
+    steps = [step for step in steps if step[1] > 1]  # scipy leaves the others out, whatever their origin
+    if not steps:
+        return None
+    axes, sizes, modes, origins = map(list, zip(*steps, strict=True))
+    return uniform(array.ndim, axes, sizes, dtype, mode=modes, origin=origins, cval=a["cval"], **EXACT)
+
+
+def uniform_filter1d(a: Arguments, array: np.ndarray, dtype: np.dtype) -> Any:
+    options = {name: a[name] for name in ("mode", "cval", "origin")}
+    return uniform(array.ndim, [a["axis"] % array.ndim], a["size"], dtype, **options, **EXACT)
+
+
+ADAPTERS: dict[str, Adapter] = {
+    "convolve": dense(flip=True),
+    "convolve1d": along_one_axis(flip=True),
+    "correlate": dense(flip=False),
+    "correlate1d": along_one_axis(flip=False),
+    "gaussian_filter": gaussian_filter,
+    "gaussian_filter1d": gaussian_filter1d,
+    "uniform_filter": uniform_filter,
+    "uniform_filter1d": uniform_filter1d,
+}
+
+calls: Counter[str] = Counter()  # how often the engine computed something, by function
+different: dict[str, Counter[str]] = {}  # how many results were not scipy's bytes, by function and test
+outcomes: dict[str, str] = {}
+lock = threading.Lock()  # scipy's tests call from several threads
+
+
+def engine(name: str, a: Arguments, array: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """The engine's result for a real array."""
+    operator = ADAPTERS[name](a, array, dtype)
+    if operator is None:
+        return array.astype(dtype)
+    block = tuple(max(n, 1) for n in array.shape) if BLOCK == "whole" else (int(BLOCK),) * array.ndim
+    result = apply(operator, array, block)
+    with lock:
+        calls[name] += 1
+    return result
+
+
+def by_parts(name: str, a: Arguments, array: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """The same for complex arrays and weights too, from real and imaginary parts as scipy makes it."""
+    weights = np.asarray(a.get("weights", 1))
+    cval = a["cval"]
+    if "c" not in array.dtype.kind + weights.dtype.kind:
+        return engine(name, a, array, dtype)
+    if name.startswith("correlate"):
+        weights = weights.conj()
+    result = np.empty(array.shape, dtype)
+    part = result.real.dtype
+
+    def real(of: np.ndarray, w: np.ndarray, value: Any, kind: np.dtype) -> np.ndarray:
+        return engine(name, {**a, "weights": w, "cval": value}, of, kind)
+
+    if weights.dtype.kind != "c":
+        result.real = real(array.real, weights, np.real(cval), part)
+        result.imag = real(array.imag, weights, np.imag(cval), part)
+    elif array.dtype.kind != "c":
+        result.real = real(array, weights.real, cval, part)
+        result.imag = real(array, weights.imag, cval, part)
+    else:
+        own = array.real.dtype
+        result.real = real(array.real, weights.real, np.real(cval), part)
+        result.real -= real(array.imag, weights.imag, np.imag(cval), own)
+        result.imag = real(array.real, weights.imag, np.real(cval), part)
+        result.imag += real(array.imag, weights.real, np.imag(cval), own)
+    return result
+
+
+def replayed(name: str) -> Callable[..., Any]:
+    """scipy's function `name`, computed by the engine."""
+    original = getattr(scipy.ndimage, name)
+    signature = inspect.signature(original)
+
+    @functools.wraps(original)
+    def function(*args: Any, **kwargs: Any) -> Any:
+        try:
+            bound = signature.bind(*args, **kwargs)
+        except TypeError:
+            return original(*args, **kwargs)  # raises scipy's error
+        bound.apply_defaults()
+        a = bound.arguments
+        array, output = np.asarray(a["input"]), a["output"]
+        given = _ni_support._skip_if_dtype(output) is not None  # an array to write to, not a dtype or None
+        copies = {"input": array.copy(), "output": np.array(output) if given else output}
+        expected = original(**{**a, **copies})
+        with np.errstate(all="ignore"):
+            result = by_parts(name, a, array, expected.dtype)
+        if result.tobytes() != expected.tobytes():
+            test = os.environ.get("PYTEST_CURRENT_TEST", "?").split("::", 1)[-1].removesuffix(" (call)")
+            with lock:
+                different.setdefault(name, Counter())[test] += 1
+        if not given:
+            return result
+        output = np.asarray(output)
+        output[...] = result
+        return output
+
+    return function
+
+
+FUNCTIONS = {name: replayed(name) for name in ADAPTERS}
+BY_ORIGINAL = {getattr(scipy.ndimage, name): function for name, function in FUNCTIONS.items()}
+
+
+class Proxy:
+    """The module scipy.ndimage, with our functions."""
+
+    def __getattr__(self, name: str) -> Any:
+        return FUNCTIONS.get(name) or getattr(scipy.ndimage, name)
+
+
+def pytest_collection_modifyitems(items: list[Any]) -> None:
+    """Only now: while they were collected, scipy's decorators looked its functions up by identity."""
+    if BLOCK == "off":
+        return
+    proxy = Proxy()
+    for item in items:
+        if getattr(item.module, "ndimage", None) is scipy.ndimage:
+            item.module.ndimage = proxy
+        if hasattr(item, "callspec"):
+            params = item.callspec.params
+            for key, value in params.items():
+                if callable(value) and value in BY_ORIGINAL:
+                    params[key] = BY_ORIGINAL[value]
+
+
+def pytest_runtest_logreport(report: Any) -> None:
+    if report.when == "call" or report.outcome != "passed":
+        outcomes[report.nodeid] = report.outcome
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    by_function = {name: sum(tests.values()) for name, tests in different.items()}
+    terminalreporter.write_line(f"gridstride replay, block {BLOCK}: {calls.total()} calls {dict(calls)}")
+    terminalreporter.write_line(f"results that are not scipy's bytes: {by_function}")
+    if path := os.environ.get("GRIDSTRIDE_REPLAY_REPORT"):
+        report = {"outcomes": outcomes, "functions": list(ADAPTERS), "calls": calls, "different": different}
+        Path(path).write_text(json.dumps(report))
