@@ -31,14 +31,12 @@ def plan_for(operator: Any, array: np.ndarray, block: tuple[int, ...] | None) ->
             scratch=lambda extent: 0,
             workers=1,
             threads=1,
-            block=block if block is not None else array.shape,
+            block=block if block is not None else tuple(max(n, 1) for n in array.shape),
         )
     )
 
 
-def apply(
-    operator: Any, array: np.ndarray, block: tuple[int, ...] | None = None, device: Any = cpu
-) -> np.ndarray:
+def apply(operator: Any, array: np.ndarray, block: tuple[int, ...] | None = None, device: Any = cpu) -> np.ndarray:
     """The operator's result for a whole array, computed in blocks of (at least) `block`; in one block if None."""
     plan = plan_for(operator, array, block)
     out = np.empty(plan.out_shape, operator.out_dtype)

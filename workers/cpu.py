@@ -140,9 +140,7 @@ def _along(plane, table, first, last, weights, symmetry, cval, divisor, out):  #
 # One source, two meanings: float32 sums may use fused multiply-adds; float64 sums may not, for then they have the
 # bits of scipy's, which is compiled without them.
 _KERNELS = {
-    np.dtype(np.float32): [
-        njit(nogil=True, cache=True, fastmath={"contract"})(f) for f in (_rows, _sliding, _along)
-    ],
+    np.dtype(np.float32): [njit(nogil=True, cache=True, fastmath={"contract"})(f) for f in (_rows, _sliding, _along)],
     np.dtype(np.float64): [njit(nogil=True, cache=True)(f) for f in (_rows, _sliding, _along)],
 }
 
@@ -311,9 +309,7 @@ def separable(op: Separable, block: Block) -> np.ndarray:
     out = np.empty(extent, op.out_dtype)
     if out.size:
         steps = [fused.get(i) for i in range(3)]
-        for source, target in zip(
-            data.reshape(-1, *data.shape[-3:]), out.reshape(-1, *extent[-3:]), strict=True
-        ):
+        for source, target in zip(data.reshape(-1, *data.shape[-3:]), out.reshape(-1, *extent[-3:]), strict=True):
             _last_three(op, source, target, steps, tables[-3:], acc, through_output)
     return out.reshape(block.extent)
 
@@ -365,9 +361,7 @@ def _last_three(
         if z_step is not None and not (y_step is None and x_step is None):
             through_output(plane)
         if y_step is not None:
-            sliding(
-                after_z.reshape(-1), y_table, y_weights, y_step.symmetry, acc.type(y_step.divisor), after_y
-            )
+            sliding(after_z.reshape(-1), y_table, y_weights, y_step.symmetry, acc.type(y_step.divisor), after_y)
             plane = after_y
             if x_step is not None:
                 through_output(plane)
@@ -386,9 +380,7 @@ def padded_block(op: Correlate, block: Block, dtype: np.dtype) -> np.ndarray:
         target = tuple(t for t, _ in pieces)
         source = tuple(s for _, s in pieces)
         padded[target] = op.cval if None in source else block.data[source]
-    return (
-        padded if op.channel_axis is None else np.ascontiguousarray(np.moveaxis(padded, op.channel_axis, 0))
-    )
+    return padded if op.channel_axis is None else np.ascontiguousarray(np.moveaxis(padded, op.channel_axis, 0))
 
 
 def _canonical(op: Correlate, block: Block) -> tuple[np.ndarray, np.ndarray, tuple[int, ...]]:

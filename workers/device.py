@@ -41,9 +41,7 @@ def resolve(wanted: str) -> tuple[str, str]:
     if gpus and not missing:
         return "gpu", f"{gpus} GPU{'s' if gpus > 1 else ''}"
     reason = (
-        "no CUDA device was found"
-        if not gpus
-        else f"{gpus} GPUs are here but {' and '.join(missing)} is not installed"
+        "no CUDA device was found" if not gpus else f"{gpus} GPUs are here but {' and '.join(missing)} is not installed"
     )
     if wanted == "gpu":
         advice = "" if not gpus else " (pip install 'gridstride[gpu]')"

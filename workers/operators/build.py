@@ -23,9 +23,7 @@ def per_axis(value: Any, axes: Sequence[int], name: str) -> list[Any]:
     """One value for each filtered axis, from one value or a sequence of them."""
     values = list(value) if isinstance(value, (list, tuple, np.ndarray)) else [value] * len(axes)
     if len(values) != len(axes):
-        raise ValueError(
-            f"{name} has {len(values)} values for {len(axes)} filtered axes: give one, or one per axis"
-        )
+        raise ValueError(f"{name} has {len(values)} values for {len(axes)} filtered axes: give one, or one per axis")
     return values
 
 
@@ -50,9 +48,7 @@ def taps_before(size: int, origin: int, flipped: bool) -> int:
     return before
 
 
-def gaussian_weights(
-    sigma: float, order: int = 0, truncate: float = 4.0, radius: int | None = None
-) -> np.ndarray:
+def gaussian_weights(sigma: float, order: int = 0, truncate: float = 4.0, radius: int | None = None) -> np.ndarray:
     """Weights of a Gaussian or its derivative, float64 (2 radius + 1,), in the order of correlation.
 
     As scipy.ndimage makes them, bit for bit: the Gaussian sampled at whole numbers, divided by its sum; a derivative
@@ -199,9 +195,7 @@ def convolution(
     if channel_axis is not None and stacked.shape[1] != shape[channel_axis]:
         raise ValueError(f"the kernel has {stacked.shape[1]} input channels, the array {shape[channel_axis]}")
     if bias is not None and bias.shape != (stacked.shape[0],):
-        raise ValueError(
-            f"bias has shape {bias.shape}: expected ({stacked.shape[0]},), one for each output channel"
-        )
+        raise ValueError(f"bias has shape {bias.shape}: expected ({stacked.shape[0]},), one for each output channel")
     modes, origins = check_modes(mode, axes), per_axis(origin, axes, "origin")
     sizes = stacked.shape[2:]
     befores = [taps_before(n, int(o), flip) for n, o in zip(sizes, origins, strict=True)]
@@ -219,9 +213,7 @@ def convolution(
         if cast == "scipy":
             algorithm = "direct"
         else:
-            algorithm = choose(
-                shape, sizes, int(np.count_nonzero(stacked)) // stacked.shape[0], factors is not None
-            )
+            algorithm = choose(shape, sizes, int(np.count_nonzero(stacked)) // stacked.shape[0], factors is not None)
     if algorithm == "separable":
         passes = []
         value = cval
