@@ -101,28 +101,27 @@ def _rows(flat, bases, offsets, weights, symmetry, start, divisor, out):  # type
                 out[r, x] /= divisor
 
 
-def _sliding(flat, table, weights, symmetry, divisor, out):  # type: ignore[no-untyped-def]
-    """out[r] = sum over k of weights[k] * row(table[r + k]): a pass down the rows of one plane."""
+def _sliding(flat, table, order, weights, symmetry, divisor, out):  # type: ignore[no-untyped-def]
+    """out[r] = sum over k of weights[k] * row(table[r + order[k]]): a pass down the rows of one plane."""
     n = out.shape[1]
     here = np.empty(len(weights), np.int64)
-    zero = weights.dtype.type(0)
+    zero = -weights.dtype.type(0)
     for r in range(out.shape[0]):
         for k in range(len(weights)):
-            here[k] = table[r + k] * n
+            here[k] = table[r + order[k]] * n
         weighted_rows(flat, here, weights, symmetry, zero, n, out[r])
         if divisor != 1:
             for x in range(n):
                 out[r, x] /= divisor
 
 
-def _along(plane, table, first, last, weights, symmetry, cval, divisor, out):  # type: ignore[no-untyped-def]
-    """out[r, x] = sum over k of weights[k] * plane[r, table[x + k]]: a pass along the rows.
+def _along(plane, table, first, last, order, weights, symmetry, cval, divisor, out):  # type: ignore[no-untyped-def]
+    """out[r, x] = sum over k of weights[k] * plane[r, table[x + order[k]]]: a pass along the rows.
 
     table[first:last] is a run of consecutive indices, so most of the padded row is a plain copy.
     """
     padded = np.empty(len(table), plane.dtype)
-    offsets = np.arange(len(weights))
-    zero = weights.dtype.type(0)
+    zero = -weights.dtype.type(0)
     for r in range(plane.shape[0]):
         shift = table[first] - first if last > first else 0
         for p in range(first, last):
@@ -131,7 +130,7 @@ def _along(plane, table, first, last, weights, symmetry, cval, divisor, out):  #
             padded[p] = plane[r, table[p]] if table[p] >= 0 else cval
         for p in range(last, len(table)):
             padded[p] = plane[r, table[p]] if table[p] >= 0 else cval
-        weighted_rows(padded, offsets, weights, symmetry, zero, out.shape[1], out[r])
+        weighted_rows(padded, order, weights, symmetry, zero, out.shape[1], out[r])
         if divisor != 1:
             for x in range(out.shape[1]):
                 out[r, x] /= divisor
@@ -251,13 +250,23 @@ def _consecutive(table: np.ndarray) -> tuple[int, int]:
     return max(runs)[1:] if runs else (0, 0)
 
 
+def _taps(step: Pass | None, acc: np.dtype) -> tuple[np.ndarray, np.ndarray, int]:
+    """A pass's taps in the order they are added up, (order, weights, symmetry): scipy adds the last of unsymmetric taps
+    first. (Sums start from -0.0, which leaves the sign of a zero that is the first tap's alone.)"""
+    if step is None:
+        return np.zeros(1, np.int64), np.ones(1, acc), 0
+    order = np.arange(len(step.weights))
+    if step.symmetry == 0:
+        order = np.roll(order, 1)
+    return order, step.weights[order].astype(acc), step.symmetry
+
+
 class _Planes:
     """Makes the planes z of a pass along the first axis of a (Z, Y, X) array."""
 
     def __init__(self, data: np.ndarray, table: np.ndarray, step: Pass | None, acc: np.dtype) -> None:
         self.data, self.table, self.acc = data, table, acc
-        self.weights = np.ones(1, acc) if step is None else step.weights.astype(acc)
-        self.symmetry = 0 if step is None else step.symmetry
+        self.order, self.weights, self.symmetry = _taps(step, acc)
         self.divisor = acc.type(1 if step is None else step.divisor)
         self.cval = 0.0 if step is None else step.cval
         self.area = prod(data.shape[1:])
@@ -265,7 +274,7 @@ class _Planes:
 
     def make(self, z: int, out: np.ndarray) -> None:
         """out (Y, X) = the weighted sum of planes table[z : z + taps]."""
-        index = self.table[z : z + len(self.weights)]
+        index = self.table[z + self.order]
         data, area = self.data, self.area
         if (index < 0).any():  # the constant value: only planes at the grid's edge come here
             data = np.full((len(index), *data.shape[1:]), self.cval, self.acc)
@@ -274,7 +283,7 @@ class _Planes:
                     data[k] = self.data[plane]
             index = np.arange(len(index))
         bases = np.arange(out.shape[0], dtype=np.int64) * out.shape[1]
-        zero = self.acc.type(0)
+        zero = -self.acc.type(0)
         self.rows(data.reshape(-1), bases, index * area, self.weights, self.symmetry, zero, self.divisor, out)
 
 
@@ -349,11 +358,11 @@ def _last_three(
     if y_step is not None:
         after_z[-1] = y_step.cval
         y_table = np.where(tables[1] < 0, data.shape[1], tables[1])
-        y_weights = y_step.weights.astype(acc)
+        y_order, y_weights, y_symmetry = _taps(y_step, acc)
     after_y = np.empty((out.shape[1], data.shape[2]), acc)
     if x_step is not None:
         first, last = _consecutive(tables[2])
-        x_weights = x_step.weights.astype(acc)
+        x_order, x_weights, x_symmetry = _taps(x_step, acc)
     after_x = np.empty((out.shape[1], out.shape[2]), acc)
     for z in range(out.shape[0]):
         plane = after_z[:-1]
@@ -361,13 +370,13 @@ def _last_three(
         if z_step is not None and not (y_step is None and x_step is None):
             through_output(plane)
         if y_step is not None:
-            sliding(after_z.reshape(-1), y_table, y_weights, y_step.symmetry, acc.type(y_step.divisor), after_y)
+            sliding(after_z.reshape(-1), y_table, y_order, y_weights, y_symmetry, acc.type(y_step.divisor), after_y)
             plane = after_y
             if x_step is not None:
                 through_output(plane)
         if x_step is not None:
             cval, divisor = acc.type(x_step.cval), acc.type(x_step.divisor)
-            along(plane, tables[2], first, last, x_weights, x_step.symmetry, cval, divisor, after_x)
+            along(plane, tables[2], first, last, x_order, x_weights, x_symmetry, cval, divisor, after_x)
             plane = after_x
         store(plane, out[z], op.cast)
 

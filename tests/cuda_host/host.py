@@ -1,0 +1,171 @@
+"""Builds the CUDA sources for the CPU and runs plans on them: a GPU's own launches, under sanitizers."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import shutil
+import struct
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.fft
+
+from gridstride.workers import gpu, kernels
+from gridstride.workers.gpu import Machine
+from gridstride.workers.kernels import Plan, Ref
+from gridstride.workers.operators.base import Block
+
+HERE = Path(__file__).parent
+FLAGS = [
+    "-std=c++20",
+    "-O0",
+    "-g1",
+    "-ffp-contract=off",
+    "-Wall",
+    "-Wextra",
+    "-Werror",
+    "-Wno-unknown-pragmas",
+]
+SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+
+
+class HostError(RuntimeError):
+    """A kernel did what it must not: what the sanitizer or the scheduler said."""
+
+
+@cache
+def _header() -> Path:
+    """A folder with the header precompiled: most of a small program's time to compile."""
+    folder = Path(tempfile.mkdtemp(prefix="cuda_host"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    shutil.copy(HERE / "cuda_host.h", folder)
+    _compile(folder, ["-x", "c++-header", "cuda_host.h"])
+    return folder
+
+
+def _compile(folder: Path, arguments: list[str]) -> None:
+    done = subprocess.run(["g++", *FLAGS, *SANITIZE, *arguments], cwd=folder, capture_output=True, text=True)
+    if done.returncode:
+        raise HostError(done.stderr[:8000])
+
+
+def build(folder: Path, instantiations: Iterable[tuple[str, str]], edit: Callable[[str], str] = str) -> Path:
+    """Compile instantiations (file, expression) to a program. edit may change a file's text."""
+    folder.mkdir(parents=True, exist_ok=True)
+    instantiations = sorted(set(instantiations))
+    parts, table = [], []
+    for file in sorted({file for file, _ in instantiations}):
+        space = file.split(".")[0] + "_cu"
+        # A namespace for each file: they share names. Their shared memory is the harness's.
+        text = kernels.source(file).replace("extern __shared__ double shared_memory[];", "")
+        parts.append(f"namespace {space} {{\n{edit(text)}\n}}")
+    for file, expression in instantiations:
+        space = file.split(".")[0] + "_cu"
+        table.append(
+            f'        {{"{expression}", launcher(+[] {{ using namespace {space}; return &{expression}; }}())}},'
+        )
+    body = "\n".join(table)
+    program = f"""#include "cuda_host.h"
+{chr(10).join(parts)}
+int main()
+{{
+    return serve({{
+{body}
+    }});
+}}
+"""
+    (folder / "host.cpp").write_text(program)
+    _compile(folder, [f"-I{_header()}", "host.cpp", "-o", "host"])
+    return folder / "host"
+
+
+def method(op: Any) -> str:
+    """The name of the function of workers.gpu and workers.cpu that computes an operator."""
+    return "fft" if getattr(op, "algorithm", "") == "fft" else op.kind
+
+
+class Host:
+    """A running program. `run` takes a plan and the block's data, as `kernels.run` does on a GPU."""
+
+    def __init__(self, program: Path, seed: int = 0) -> None:
+        self.program, self.seed, self.process = program, seed, None
+
+    def compute(self, op: Any, block: Block, max_grid: int = kernels.MAX_GRID) -> np.ndarray:
+        """What workers.gpu makes of an operator and a block, on at most max_grid blocks of threads a launch."""
+        machine = Machine(np, scipy.fft, lambda plan, data: self.run(plan, data, max_grid))
+        return getattr(gpu, method(op))(op, block, machine)
+
+    def run(self, plan: Plan, data: np.ndarray, max_grid: int = kernels.MAX_GRID) -> np.ndarray:
+        """Raises HostError on a sanitizer's report or an output element that was never written."""
+        contents = {"data": (data.nbytes, 0, [(0, data.tobytes())])}
+        return self._result(plan, contents, max_grid)
+
+    def run_sparse(self, plan: Plan, nbytes: int, pieces: list[tuple[int, bytes]]) -> np.ndarray:
+        """With data of nbytes zeros but for the pieces (offset, bytes): for arrays larger than memory."""
+        return self._result(plan, {"data": (nbytes, 1, pieces)}, kernels.MAX_GRID)
+
+    def _result(self, plan: Plan, contents: dict, max_grid: int) -> np.ndarray:
+        size = int(np.prod(plan.out_shape)) * plan.out_dtype.itemsize
+        contents["out"] = (size, 0, [])
+        contents["constants"] = (len(plan.constants), 0, [(0, bytes(plan.constants))])
+        contents |= {name: (nbytes, 0, []) for name, nbytes in plan.scratch.items()}
+        names = list(contents)
+        request = [_int(len(names))]
+        for nbytes, sparse, pieces in contents.values():
+            request += [_int(nbytes, sparse, len(pieces))]
+            for at, piece in pieces:
+                request += [_int(at, len(piece)), piece]
+        request.append(_int(len(plan.launches)))
+        for launch in plan.launches:
+            expression = launch.expression.encode()
+            request += [_int(len(expression)), expression]
+            request.append(_int(min(launch.grid, max_grid), *launch.block, launch.shared, self.seed, len(launch.args)))
+            for arg in launch.args:
+                if isinstance(arg, Ref):
+                    request.append(_int(names.index(arg.buffer), arg.offset))
+                else:
+                    request += [_int(-1, arg.nbytes), arg.tobytes()]
+        request.append(_int(names.index("out"), size))
+        return np.frombuffer(self._talk(b"".join(request), size), plan.out_dtype).reshape(plan.out_shape)
+
+    def _talk(self, request: bytes, size: int) -> bytes:
+        if self.process is None:
+            self.errors = tempfile.TemporaryFile()  # noqa: SIM115 (it lives as long as the process)
+            environment = os.environ | {"ASAN_OPTIONS": "detect_leaks=0:detect_stack_use_after_return=0"}
+            self.process = subprocess.Popen(
+                [self.program],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self.errors,
+                env=environment,
+            )
+        try:
+            self.process.stdin.write(request)
+            self.process.stdin.flush()
+            answer = self.process.stdout.read(size)
+        except BrokenPipeError:
+            answer = b""
+        if len(answer) != size or self.process.poll() is not None:
+            self.close()
+            self.errors.seek(0)
+            raise HostError(self.errors.read().decode(errors="replace")[:8000])
+        return answer
+
+    def close(self) -> None:
+        if self.process is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self.process.stdin.close()
+            self.process.stdout.close()
+            self.process.wait()
+            self.process = None
+
+
+def _int(*values: int) -> bytes:
+    return struct.pack(f"<{len(values)}q", *values)

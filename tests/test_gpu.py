@@ -1,0 +1,119 @@
+"""The operators on a real GPU, against the CPU's and against scipy's sums. The same table runs without one in
+test_cuda_host.py."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from gridstride.workers import cpu, gpu
+from gridstride.workers.operators import Correlate, Pass, Separable
+from gridstride.workers.operators.base import Block
+from tests.cuda_host import table
+
+cupy = pytest.importorskip("cupy", reason="CuPy is not installed")
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not cupy.is_available(), reason="no CUDA device: cupy.is_available() is False"),
+]
+
+
+def compute(op, block, device):
+    data = cupy.asarray(block.data) if device is gpu else block.data
+    result = op.compute(replace(block, data=data), device)
+    return cupy.asnumpy(result) if device is gpu else result
+
+
+def blocks(case, rng):
+    for start, stop in table.cuts(case, rng, 2):
+        yield table.block_of(case.op, case.data, start, stop)
+
+
+@pytest.mark.parametrize("make", [table.separable_case, table.correlate_case])
+@pytest.mark.parametrize("seed", range(40))
+def test_float64_sums_have_scipys_bits(make, seed):
+    rng = np.random.default_rng(seed)
+    case = make(rng, "double")
+    wanted = table.expected(case)
+    for block in blocks(case, rng):
+        here = tuple(
+            slice(None) if axis == getattr(case.op, "channel_axis", None) else slice(a, b)
+            for axis, (a, b) in enumerate(zip(block.start, block.stop, strict=True))
+        )
+        result = compute(case.op, block, gpu)
+        assert result.dtype == wanted.dtype
+        np.testing.assert_array_equal(result, wanted[here], err_msg=case.name)
+
+
+@pytest.mark.parametrize("make", [table.separable_case, table.correlate_case])
+@pytest.mark.parametrize("precision", ["single", "double"])
+@pytest.mark.parametrize("seed", range(10))
+def test_gpu_and_cpu_agree(make, precision, seed):
+    """Within the rounding of float32 sums, which may be fused on either side; of float64, within 1e-12."""
+    rng = np.random.default_rng(seed)
+    case = make(rng, precision, out="float32" if precision == "single" else "float64")
+    atol = table.rounding(case) * (2 if precision == "single" else 1e-5)
+    for block in blocks(case, rng):
+        ours, theirs = compute(case.op, block, gpu), compute(case.op, block, cpu)
+        assert ours.dtype == theirs.dtype
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=atol, err_msg=case.name)
+
+
+@pytest.mark.parametrize("dtype", table.DTYPES)
+def test_every_dtype_is_read_and_written(dtype):
+    rng = np.random.default_rng(5)
+    for make in (table.separable_case, table.correlate_case):
+        for kinds in ({"dtype": dtype}, {"out": dtype}, {"dtype": dtype, "out": dtype}):
+            case = make(rng, "double", **kinds)
+            zero = (0,) * case.data.ndim
+            result = compute(case.op, Block(case.data, zero, zero, case.data.shape, case.data.shape), gpu)
+            np.testing.assert_array_equal(result, table.expected(case), err_msg=case.name)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_fft_agrees_with_the_cpu(seed):
+    rng = np.random.default_rng(seed)
+    case = table.correlate_case(rng, "double", out="float64")
+    op = replace(case.op, algorithm="fft")
+    for block in blocks(replace(case, op=op), rng):
+        wanted = compute(op, block, cpu)
+        np.testing.assert_allclose(compute(op, block, gpu), wanted, rtol=0, atol=1e-10 * (1 + np.abs(wanted).max()))
+
+
+def test_a_large_block_of_real_size():
+    """Many tiles on every axis, and more blocks of threads than run at a time."""
+    rng = np.random.default_rng(0)
+    data = rng.integers(0, 4096, (200, 300, 500)).astype(np.uint16)
+    w = np.exp(-0.5 * (np.arange(-8, 9) / 2) ** 2)
+    w /= w.sum()
+    operators = [
+        Separable(3, tuple(Pass(axis, w, 8, "reflect") for axis in range(3)), np.dtype(np.float64), "double"),
+        Correlate(rng.normal(size=(1, 1, 3, 3, 3)), (1, 1, 1), ("mirror",) * 3, 0.0, np.dtype(np.float64), "double"),
+    ]
+    for op in operators:
+        case = table.Case("large", op, data)
+        result = compute(op, Block(data, (0,) * 3, (0,) * 3, data.shape, data.shape), gpu)
+        np.testing.assert_array_equal(result, table.expected(case))
+
+
+def test_threads_with_streams_of_their_own_do_not_disturb_each_other():
+    from concurrent.futures import ThreadPoolExecutor
+
+    rng = np.random.default_rng(0)
+    cases = [table.separable_case(rng, "double") for _ in range(32)]
+
+    def one(case):
+        zero = (0,) * case.data.ndim
+        with cupy.cuda.Stream(non_blocking=True) as stream:
+            result = gpu.separable(
+                case.op, Block(cupy.asarray(case.data), zero, zero, case.data.shape, case.data.shape)
+            )
+            result = cupy.asnumpy(result, stream=stream)
+            stream.synchronize()
+        return result
+
+    with ThreadPoolExecutor(4) as pool:
+        for case, result in zip(cases, pool.map(one, cases), strict=True):
+            np.testing.assert_array_equal(result, table.expected(case), err_msg=case.name)

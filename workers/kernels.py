@@ -1,0 +1,198 @@
+"""The CUDA kernels: their sources, the instantiations there can be, how to compile and how to launch them.
+
+A launch is described without CuPy (`Plan`), so that tests run the same launches on the CPU (tests/cuda_host).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cache
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+SOURCES = Path(__file__).resolve().parent.parent / "cuda"
+
+SHARED_BYTES = 48 * 1024  # what every device gives a block without being asked for more
+MAX_GRID = 2**31 - 1
+
+INPUTS = ("u8", "u16", "u32", "u64", "i8", "i16", "i32", "i64", "f32", "f64")
+OUTPUTS = (*INPUTS, "bool")
+ACCUMULATORS = ("f32", "f64")
+
+
+@dataclass(frozen=True)
+class Ref:
+    """A place in device memory: a buffer's name and an offset in bytes."""
+
+    buffer: str
+    offset: int = 0
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One launch: grid blocks (1-D) of `block` threads (x, y), with `shared` bytes of dynamic shared memory.
+
+    args: `Ref` for pointers, NumPy scalars for the rest, in the kernel's order
+    """
+
+    file: str
+    expression: str
+    grid: int
+    block: tuple[int, int]
+    shared: int
+    args: tuple[Any, ...]
+
+
+@dataclass
+class Plan:
+    """Launches in order, and the memory they work in.
+
+    The buffer "data" is the block's data (contiguous), "out" the result, "constants" what is uploaded with the
+    launches (tables, weights and geometry); `scratch` says the others' sizes in bytes.
+    """
+
+    out_shape: tuple[int, ...]
+    out_dtype: np.dtype
+    launches: list[Launch] = field(default_factory=list)
+    scratch: dict[str, int] = field(default_factory=dict)
+    constants: bytearray = field(default_factory=bytearray)
+
+    def constant(self, array: np.ndarray) -> Ref:
+        """Add an array to the constants, 16-byte aligned."""
+        self.constants.extend(bytes(-len(self.constants) % 16))
+        ref = Ref("constants", len(self.constants))
+        self.constants.extend(np.ascontiguousarray(array).tobytes())
+        return ref
+
+    def reserve(self, name: str, nbytes: int) -> Ref:
+        """A scratch buffer of at least so many bytes."""
+        self.scratch[name] = max(self.scratch.get(name, 0), nbytes)
+        return Ref(name)
+
+    def launch(
+        self, file: str, expression: str, tiles: int, block: tuple[int, int], shared: int, args: Iterable[Any]
+    ) -> None:
+        """Add a launch. Kernels loop over tiles with the grid's stride, so any number of tiles is right."""
+        self.launches.append(Launch(file, expression, min(tiles, MAX_GRID), block, shared, tuple(args)))
+
+
+def type_name(dtype: np.dtype) -> str:
+    """The kernels' name of a dtype: u8 ... i64, f32, f64, bool."""
+    dtype = np.dtype(dtype)
+    return "bool" if dtype.kind == "b" else f"{dtype.kind}{8 * dtype.itemsize}"
+
+
+def instantiation(kernel: str, types: Any) -> str:
+    return f"{kernel}<{', '.join(type_name(dtype) for dtype in types)}>"
+
+
+def strides(shape: tuple[int, ...]) -> list[int]:
+    """Of a contiguous array, in elements."""
+    return [prod(shape[axis + 1 :]) for axis in range(len(shape))]
+
+
+def ceil_div(a: int, b: int) -> int:
+    return -(-a // b)
+
+
+def power_of_two(n: int) -> int:
+    """The first power of two that is not below n."""
+    return 1 << (n - 1).bit_length()
+
+
+def source(file: str) -> str:
+    """The text of a kernel file with our own includes put in place."""
+    text = (SOURCES / file).read_text()
+    includes = re.compile(r'^#include "([\w.]+)"$', re.MULTILINE)
+
+    def put_in(found: re.Match[str]) -> str:
+        after = text.count("\n", 0, found.end()) + 2
+        return f'#line 1 "{found[1]}"\n{source(found[1])}#line {after} "{file}"'
+
+    return includes.sub(put_in, text)
+
+
+def options(expression: str) -> tuple[str, ...]:
+    """Compiler options. Sums in float64 may not use fused multiply-adds: they are to have scipy's bits."""
+    double = expression.split("<")[1].split(",")[1:2] == [" f64"]
+    return ("-std=c++17", "-fmad=false") if double else ("-std=c++17",)
+
+
+def instantiations() -> list[tuple[str, str]]:
+    """Every (file, name expression) that an operator can ask for.
+
+    A pass reads the block's type and leaves sums, or reads sums and writes any type; correlate writes sums or
+    the block's own type. All else goes through `cast`: the full product of types would be many times as many.
+    """
+    found = []
+    for acc in ACCUMULATORS:
+        types = [(i, acc) for i in INPUTS] + [(acc, o) for o in OUTPUTS if o != acc]
+        for name in ("pass_columns", "pass_rows", "pass_direct"):
+            found += [("separable.cu", f"{name}<{i}, {acc}, {o}>") for i, o in types]
+        found += [("separable.cu", f"cast<{acc}, {o}, {o}>") for o in OUTPUTS if o != acc]
+        found += [("separable.cu", f"cast<{acc}, {o}, {acc}>") for o in OUTPUTS if o != acc]
+        found += [("separable.cu", f"halves<{acc}>")]
+        found += [("correlate.cu", f"correlate<{i}, {acc}, {o}>") for i in INPUTS for o in dict.fromkeys((acc, i))]
+    return found
+
+
+def compile_to_cubin(file: str, expressions: Iterable[str], arch: str) -> tuple[bytes, str]:
+    """Compile for an architecture ("sm_90") without CuPy or a device: the binary, and what the compiler said.
+
+    The expressions must agree in `options`. Raises RuntimeError with the compiler's log on error or warning.
+    """
+    from cuda.bindings import nvrtc
+
+    expressions = list(expressions)
+    flags = {options(expression) for expression in expressions}
+    if len(flags) != 1:
+        raise ValueError(f"expressions need different compiler options: {sorted(flags)}")
+    error, program = nvrtc.nvrtcCreateProgram(source(file).encode(), file.encode(), 0, [], [])
+    for expression in expressions:
+        nvrtc.nvrtcAddNameExpression(program, expression.encode())
+    arguments = [f"--gpu-architecture={arch}".encode(), *(flag.encode() for flag in flags.pop())]
+    (error,) = nvrtc.nvrtcCompileProgram(program, len(arguments), arguments)
+    size = nvrtc.nvrtcGetProgramLogSize(program)[1]
+    text = bytearray(size)
+    nvrtc.nvrtcGetProgramLog(program, text)
+    log = bytes(text).rstrip(b"\0 \n").decode()
+    if error != nvrtc.nvrtcResult.NVRTC_SUCCESS or log:
+        raise RuntimeError(f"{file} for {arch}: {error.name}\n{log}")
+    cubin = bytearray(nvrtc.nvrtcGetCUBINSize(program)[1])
+    nvrtc.nvrtcGetCUBIN(program, cubin)
+    nvrtc.nvrtcDestroyProgram(program)
+    return bytes(cubin), log
+
+
+@cache
+def kernel(file: str, expression: str, device: int) -> Any:
+    """The kernel, compiled once a process (CuPy keeps the binary on disk) and loaded on the current device."""
+    import cupy
+
+    module = cupy.RawModule(code=source(file), options=options(expression), name_expressions=(expression,))
+    return module.get_function(expression)
+
+
+def run(plan: Plan, data: Any) -> Any:
+    """Run a plan on the current device and stream, and return the result without waiting for it.
+
+    data: contiguous CuPy array. Scratch memory goes back to CuPy's pool in the order of the stream.
+    """
+    import cupy
+
+    out = cupy.empty(plan.out_shape, plan.out_dtype)
+    buffers = {name: cupy.empty(nbytes, cupy.uint8) for name, nbytes in plan.scratch.items()}
+    buffers |= {"data": data, "out": out}
+    if plan.constants:
+        buffers["constants"] = cupy.asarray(np.frombuffer(plan.constants, np.uint8))
+    device = cupy.cuda.runtime.getDevice()
+    for launch in plan.launches:
+        args = [buffers[a.buffer].data.ptr + a.offset if isinstance(a, Ref) else a for a in launch.args]
+        function = kernel(launch.file, launch.expression, device)
+        function((launch.grid,), launch.block, tuple(args), shared_mem=launch.shared)
+    return out
