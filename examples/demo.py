@@ -1,4 +1,5 @@
-"""`make demo`: real microscopy from TIFF to Zarr, smoothed and edge-filtered on a local cluster, with pictures and times.
+"""`make demo`: real microscopy from TIFF to Zarr, smoothed and edge-filtered on a local cluster, with
+pictures and times.
 
 Everything goes to demo-output/. The same filters are run by scipy.ndimage on the whole array in memory, to compare
 results and times.
@@ -67,11 +68,12 @@ def main() -> None:
             lambda a: ndimage.gaussian_filter(a, 2.0),
         ),
     ]
-    table = Table(title="gridstride, Zarr to Zarr, beside scipy.ndimage, memory to memory on one core", title_justify="left")
+    table = Table(title="gridstride, Zarr to Zarr, beside scipy.ndimage, in memory on one core", title_justify="left")
     for column in ("job", "shape", "sweep s", "Mvoxel/s", "scipy s", "cluster start s", "largest difference"):
         table.add_column(column, justify="left" if column == "job" else "right")
     for name, path, array, ours, scipys in steps:
-        out = OUT / {"gaussian sigma 2": "gaussian.zarr", "laplace of it": "laplace.zarr"}.get(name, "gaussian-tiled.zarr")
+        names = {"gaussian sigma 2": "gaussian.zarr", "laplace of it": "laplace.zarr"}
+        out = OUT / names.get(name, "gaussian-tiled.zarr")
         print(f"{name}: {path.name} -> {out.name} ...", flush=True)
         summary = ours(path, out)
         summary.raise_if_failed()

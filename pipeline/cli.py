@@ -201,7 +201,8 @@ def _run(prepared: Any, dry_run: bool = False) -> None:
         f"{len(summary.failed)} failed"
         + (
             f"; {summary.seconds:.2f} s, {summary.voxels_per_second / 1e6:.1f} Mvoxel/s, "
-            f"{summary.bytes_in / summary.seconds / 1e9:.3f} GB/s in, {summary.bytes_out / summary.seconds / 1e9:.3f} GB/s out"
+            f"{summary.bytes_in / summary.seconds / 1e9:.3f} GB/s in, "
+            f"{summary.bytes_out / summary.seconds / 1e9:.3f} GB/s out"
             if summary.computed
             else ""
         )
@@ -239,7 +240,7 @@ def _convolution(name: str, what: str) -> None:
         from gridstride.pipeline import images
 
         parameters, options = _options(values)
-        _run(images.prepare_convolution(name, input, out, kernel, options=options, **parameters), dry_run)  # type: ignore[arg-type]
+        _run(images.prepare_convolution(name, input, out, kernel, options=options, **parameters), dry_run)
 
 
 _convolution("convolve", "Convolve IN with kernel K into OUT, as scipy.ndimage.convolve.")

@@ -53,10 +53,8 @@ def find_axes(
     count = spatial if spatial is not None else last
     if count is not None:
         if not 1 <= count <= info.ndim:
-            what = "--spatial is" if spatial is not None else "the kernel has"
-            raise UsageError(
-                f"{what} {count}{'' if spatial is not None else ' dimensions'}: the array has {info.ndim} axes ({shown})"
-            )
+            what = f"--spatial is {count}" if spatial is not None else f"the kernel has {count} dimensions"
+            raise UsageError(f"{what}: the array has {info.ndim} axes ({shown})")
         return list(range(info.ndim - count, info.ndim))
     series = [i for i, name in enumerate(names) if name.lower() in stores.SERIES]
     return [i for i in range(info.ndim) if i not in series] or list(range(info.ndim))
@@ -245,8 +243,8 @@ def prepare_convolution(
     except ValueError as error:
         raise UsageError(str(error)) from None
     request = _request(
-        command, kernel=kernel, axes=found, mode=mode, cval=cval, origin=origin, channels=channels, dtype=out_dtype.name,
-        precision=operator.precision, cast=cast, size=size if str(kernel) == "box" else None,
+        command, kernel=kernel, axes=found, mode=mode, cval=cval, origin=origin, channels=channels,
+        dtype=out_dtype.name, precision=operator.precision, cast=cast, size=size if str(kernel) == "box" else None,
         sigma=sigma if str(kernel) == "gaussian" else None,
     )  # fmt: skip
     layout = {"chunks": chunks, "shards": shards, "codec": codec}
@@ -276,7 +274,7 @@ def prepare_filter(
     info = stores.describe(input, array)
     found = find_axes(info, axes, spatial)
     out_dtype = _dtype(dtype, info.dtype)
-    make = {"gaussian": build.gaussian, "uniform": build.uniform}[command]
+    make: Any = {"gaussian": build.gaussian, "uniform": build.uniform}[command]
     try:
         operator = make(
             info.ndim,

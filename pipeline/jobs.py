@@ -230,7 +230,33 @@ def prepare(job: Job, options: RunOptions) -> Prepared:
         device_memory=device.device_memory() if kind == "gpu" else None,
         block=block,
     )
-    return Prepared(job, options, config, size, kind, reason, make_plan(request))
+    plan = make_plan(request)
+    if stored.exists() and not options.overwrite:
+        _check_input(stored, job, plan)
+    return Prepared(job, options, config, size, kind, reason, plan)
+
+
+def _check_input(stored: Journal, job: Job, plan: Plan) -> None:
+    """Refuse to go on if chunks that finished blocks were made from have been written again since.
+
+    Others may have been: a chunk that could not be read is mended before the job is resumed.
+    """
+    before, now = stored.read()["fingerprint"], stores.fingerprint(job.input)
+    for name in [n for n in now if now[n] != before.get(n)]:
+        first = [int(i) * u for i, u in zip(name.split("."), job.input.write_unit, strict=True)]
+        last = [f + u for f, u in zip(first, job.input.write_unit, strict=True)]
+        for index in stored.done():
+            lo, hi = plan.needed(index)
+            # The halo of a periodic axis may reach round to the other side.
+            touched = all(
+                any(a + turn < z and y < b + turn for turn in (-n, 0, n))
+                for a, b, y, z, n in zip(first, last, lo, hi, plan.shape, strict=True)
+            )
+            if touched:
+                raise UsageError(
+                    f"{job.input.path} has changed since {job.out} was begun (chunk {name}, which finished blocks were "
+                    "made from): --overwrite starts afresh"
+                )
 
 
 def _remote_size(config: ClusterConfig, options: RunOptions) -> cluster.Size:
@@ -335,6 +361,7 @@ def _create(prepared: Prepared, journal: Journal) -> None:
             "identity": identity,
             "block": plan.block,
             "input": job.input.path,
+            "fingerprint": stores.fingerprint(job.input),
             "chunks": job.chunks,
             "shards": job.shards,
             "codec": job.codec,
@@ -431,23 +458,24 @@ def output_layout(
     chunks: Sequence[int] | None,
     shards: Sequence[int] | None,
 ) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
-    """Chunk and shard shape of the result: the input's unless given, and no longer than an axis (of shards: whole chunks)."""
+    """Chunk and shard shape of the result: the input's unless given; a chunk is no longer than its axis."""
 
     def check(name: str, given: Sequence[int]) -> tuple[int, ...]:
         if len(given) != info.ndim or min(given, default=1) < 1:
             raise UsageError(f"--{name} is {','.join(map(str, given))}: expected {info.ndim} numbers of 1 or more")
         return tuple(given)
 
-    new_chunks = check("chunks", chunks) if chunks is not None else info.chunks
-    new_chunks = tuple(min(c, max(n, 1)) for c, n in zip(new_chunks, out_shape, strict=True))
-    if shards is not None:
-        new_shards: tuple[int, ...] | None = check("shards", shards)
+    wide = check("chunks", chunks) if chunks is not None else info.chunks
+    new_chunks = tuple(min(c, max(n, 1)) for c, n in zip(wide, out_shape, strict=True))
+    if shards is None:
+        whole = info.shards if chunks is None else None
     else:
-        new_shards = info.shards if chunks is None else None
-    if new_shards is not None:
-        if shards is not None and any(s % c for s, c in zip(new_shards, new_chunks, strict=True)):
-            raise UsageError(
-                f"--shards {','.join(map(str, new_shards))} are not whole chunks of {','.join(map(str, new_chunks))}"
-            )
-        new_shards = tuple(max(1, s // c) * c for s, c in zip(new_shards, new_chunks, strict=True))
-    return new_chunks, new_shards
+        whole = check("shards", shards)
+        if any(s % c for s, c in zip(whole, wide, strict=True)):
+            raise UsageError(f"--shards {','.join(map(str, whole))} are not whole chunks of {','.join(map(str, wide))}")
+    if whole is None:
+        return new_chunks, None
+    # A chunk that was cut down to its axis is alone in its shard there.
+    return new_chunks, tuple(
+        c if c < w else max(1, s // c) * c for s, c, w in zip(whole, new_chunks, wide, strict=True)
+    )

@@ -16,7 +16,8 @@ from math import ceil, prod
 
 from gridstride.pipeline.errors import UsageError, megabytes
 
-# Tasks Dask runs for a block when 0, 1, 2, ... axes with a halo are cut (measured after graph optimisation, dask 2026.7).
+# Tasks Dask runs for a block when 0, 1, 2, ... axes with a halo are cut (after graph optimisation, dask
+# 2026.7).
 TASKS_PER_BLOCK = (3, 7, 14, 30, 62, 126)
 # Graph size at which building and sending a batch takes about a second.
 MAX_TASKS = 3000

@@ -90,7 +90,7 @@ def describe(path: str | Path, array: str | None = None) -> ArrayInfo:
     if not 1 <= node.ndim <= 5:
         raise UsageError(f"{path} has {node.ndim} axes: expected 1 to 5")
     metadata = node.metadata
-    names = getattr(metadata, "dimension_names", None) or node.attrs.get("_ARRAY_DIMENSIONS")
+    axes: Any = getattr(metadata, "dimension_names", None) or node.attrs.get("_ARRAY_DIMENSIONS")
     try:
         codecs = ", ".join(_codec_name(c) for c in (node.compressors or ()))
     except Exception:  # codecs zarr-python cannot name do not stop it from reading
@@ -101,7 +101,7 @@ def describe(path: str | Path, array: str | None = None) -> ArrayInfo:
         dtype=dtype.newbyteorder("="),
         chunks=tuple(int(n) for n in node.chunks),
         shards=tuple(int(n) for n in node.shards) if node.shards else None,
-        dimension_names=tuple(names) if names else (None,) * len(node.shape),
+        dimension_names=tuple(axes) if axes else (None,) * len(node.shape),
         attributes=dict(node.attrs),
         zarr_format=int(metadata.zarr_format),
         codecs=codecs or "none",
@@ -121,23 +121,32 @@ def list_arrays(group: zarr.Group) -> list[str]:
 
 
 def identity(info: ArrayInfo) -> dict[str, Any]:
-    """What tells this input from another: its place, its metadata, and size and time of up to 64 of its chunks.
-
-    Hashing 4 TB of data is not an option; a store that was rewritten shows in these.
-    """
-    folder = Path(info.path)
+    """What tells one input from another: its place and its metadata."""
     digest = hashlib.sha256()
     for name in METADATA:
-        file = folder / name
+        file = Path(info.path) / name
         if file.exists():
-            digest.update(file.read_bytes() + str(file.stat().st_mtime_ns).encode())
+            digest.update(file.read_bytes())
+    return {"path": info.path, "shape": info.shape, "dtype": info.dtype.name, "metadata": digest.hexdigest()}
+
+
+def fingerprint(info: ArrayInfo, sample: int = 64) -> dict[str, list[int] | None]:
+    """Size and time of up to `sample` chunks, evenly spread, by chunk index "i.j.k"; None for one that is not there.
+
+    Hashing terabytes is no option; a store that was written again shows in these.
+    """
     counts = [ceil(n / c) if c else 0 for n, c in zip(info.shape, info.write_unit, strict=True)]
     total = int(np.prod(counts, dtype=object))
-    for flat in sorted({i * total // 64 for i in range(64)}) if total else ():
-        file = folder / chunk_key(info.path, tuple(int(i) for i in np.unravel_index(flat, counts)))
-        if file.exists():
-            digest.update(f"{file.name} {file.stat().st_size} {file.stat().st_mtime_ns}".encode())
-    return {"path": info.path, "shape": info.shape, "dtype": info.dtype.name, "digest": digest.hexdigest()}
+    found: dict[str, list[int] | None] = {}
+    for flat in sorted({i * total // sample for i in range(sample)}) if total else ():
+        index = tuple(int(i) for i in np.unravel_index(flat, counts))
+        try:
+            status = (Path(info.path) / chunk_key(info.path, index)).stat()
+        except FileNotFoundError:
+            found[".".join(map(str, index))] = None
+        else:
+            found[".".join(map(str, index))] = [status.st_size, status.st_mtime_ns]
+    return found
 
 
 def chunk_key(path: str, index: tuple[int, ...]) -> str:
@@ -180,7 +189,7 @@ class Regions:
 
             driver = "zarr3" if (Path(path) / "zarr.json").exists() else "zarr"
             spec = {"driver": driver, "kvstore": {"driver": "file", "path": path + "/"}}
-            self._array = ts.open(spec, context=_context(), open=True).result()
+            self._array: Any = ts.open(spec, context=_context(), open=True).result()
             self._array.dtype.numpy_dtype  # noqa: B018  (raises for types NumPy lacks)
             self.engine = "tensorstore"
         except (ValueError, TypeError, NotImplementedError):
@@ -298,11 +307,9 @@ def _compressor(codec: str, dtype: np.dtype) -> Any:
     name, _, level = codec.partition(":")
     if name not in CODECS or (level and not level.isdigit()):
         raise UsageError(f"unknown codec {codec!r}: expected one of {', '.join(CODECS)}, with :LEVEL if you like")
-    size = dtype.itemsize
     if name in ("lz4", "blosc-zstd"):
-        return BloscCodec(
-            cname=name.removeprefix("blosc-"), clevel=int(level or 5), shuffle="bitshuffle", typesize=size
-        )  # type: ignore[arg-type]
+        cname: Any = name.removeprefix("blosc-")
+        return BloscCodec(cname=cname, clevel=int(level or 5), shuffle="bitshuffle", typesize=dtype.itemsize)
     if name == "zstd":
         return ZstdCodec(level=int(level or 3))
     return GzipCodec(level=int(level or 5)) if name == "gzip" else None

@@ -330,8 +330,8 @@ def _indices(box: Any) -> Iterator[Index]:
 
 @contextmanager
 def halo_timer(client: Any) -> Iterator[Callable[[], dict[str, float]]]:
-    """Measures in the scheduler what `map_overlap` costs: seconds to cut edges, to move them, and in the tasks that join
-    them and compute the block."""
+    """Measures in the scheduler what `map_overlap` costs: seconds to cut edges, to move them, and in the tasks that
+    join them and compute the block."""
     from distributed.diagnostics.plugin import SchedulerPlugin
 
     class HaloTimer(SchedulerPlugin):

@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (the table of bad input reads best a line each)
 """The commands: what a person types, what they see, and what bad input gets: one line, exit code 2, nothing written."""
 
 from __future__ import annotations

@@ -102,7 +102,8 @@ def test_the_cuda_cluster_starts_one_worker_for_each_gpu(tmp_path: Path) -> None
                     seen = client.run(lambda: os.environ["CUDA_VISIBLE_DEVICES"])
                     threads = client.nthreads()
                     total = sum(client.gather(client.map(lambda i: i * i, range(10))))
-                print(type(client.cluster).__name__, sorted(v.split(",")[0] for v in seen.values()), sorted(threads.values()), total)
+                devices = sorted(v.split(",")[0] for v in seen.values())
+                print(type(client.cluster).__name__, devices, sorted(threads.values()), total)
             """
         )
     )

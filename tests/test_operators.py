@@ -39,7 +39,7 @@ def problems(draw: Any, max_ndim: int = 4) -> dict[str, Any]:
     dtype = np.dtype(draw(st.sampled_from(DTYPES)))
     if dtype.kind == "f":
         array = rng.normal(size=shape).astype(dtype) * 100
-    elif dtype == bool:
+    elif dtype.kind == "b":
         array = rng.random(shape) > 0.5
     else:
         limits = np.iinfo(dtype)

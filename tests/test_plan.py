@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import pairwise, product
 from math import ceil, prod
 from typing import Any
 
@@ -63,14 +63,14 @@ def test_blocks_are_whole_write_units_and_tile_the_grid(r: Request) -> None:
     try:
         plan = make_plan(r)
     except UsageError as error:
-        assert r.block is not None
-        assert "too thin" in str(error)
-        return
+        if r.block is not None and "too thin" in str(error):
+            return
+        raise
     for edges, size, unit, halo, mode in zip(plan.edges, r.shape, r.write_unit, r.halo, r.modes, strict=True):
         assert edges[0] == 0
         assert edges[-1] == size
         assert all(edge % unit == 0 for edge in edges[:-1])
-        widths = [b - a for a, b in zip(edges[:-1], edges[1:], strict=True)]
+        widths = [b - a for a, b in pairwise(edges)]
         if len(widths) > 1:
             assert min(widths) >= thinnest(halo, mode)
     seen = [index for box in plan.boxes() for index in product(*(range(lo, hi) for lo, hi in box))]
@@ -106,7 +106,8 @@ def test_a_plan_keeps_to_its_memory_or_is_refused(r: Request, megabytes: int) ->
     try:
         plan = make_plan(big)
     except UsageError as error:
-        assert "--memory at least" in str(error)
+        if "--memory at least" not in str(error):
+            raise
     else:
         assert plan.memory_total <= megabytes * 1_000_000
 

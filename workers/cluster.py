@@ -11,7 +11,6 @@ from typing import Any
 
 import dask
 
-
 # How long a scheduler at a given address may take to answer.
 CONNECT_TIMEOUT = "20s"
 
@@ -69,14 +68,13 @@ def start(
     logging.getLogger("distributed").setLevel(level)
     with dask.config.set(settings()):
         if kind == "address":
-            client = Client(address, timeout=CONNECT_TIMEOUT)
-            with client:
+            with Client(address, timeout=CONNECT_TIMEOUT) as client:
                 yield client
             return
-        with _local(device, size, protocol, rmm_pool, local_directory, dashboard, level) as cluster:
-            with Client(cluster) as client:
-                client.wait_for_workers(size.workers, timeout=120)
-                yield client
+        local = _local(device, size, protocol, rmm_pool, local_directory, dashboard, level)
+        with local as cluster, Client(cluster) as client:
+            client.wait_for_workers(size.workers, timeout=120)
+            yield client
 
 
 def _local(

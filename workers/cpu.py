@@ -27,7 +27,7 @@ TILE = 4096
 
 
 @njit(inline="always")
-def weighted_rows(flat, offsets, weights, symmetry, start, size, out):  # type: ignore[no-untyped-def]
+def weighted_rows(flat, offsets, weights, symmetry, start, size, out):
     """out[i] = start + sum over k of weights[k] * flat[offsets[k] + i], taps in order, or folded if symmetric.
 
     Four taps (or two pairs) are taken at a time: a sum kept in memory would cost a load and a store for each. The rows
@@ -89,7 +89,7 @@ def weighted_rows(flat, offsets, weights, symmetry, start, size, out):  # type: 
                 k += 1
 
 
-def _rows(flat, bases, offsets, weights, symmetry, start, divisor, out):  # type: ignore[no-untyped-def]
+def _rows(flat, bases, offsets, weights, symmetry, start, divisor, out):
     """out[r] = the weighted sum of rows at bases[r] + offsets. flat: 1-D; out: (rows, n) of the weights' dtype."""
     here = np.empty_like(offsets)
     for r in range(len(bases)):
@@ -101,7 +101,7 @@ def _rows(flat, bases, offsets, weights, symmetry, start, divisor, out):  # type
                 out[r, x] /= divisor
 
 
-def _sliding(flat, table, order, weights, symmetry, divisor, out):  # type: ignore[no-untyped-def]
+def _sliding(flat, table, order, weights, symmetry, divisor, out):
     """out[r] = sum over k of weights[k] * row(table[r + order[k]]): a pass down the rows of one plane."""
     n = out.shape[1]
     here = np.empty(len(weights), np.int64)
@@ -115,7 +115,7 @@ def _sliding(flat, table, order, weights, symmetry, divisor, out):  # type: igno
                 out[r, x] /= divisor
 
 
-def _along(plane, table, first, last, order, weights, symmetry, cval, divisor, out):  # type: ignore[no-untyped-def]
+def _along(plane, table, first, last, order, weights, symmetry, cval, divisor, out):
     """out[r, x] = sum over k of weights[k] * plane[r, table[x + order[k]]]: a pass along the rows.
 
     table[first:last] is a run of consecutive indices, so most of the padded row is a plain copy.
@@ -145,7 +145,7 @@ _KERNELS = {
 
 
 @njit(nogil=True, cache=True)
-def _round_to(values, low, high, out):  # type: ignore[no-untyped-def]
+def _round_to(values, low, high, out):
     """Round half to even and saturate; NaN becomes 0. For integers that float64 holds exactly."""
     cast = out.dtype.type
     for i in range(len(values)):
@@ -155,7 +155,7 @@ def _round_to(values, low, high, out):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _round_to_64(values, low, high, low_int, high_int, out):  # type: ignore[no-untyped-def]
+def _round_to_64(values, low, high, low_int, high_int, out):
     """The same for 64-bit integers, whose largest values float64 does not hold."""
     cast = out.dtype.type
     for i in range(len(values)):

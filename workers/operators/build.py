@@ -146,14 +146,15 @@ def rank_one(kernel: np.ndarray) -> list[np.ndarray] | None:
     """
     eps = float(np.finfo(kernel.dtype).eps) if kernel.dtype.kind == "f" else float(np.finfo(np.float64).eps)
     kernel = kernel.astype(np.float64)
-    peak = np.unravel_index(int(np.argmax(np.abs(kernel))), kernel.shape)
+    peak = tuple(int(i) for i in np.unravel_index(int(np.argmax(np.abs(kernel))), kernel.shape))
     top = kernel[peak]
     if top == 0:
         return None
     factors = []
     rebuilt = np.ones(())
     for axis in range(kernel.ndim):
-        fibre = kernel[(*peak[:axis], slice(None), *peak[axis + 1 :])]
+        where: tuple[Any, ...] = (*peak[:axis], slice(None), *peak[axis + 1 :])
+        fibre = kernel[where]
         factor = fibre if axis == 0 else fibre / top
         factors.append(factor.copy())
         rebuilt = rebuilt[..., None] * factor
@@ -203,7 +204,7 @@ def convolution(
         stacked = np.flip(stacked, axis=tuple(range(2, stacked.ndim)))
     order = np.argsort(axes, kind="stable")
     stacked = stacked.transpose(0, 1, *(2 + order))
-    axes, sizes = [axes[i] for i in order], [sizes[i] for i in order]
+    axes, sizes = [axes[i] for i in order], tuple(sizes[i] for i in order)
     modes, befores = [modes[i] for i in order], [befores[i] for i in order]
 
     factors = rank_one(stacked[0, 0]) if channel_axis is None else None
@@ -223,13 +224,13 @@ def convolution(
         return Separable(ndim, tuple(passes), out_dtype, precision, cast)
     if max(sizes) == 1:
         algorithm = "direct"  # there is nothing to transform
-    taps, before, all_modes = [1] * ndim, [0] * ndim, ["nearest"] * ndim
+    shape_of_taps, start, all_modes = [1] * ndim, [0] * ndim, ["nearest"] * ndim
     for axis, n, b, m in zip(axes, sizes, befores, modes, strict=True):
-        taps[axis], before[axis], all_modes[axis] = n, b, m
-    weights = np.ascontiguousarray(stacked, dtype=np.float64).reshape(*stacked.shape[:2], *taps)
+        shape_of_taps[axis], start[axis], all_modes[axis] = n, b, m
+    weights = np.ascontiguousarray(stacked, dtype=np.float64).reshape(*stacked.shape[:2], *shape_of_taps)
     return Correlate(
         weights,
-        tuple(before),
+        tuple(start),
         tuple(all_modes),
         cval,
         out_dtype,
