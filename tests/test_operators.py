@@ -283,3 +283,23 @@ def test_an_operator_survives_being_saved(tmp_path: Any) -> None:
         assert loaded.halo == operator.halo
         assert loaded.modes == operator.modes
         np.testing.assert_array_equal(apply(loaded, array), apply(operator, array))
+
+
+def test_the_algorithm_follows_the_measured_crossovers() -> None:
+    def algorithm(kernel: np.ndarray, **options: Any) -> str:
+        operator = build.convolution(
+            (512,) * kernel.ndim, range(kernel.ndim), kernel, np.dtype("f4"), flip=True, **options
+        )
+        return getattr(operator, "algorithm", operator.kind)
+
+    rng = np.random.default_rng(0)
+    line = rng.random(17)
+    assert algorithm(np.einsum("i,j,k->ijk", line, line, line)) == "separable"
+    assert algorithm(rng.random((5, 5, 5))) == "direct"
+    assert algorithm(rng.random((21, 21, 21))) == "fft"
+    assert algorithm(rng.random((15, 15))) == "direct"
+    assert algorithm(rng.random((63, 63))) == "fft"
+    assert algorithm(rng.random((63, 63)), cast="scipy") == "direct"  # scipy's bytes come from scipy's order
+    hollow = np.zeros((63, 63))
+    hollow[::62, ::62] = rng.random((2, 2))
+    assert algorithm(hollow) == "direct"  # zeros cost nothing

@@ -12,11 +12,11 @@ from gridstride.workers.operators.base import MODES, Cast
 from gridstride.workers.operators.correlate import Correlate
 from gridstride.workers.operators.separable import Pass, Separable
 
-# Nanoseconds per output element on one core, measured by `python -m benchmarks crossover` (docs/performance.md):
-# one tap of the direct kernel, one tap of a separable pass, and an FFT per padded element and factor log2(size).
-DIRECT_NS_PER_TAP = 0.09
-SEPARABLE_NS_PER_TAP = 0.09
-FFT_NS = 3.2
+# Nanoseconds an element on one core, float32, as (base, slope a tap): `python -m benchmarks crossover` fits them.
+# A separable filter has as many taps as all its passes together. The FFT's hardly depend on the kernel's size.
+DIRECT_NS = (2.0, 0.045)
+SEPARABLE_NS = (3.8, 0.040)
+FFT_NS = 50.0
 
 
 def per_axis(value: Any, axes: Sequence[int], name: str) -> list[Any]:
@@ -214,7 +214,9 @@ def convolution(
         if cast == "scipy":
             algorithm = "direct"
         else:
-            algorithm = choose(shape, sizes, int(np.count_nonzero(stacked)) // stacked.shape[0], factors is not None)
+            filtered = [max(1, shape[axis]) for axis in axes]
+            taps = int(np.count_nonzero(stacked)) // stacked.shape[0]
+            algorithm = choose(filtered, sizes, taps, factors is not None, precision)
     if algorithm == "separable":
         passes = []
         value = cval
@@ -242,9 +244,15 @@ def convolution(
     )
 
 
-def choose(shape: Sequence[int], sizes: Sequence[int], taps: int, separable: bool) -> str:
-    """The algorithm with the least estimated time per element: "direct", "separable" or "fft"."""
-    times = {"direct": taps * DIRECT_NS_PER_TAP, "fft": FFT_NS * np.log2(max(prod(sizes), 2) * 64)}
+def choose(shape: Sequence[int], sizes: Sequence[int], taps: int, separable: bool, precision: str) -> str:
+    """The algorithm with the least estimated time an element: "direct", "separable" or "fft".
+
+    shape: of the filtered axes; sizes: of the kernel; taps: its entries that are not 0. float64 sums take twice the
+    time tap by tap; the FFT is always made in float64.
+    """
+    slower = 2 if precision == "double" else 1
+    padded = prod(min(n, 256) + k - 1 for n, k in zip(shape, sizes, strict=True)) / prod(min(n, 256) for n in shape)
+    times = {"direct": slower * (DIRECT_NS[0] + DIRECT_NS[1] * taps), "fft": FFT_NS * padded}
     if separable:
-        times["separable"] = sum(sizes) * SEPARABLE_NS_PER_TAP
+        times["separable"] = slower * (SEPARABLE_NS[0] + SEPARABLE_NS[1] * sum(sizes))
     return min(times, key=lambda name: times[name])

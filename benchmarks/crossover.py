@@ -1,0 +1,76 @@
+"""Where the direct kernel, separable passes and the FFT overtake each other on one core; `build.choose` uses the fit.
+
+One float32 block in memory, no I/O. The limit beside each direct row: multiply-adds at the rate of a kernel that does
+nothing else (`peak`, measured here).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from benchmarks import report
+from gridstride.workers import cpu
+from gridstride.workers.operators import build
+from gridstride.workers.operators.base import Block
+
+F32 = np.dtype(np.float32)
+
+
+@njit(fastmath={"contract"})
+def multiply_adds(values, repeat):  # type: ignore[no-untyped-def]
+    """`repeat` multiply-adds on each of a cache-resident array's elements, eight at a time."""
+    a = np.float32(0.999)
+    b = np.float32(0.001)
+    for _ in range(repeat // 8):
+        for i in range(len(values)):
+            v = values[i]
+            for _ in range(8):
+                v = v * a + b
+            values[i] = v
+
+
+def block(shape: tuple[int, ...], halo: Any, rng: np.random.Generator) -> Block:
+    padded = tuple(n + b + a for n, (b, a) in zip(shape, halo, strict=True))
+    start = tuple(b for b, _ in halo)
+    stop = tuple(s + n for s, n in zip(start, shape, strict=True))
+    return Block(rng.random(padded, dtype=np.float32), (0,) * len(shape), start, stop, padded)
+
+
+def main() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.random(4096, dtype=np.float32)
+    peak = report.median_seconds(lambda: multiply_adds(values, 8000), 5) * 1e9 / (4096 * 8000)
+    rows: list[list[Any]] = []
+    fits: dict[str, list[tuple[float, float]]] = {"direct": [], "separable": [], "fft": []}
+    for shape, sizes in (((128, 128, 128), (3, 5, 7, 9, 11, 13)), ((2048, 2048), (3, 7, 15, 25, 35, 45))):
+        for size in sizes:
+            kernel = rng.random((size,) * len(shape))
+            line = rng.random(size)
+            outer = line
+            for _ in shape[1:]:
+                outer = np.multiply.outer(outer, line)
+            times: dict[str, float] = {}
+            for algorithm, weights in (("direct", kernel), ("separable", outer), ("fft", kernel)):
+                op = build.convolution(shape, range(len(shape)), weights, F32, flip=True, algorithm=algorithm)
+                piece = block(shape, op.halo, rng)
+                seconds = report.median_seconds(lambda op=op, piece=piece: op.compute(piece, cpu), 3)  # type: ignore[misc]
+                times[algorithm] = seconds * 1e9 / np.prod(shape)
+                taps = size ** len(shape) if algorithm == "direct" else size * len(shape)
+                fits[algorithm].append((taps, times[algorithm]))
+            share = peak * size ** len(shape) / times["direct"]
+            name = f"{'x'.join(map(str, shape))}, kernel {size}^{len(shape)}"
+            best = min(("direct", "fft"), key=lambda a: times[a])
+            rows.append([name, times["direct"], f"{share:.0%}", times["separable"], times["fft"], best])
+    columns = ["block and kernel", "direct ns", "of peak", "separable ns", "fft ns", "best for rank > 1"]
+    report.show("nanoseconds an element, one core, float32", columns, rows)
+    fit = {name: np.polyfit(*np.array(points).T, 1)[::-1].tolist() for name, points in fits.items()}
+    print(f"one multiply-add at the peak rate: {peak:.4f} ns")
+    print("fit, ns = base + slope * taps: " + "; ".join(f"{n} {b:.2f} + {s:.4f} taps" for n, (b, s) in fit.items()))
+    report.save("crossover", columns, rows, fit=fit, peak_ns=peak)
+
+
+if __name__ == "__main__":
+    main()
