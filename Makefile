@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Where an NVIDIA driver is found, CuPy and Dask-CUDA for its CUDA version come too.
 GPU := $(shell nvidia-smi >/dev/null 2>&1 && (nvidia-smi | grep -q 'CUDA Version: 12' && echo gpu-cuda12 || echo gpu))
 COMMA := ,
-PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 
 .PHONY: demo test quick lint types bench clean
 demo: $(VENV)/.installed

@@ -186,11 +186,11 @@ def _run(prepared: Any, dry_run: bool = False) -> None:
     if not options.quiet:
         plan = prepared.plan
         click.echo(
-            f"device: {prepared.reason}; {prepared.size.workers} workers x {prepared.size.threads} threads",
+            f"device: {prepared.reason}; workers: {prepared.size.workers}, threads each: {prepared.size.threads}",
             err=True,
         )
         click.echo(
-            f"plan: {plan.blocks} blocks of {shape_text(plan.block)} in {plan.batches} batches, {algorithm}",
+            f"plan: {plan.blocks} blocks of up to {shape_text(plan.block)}, batches: {plan.batches}, algorithm: {algorithm}",
             err=True,
         )
     summary = jobs.run(prepared)
@@ -343,6 +343,7 @@ def info(store: str, array: str | None, debug: bool) -> None:
 @click.argument("png")
 @click.option("--array", metavar="NAME", help="Which array, where the store is a group.")
 @click.option("--compare", metavar="STORE", help="Draw this one beside it.")
+@click.option("--compare-array", metavar="NAME", help="Which array of it, where it is a group.")
 @click.option("--axis", help="The axis projected, or cut with --index; the third from last by default.")
 @click.option("--index", type=int, help="One slice, instead of the maximum along the axis.")
 @click.option("--select", multiple=True, metavar="AXIS=N", help="Which element of another axis, such as c=1.")

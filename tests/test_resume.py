@@ -198,3 +198,33 @@ def test_two_clients_do_not_write_one_output(store: Any, tmp_path: Path) -> None
     journal.unlock()
     assert gridstride.gaussian(source, out, 1.0, device="cpu", block=(8, 16)).computed == 1
     assert zarr.open_array(str(out)).shape == (8, 16)
+
+
+@pytest.mark.slow
+def test_a_worker_killed_in_the_sweep_is_survived(store: Any, tmp_path: Path) -> None:
+    """What it wrote stays; what it held in memory is read again; the bytes are the undisturbed run's."""
+    import threading
+
+    array = np.random.default_rng(0).integers(0, 60000, (128, 96, 96)).astype(np.uint16)
+    source = store(array, (16, 16, 16))
+    calm, out = tmp_path / "calm", tmp_path / "out"
+    options = RunOptions(device="cpu", workers=2, block=(16, 32, 32))
+    jobs.run(prepared(source, calm, sigma=1.5, options=options))
+    job = prepared(source, out, sigma=1.5, options=options)
+    with cluster.start("cpu", cluster.Size(2, 1, 4_000_000_000)) as both:
+        workers = list(both.run(os.getpid).values())
+        killed = []
+
+        def kill() -> None:
+            while len(Journal(out).done()) < 20:
+                time.sleep(0.005)
+            os.kill(workers[0], signal.SIGKILL)
+            killed.append(len(Journal(out).done()))
+
+        thread = threading.Thread(target=kill)
+        thread.start()
+        summary = jobs.run(job, both)
+        thread.join()
+    assert killed[0] < job.plan.blocks
+    assert summary.failed == {}
+    assert digest(out) == digest(calm)

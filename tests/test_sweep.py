@@ -254,3 +254,25 @@ def test_summary_accounts_for_the_time(store: Any, tmp_path: Path, client: Any) 
     assert {"read + decode", "kernel", "encode + write", "halo"} <= set(summary.stages)
     assert all(seconds >= 0 for seconds in summary.stages.values())
     assert json.loads((tmp_path / "out" / ".gridstride" / "summary.json").read_text())["computed"] == 8
+
+
+def test_positions_beyond_two_to_the_31_are_right(tmp_path: Path, client: Any) -> None:
+    """An array of 2^33 elements, of which only the last are written; all blocks but the last two count as done."""
+    size, chunk = 2**33, 2**20
+    source = tmp_path / "huge"
+    node = zarr.create_array(str(source), shape=(size,), chunks=(chunk,), dtype="u2")
+    tail = np.random.default_rng(0).integers(0, 60000, 2 * chunk + 50).astype(np.uint16)
+    node[size - len(tail) :] = tail
+    prepared = images.prepare_filter(
+        "gaussian", source, tmp_path / "out", sigma=2.0, options=options(block=(chunk,), ignore_disk=True), **SCIPY
+    )
+    book = jobs.Journal(tmp_path / "out")
+    book.lock()
+    jobs._create(prepared, book)
+    for i in range(prepared.plan.blocks - 2):
+        book.marker((i,)).touch()
+    book.unlock()
+    summary = jobs.run(jobs.resume(tmp_path / "out", options(ignore_disk=True)), client)
+    assert (summary.computed, summary.retried, summary.skipped) == (2, 0, size // chunk - 2)
+    result = zarr.open_array(str(tmp_path / "out"), mode="r")[size - 2 * chunk :]
+    np.testing.assert_array_equal(result, ndimage.gaussian_filter(tail, 2.0)[-2 * chunk :])
