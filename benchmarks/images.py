@@ -21,7 +21,7 @@ import zarr
 
 from benchmarks import report
 from gridstride.pipeline import images, jobs, stores
-from gridstride.pipeline.jobs import RunOptions
+from gridstride.pipeline.config import RunOptions
 from gridstride.workers import cluster
 
 CELLS = Path(__file__).parents[1] / "examples" / "data" / "cells3d_nuclei.tif"

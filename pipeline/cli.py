@@ -151,7 +151,7 @@ def _guard(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def _options(values: dict[str, Any]) -> tuple[dict[str, Any], Any]:
     """Split a command's values into the job's parameters and `RunOptions`."""
-    from gridstride.pipeline.jobs import RunOptions
+    from gridstride.pipeline.config import RunOptions
 
     names = RunOptions.__dataclass_fields__
     options = {name: values.pop(name) for name in list(values) if name in names}
@@ -190,7 +190,7 @@ def _run(prepared: Any, dry_run: bool = False) -> None:
             err=True,
         )
         click.echo(
-            f"plan: {plan.blocks} blocks of up to {shape_text(plan.block)}, batches: {plan.batches}, algorithm: {algorithm}",
+            f"plan: {plan.blocks} blocks of up to {shape_text(plan.block)}, batches: {plan.batches}, {algorithm}",
             err=True,
         )
     summary = jobs.run(prepared)
@@ -307,11 +307,11 @@ def check(**values: Any) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from gridstride.pipeline import jobs
+    from gridstride.pipeline import deployment
     from gridstride.pipeline.errors import megabytes
     from gridstride.workers import cluster
 
-    with jobs.open_cluster(_options(values)[1]) as (client, reason):
+    with deployment.open_cluster(_options(values)[1]) as (client, reason):
         rows = cluster.describe(client)
     table = Table(title=f"{len(rows)} workers: {reason}", title_justify="left")
     for column in ("worker", "pid", "threads", "memory", "device", "versions"):

@@ -1,8 +1,9 @@
-"""cluster.yaml: how to get a cluster."""
+"""How a job is run: the options of every command, and cluster.yaml."""
 
 from __future__ import annotations
 
 import difflib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -37,6 +38,30 @@ def parse_size(text: str | int | float) -> int:
     if size <= 0:
         raise ValueError(f"{text!r} is no size: expected more than 0")
     return size
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How to run a job; none of it changes the result, but for `device` and `block` in its last bits.
+
+    device: auto, gpu or cpu
+    cluster: path of a cluster file, or None for the defaults
+    workers, memory: override the cluster file (memory: bytes of all processes together)
+    block: block shape
+    overwrite: replace what is at the output
+    ignore_disk: start even if the result, uncompressed, has no room
+    quiet: show no progress
+    """
+
+    device: str = "auto"
+    cluster: str | None = None
+    workers: int | None = None
+    memory: int | None = None
+    block: tuple[int, ...] | None = None
+    overwrite: bool = False
+    ignore_disk: bool = False
+    quiet: bool = True
+    debug: bool = False
 
 
 class ClusterConfig(BaseModel):

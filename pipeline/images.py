@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from gridstride.pipeline import jobs, stores
+from gridstride.pipeline.config import RunOptions
 from gridstride.pipeline.errors import UsageError
-from gridstride.pipeline.jobs import Job, Prepared, RunOptions, Summary
+from gridstride.pipeline.jobs import Job, Prepared, Summary
 from gridstride.workers.operators import build
 
 NAMED_KERNELS = ("box", "gaussian", "sharpen", "laplace", "sobel-x", "sobel-y", "sobel-z", "identity")

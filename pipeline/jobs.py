@@ -9,8 +9,8 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,41 +18,18 @@ from typing import Any
 import numpy as np
 
 import gridstride
-from gridstride.pipeline import stores
-from gridstride.pipeline.config import ClusterConfig, load_cluster
+from gridstride.pipeline import checks, deployment, stores
+from gridstride.pipeline.config import ClusterConfig, RunOptions
 from gridstride.pipeline.errors import JobFailed, UsageError
 from gridstride.pipeline.journal import Journal, job_hash
 from gridstride.pipeline.plan import Plan, Request, make_plan
 from gridstride.pipeline.progress import Progress
 from gridstride.pipeline.sweep import Outcome, Sweep, Work, write_work
-from gridstride.workers import cluster, device, operators
+from gridstride.workers import cluster, operators
+from gridstride.workers import device as devices
 
 # Raised when a change to the code changes the bytes of results: a job begun before cannot be resumed after.
 RESULT_VERSION = 1
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """How to run a job; none of it changes the result, but for `device` and `block` in its last bits.
-
-    device: auto, gpu or cpu
-    cluster: path of a cluster file, or None for the defaults
-    workers, memory: override the cluster file (memory: bytes of all processes together)
-    block: block shape
-    overwrite: replace what is at the output
-    ignore_disk: start even if the result, uncompressed, has no room
-    quiet: show no progress
-    """
-
-    device: str = "auto"
-    cluster: str | None = None
-    workers: int | None = None
-    memory: int | None = None
-    block: tuple[int, ...] | None = None
-    overwrite: bool = False
-    ignore_disk: bool = False
-    quiet: bool = True
-    debug: bool = False
 
 
 @dataclass(frozen=True)
@@ -155,65 +132,14 @@ class Prepared:
     plan: Plan
 
 
-def _environment(options: RunOptions) -> tuple[ClusterConfig, str, str, cluster.Size]:
-    """Cluster file, device ("gpu" or "cpu"), why that one, and the cluster's size."""
-    config = load_cluster(options.cluster)
-    wish = options.device
-    if config.kind in ("local-cuda", "local"):
-        forced = "gpu" if config.kind == "local-cuda" else "cpu"
-        if wish not in ("auto", forced):
-            raise UsageError(f"--device {wish} does not go with kind {config.kind} in {options.cluster}")
-        wish = forced
-    try:
-        kind, reason = device.resolve(wish)
-    except ValueError as error:
-        raise UsageError(str(error)) from None
-    if config.kind == "address":
-        return config, kind, reason, _remote_size(config, options)
-    gpus = device.gpu_count() if kind == "gpu" else 0
-    size = cluster.local_size(
-        kind, options.workers or config.workers, config.threads, options.memory or config.memory, gpus
-    )
-    if kind == "gpu" and size.workers > gpus:
-        raise UsageError(f"{size.workers} workers for {gpus} GPUs: expected at most one for each")
-    return config, kind, reason, size
-
-
-@contextmanager
-def _start(config: ClusterConfig, kind: str, size: cluster.Size, debug: bool) -> Iterator[Any]:
-    """A client of the cluster that `config` describes."""
-    if config.kind == "address" and not cluster.answers(config.address or ""):
-        raise UsageError(f"no Dask scheduler answers at {config.address}: is it running?")
-    with cluster.start(
-        kind,
-        size,
-        kind=config.kind,
-        address=config.address,
-        protocol=config.protocol,
-        rmm_pool=config.rmm_pool,
-        local_directory=config.local_directory,
-        dashboard=config.dashboard,
-        debug=debug,
-    ) as client:
-        yield client
-
-
-@contextmanager
-def open_cluster(options: RunOptions) -> Iterator[tuple[Any, str]]:
-    """The cluster a job with these options would get: (client, which device and why)."""
-    config, kind, reason, size = _environment(options)
-    with _start(config, kind, size, options.debug) as client:
-        yield client, reason
-
-
 def prepare(job: Job, options: RunOptions) -> Prepared:
     """Check and plan a job. Nothing is written and nothing is started."""
-    config, kind, reason, size = _environment(options)
-    _check_output(job, options)
+    config, kind, reason, size = deployment.environment(options)
+    checks.check_output(job, options)
     block = options.block
     stored = Journal(job.out)
     if stored.exists() and not options.overwrite:
-        block = _stored_block(stored, job, kind, block)
+        block = checks.stored_block(stored, job, kind, block)
     request = Request(
         shape=job.input.shape,
         out_shape=job.out_shape,
@@ -227,94 +153,13 @@ def prepare(job: Job, options: RunOptions) -> Prepared:
         workers=size.workers,
         threads=size.threads,
         memory=size.memory,
-        device_memory=device.device_memory() if kind == "gpu" else None,
+        device_memory=devices.device_memory() if kind == "gpu" else None,
         block=block,
     )
     plan = make_plan(request)
     if stored.exists() and not options.overwrite:
-        _check_input(stored, job, plan)
+        checks.check_input(stored, job, plan)
     return Prepared(job, options, config, size, kind, reason, plan)
-
-
-def _check_input(stored: Journal, job: Job, plan: Plan) -> None:
-    """Refuse to go on if chunks that finished blocks were made from have been written again since.
-
-    Others may have been: a chunk that could not be read is mended before the job is resumed.
-    """
-    before, now = stored.read()["fingerprint"], stores.fingerprint(job.input)
-    for name in [n for n in now if now[n] != before.get(n)]:
-        first = [int(i) * u for i, u in zip(name.split("."), job.input.write_unit, strict=True)]
-        last = [f + u for f, u in zip(first, job.input.write_unit, strict=True)]
-        for index in stored.done():
-            lo, hi = plan.needed(index)
-            # The halo of a periodic axis may reach round to the other side.
-            touched = all(
-                any(a + turn < z and y < b + turn for turn in (-n, 0, n))
-                for a, b, y, z, n in zip(first, last, lo, hi, plan.shape, strict=True)
-            )
-            if touched:
-                raise UsageError(
-                    f"{job.input.path} has changed since {job.out} was begun (chunk {name}, which finished blocks were "
-                    "made from): --overwrite starts afresh"
-                )
-
-
-def _remote_size(config: ClusterConfig, options: RunOptions) -> cluster.Size:
-    size = cluster.Size(1, 1, None)
-    with _start(config, "cpu", size, options.debug) as client:
-        workers = client.scheduler_info(n_workers=-1)["workers"].values()
-        if not workers:
-            raise UsageError(f"the cluster at {config.address} has no workers")
-        limits = [w["memory_limit"] for w in workers]
-        memory = options.memory or config.memory or (int(0.8 * min(limits) * len(limits)) if all(limits) else None)
-        return cluster.Size(len(workers), min(w["nthreads"] for w in workers), memory)
-
-
-def _check_output(job: Job, options: RunOptions) -> None:
-    out, source = job.out.resolve(), Path(job.input.path)
-    if out == source:
-        raise UsageError(f"the output is the input ({out}): give another place")
-    if source in out.parents:
-        raise UsageError(f"the output {out} lies inside the input {source}: give a place outside it")
-    if out in source.parents:
-        raise UsageError(f"the input lies inside the output {out}: give another place")
-    parent = next(p for p in out.parents if p.exists())
-    if not parent.is_dir():
-        raise UsageError(f"{parent} is a file: the output cannot be made inside it")
-    if not os.access(out if out.is_dir() else parent, os.W_OK):
-        raise UsageError(f"{out if out.is_dir() else parent} is not writable")
-    if not out.exists():
-        return
-    if options.overwrite:
-        if not stores.is_removable(out):
-            raise UsageError(f"{out} is no Zarr store: --overwrite does not delete it")
-    elif not Journal(out).exists() and not (out.is_dir() and not any(p.name != ".gridstride" for p in out.iterdir())):
-        raise UsageError(f"{out} exists: give another place, or --overwrite")
-
-
-def _stored_block(stored: Journal, job: Job, kind: str, block: tuple[int, ...] | None) -> tuple[int, ...]:
-    """The block shape an unfinished output was begun with, if the job is the same."""
-    record = stored.read()
-    identity = json.loads(stores.json_bytes(job.identity(kind)))
-    if record["hash"] != job_hash(identity):
-        differs = [name for name, value in identity.items() if record["identity"].get(name) != value]
-        if differs == ["device"]:
-            raise UsageError(
-                f"{job.out} was begun on {record['identity']['device']} and this would go on on {kind}, whose last "
-                f"bits may differ: use --device {record['identity']['device']}, or --overwrite"
-            )
-        what = {
-            "input": "the input has changed since",
-            "operator": "with other parameters",
-            "output": "in another form",
-        }
-        reasons = ", ".join(what.get(name, name) for name in differs)
-        raise UsageError(f"{job.out} holds another job's output ({reasons}): give another place, or --overwrite")
-    stored_block = tuple(record["block"])
-    if block is not None and block != stored_block:
-        begun = ",".join(map(str, stored_block))
-        raise UsageError(f"{job.out} was begun with --block {begun}: leave --block out, or --overwrite")
-    return stored_block
 
 
 def run(prepared: Prepared, client: Any = None) -> Summary:
@@ -335,9 +180,8 @@ def run(prepared: Prepared, client: Any = None) -> Summary:
         done = len(journal.done())
         if done >= plan.blocks:
             return _summary(prepared, Outcome(skipped=done), 0.0)
-        running = (
-            nullcontext(client) if client else _start(prepared.config, prepared.device, prepared.size, options.debug)
-        )
+        config, device = prepared.config, prepared.device
+        running = nullcontext(client) if client else deployment.start(config, device, prepared.size, options.debug)
         with running as client:
             started = time.perf_counter() - begin
             work = Work(job.input.path, str(job.out.resolve()), prepared.device, plan, job.operator)

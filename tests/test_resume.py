@@ -19,8 +19,8 @@ import zarr
 
 import gridstride
 from gridstride.pipeline import images, jobs
+from gridstride.pipeline.config import RunOptions
 from gridstride.pipeline.errors import UsageError
-from gridstride.pipeline.jobs import RunOptions
 from gridstride.pipeline.journal import Journal
 from gridstride.workers import cluster
 

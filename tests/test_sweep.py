@@ -16,8 +16,8 @@ from scipy import ndimage
 
 import gridstride
 from gridstride.pipeline import images, jobs, stores
+from gridstride.pipeline.config import RunOptions
 from gridstride.pipeline.errors import UsageError
-from gridstride.pipeline.jobs import RunOptions
 from gridstride.pipeline.plan import Plan
 from gridstride.workers import cluster
 
