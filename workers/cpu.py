@@ -216,22 +216,25 @@ def _last_three(
     if x_step is not None:
         first, last = _consecutive(tables[2])
         x_order, x_weights, x_symmetry = _taps(x_step, acc)
-    after_x = np.empty((out.shape[1], out.shape[2]), acc)
+    # The last pass writes the result itself, if that has the accumulator's type.
+    result = np.empty(out.shape[1:], acc)
     for z in range(out.shape[0]):
-        plane = after_z[:-1]
+        if out.dtype == acc:
+            result = out[z]
+        plane = result if y_step is None and x_step is None else after_z[:-1]
         planes.make(z, plane)
-        if z_step is not None and not (y_step is None and x_step is None):
-            through_output(plane)
         if y_step is not None:
-            sliding(after_z.reshape(-1), y_table, y_order, y_weights, y_symmetry, acc.type(y_step.divisor), after_y)
-            plane = after_y
-            if x_step is not None:
+            if z_step is not None:
                 through_output(plane)
+            plane = result if x_step is None else after_y
+            sliding(after_z.reshape(-1), y_table, y_order, y_weights, y_symmetry, acc.type(y_step.divisor), plane)
         if x_step is not None:
+            if z_step is not None or y_step is not None:
+                through_output(plane)
             cval, divisor = acc.type(x_step.cval), acc.type(x_step.divisor)
-            along(plane, tables[2], first, last, x_order, x_weights, x_symmetry, cval, divisor, after_x)
-            plane = after_x
-        store(plane, out[z], op.cast)
+            along(plane, tables[2], first, last, x_order, x_weights, x_symmetry, cval, divisor, result)
+        if out.dtype != acc:
+            store(result, out[z], op.cast)
 
 
 def padded_block(op: Correlate, block: Block, dtype: np.dtype) -> np.ndarray:
