@@ -73,7 +73,8 @@ class ClusterConfig(BaseModel):
     memory:    bytes of host memory for all processes together; by default 60 % of what is free
     address:   of the scheduler, for kind address
     protocol:  between workers: tcp, or ucx (needs ucxx)
-    rmm_pool:  share of each GPU's memory that RMM reserves for CuPy at the start; 0 leaves CuPy its own pool
+    rmm_pool:  share of each GPU's memory that RMM reserves for CuPy at the start (it grows; two jobs have room on one
+               GPU); 0 leaves CuPy its own pool
     local_directory: where Dask keeps its scratch files
     dashboard: address of Dask's dashboard; loopback, any free port
     """
@@ -86,7 +87,7 @@ class ClusterConfig(BaseModel):
     memory: int | None = None
     address: str | None = None
     protocol: Literal["tcp", "ucx"] = "tcp"
-    rmm_pool: float = 0.8
+    rmm_pool: float = 0.3
     local_directory: str | None = None
     dashboard: str = "127.0.0.1:0"
 

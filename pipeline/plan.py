@@ -24,6 +24,8 @@ MAX_TASKS = 3000
 # Resident memory of processes that do nothing yet: client with scheduler, and a worker with Numba loaded (measured).
 CLIENT_BYTES = 330_000_000
 WORKER_BYTES = 290_000_000
+# Staging buffers for copies to and from a GPU (`workers.device`).
+PINNED_BYTES = 134_217_728
 # What is left for fragments and for what Dask holds in passing.
 HEADROOM = 0.9
 # Beyond this a larger block gains nothing and makes progress lumpy.
@@ -341,6 +343,7 @@ def memory_parts(r: Request, block: Sequence[int], grid: Sequence[int], batch: i
         "blocks with halo": busy * padded,
         "results": busy * _out_bytes(r, block),
         "scratch": busy * scratch,
+        "pinned": 0 if r.device_memory is None else PINNED_BYTES,
         "codec": busy * _out_bytes(r, block) // 2,
     }
 

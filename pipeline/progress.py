@@ -13,7 +13,7 @@ from gridstride.pipeline.errors import megabytes
 from gridstride.pipeline.plan import Plan
 
 # Stages in the order a block goes through them.
-STAGES = ("read + decode", "transfer", "halo", "upload", "kernel", "download", "encode + write")
+STAGES = ("read + decode", "transfer", "halo", "wait", "upload", "kernel", "download", "encode + write")
 
 
 def shape_text(shape: Any) -> str:

@@ -191,7 +191,7 @@ class Sweep:
             stages = self.outcome.stages
             measured = halo()
         # Dask joins a block's edges in the task that computes it: what our own stages do not explain of it is halo.
-        inside = sum(stages.get(name, 0.0) for name in ("upload", "kernel", "download", "encode + write"))
+        inside = sum(stages.get(name, 0.0) for name in ("wait", "upload", "kernel", "download", "encode + write"))
         stages["transfer"] = measured.get("transfer", 0.0)
         stages["halo"] = measured.get("cut", 0.0) + max(0.0, measured.get("block", 0.0) - inside)
         self.outcome.seconds = time.perf_counter() - begin

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 from collections.abc import Iterator
@@ -56,7 +57,7 @@ def start(
     kind: str = "auto",
     address: str | None = None,
     protocol: str = "tcp",
-    rmm_pool: float = 0.8,
+    rmm_pool: float = 0.3,
     local_directory: str | None = None,
     dashboard: str = "127.0.0.1:0",
     debug: bool = False,
@@ -100,7 +101,7 @@ def _local(
         from dask_cuda import LocalCUDACluster
 
         rmm: dict[str, Any] = {}
-        if rmm_pool > 0:
+        if rmm_pool > 0 and importlib.util.find_spec("rmm"):
             rmm = {"rmm_pool_size": rmm_pool, "rmm_allocator_external_lib_list": ["cupy"]}
         return LocalCUDACluster(protocol=protocol, device_memory_limit=None, **rmm, **common)
     from distributed import LocalCluster

@@ -1,23 +1,36 @@
-"""Which device blocks are computed on, and the way there and back."""
+"""Which device blocks are computed on, and the way there and back.
+
+A block on a GPU goes through three stages, each of which ends when the GPU is done: upload, kernel, download. A few
+blocks (`Places`) are on the GPU at a time, so that one is computed while another is copied; other threads meanwhile
+decode and encode. A block that the GPU's memory does not hold is cut in two, and again, until the pieces fit.
+"""
 
 from __future__ import annotations
 
 import ctypes
 import importlib.util
 import os
+import queue
+import sys
 import threading
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
+from dataclasses import replace
+from math import prod
 from typing import Any
 
 import numpy as np
 
-from gridstride.workers.operators.base import Block
+from gridstride.workers.operators.base import Block, boundary_table
 
 # Blocks on a GPU at one time: one is computed while the next is uploaded or the last downloaded.
 BLOCKS_ON_DEVICE = 2
+# A piece of pinned memory; each place on the GPU has two.
+STAGING_BYTES = 32 * 2**20
+# Elements below which a block is not cut for lack of memory: a GPU without room for so few has none to speak of.
+SMALLEST_PIECE = 2**15
 
 
 def gpu_count() -> int:
@@ -50,14 +63,12 @@ def resolve(wanted: str) -> tuple[str, str]:
 
 
 def device_memory() -> int:
-    """Bytes of the smallest visible GPU that are free for us."""
-    import cupy
+    """Bytes that are free for us on the fullest GPU, asked of NVML: the client, which plans, makes no CUDA context."""
+    import pynvml
 
-    free = []
-    for i in range(cupy.cuda.runtime.getDeviceCount()):
-        with cupy.cuda.Device(i):
-            free.append(cupy.cuda.runtime.memGetInfo()[0])
-    return int(min(free) * 0.85)
+    pynvml.nvmlInit()
+    handles = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())]
+    return int(0.85 * min(pynvml.nvmlDeviceGetMemoryInfo(handle).free for handle in handles))
 
 
 class Stages:
@@ -90,56 +101,275 @@ stages = Stages()
 
 
 def compute(operator: Any, block: Block, device: str) -> np.ndarray:
-    """The operator's result for a block in host memory, as an array in host memory."""
+    """The operator's result for a block in host memory, as an array in host memory.
+
+    Raises MemoryError if the GPU has no room even for a small part of the block.
+    """
     if device == "cpu":
         with stages("kernel"):  # which is where Numba loads and, the first time, compiles
             from gridstride.workers import cpu
 
             return operator.compute(block, cpu)
-    return _compute_on_gpu(operator, block)
-
-
-@lru_cache(maxsize=1)
-def _places() -> threading.Semaphore:
-    return threading.Semaphore(BLOCKS_ON_DEVICE)
-
-
-def _compute_on_gpu(operator: Any, block: Block) -> np.ndarray:
-    import cupy
-
+    with stages("wait"):
+        place = places.take()
     try:
-        with _places():
-            return _on_gpu(operator, block)
-    except cupy.cuda.memory.OutOfMemoryError:
-        # The pool keeps freed memory in pieces that may be of no use to a larger request (cupy#7678).
-        cupy.get_default_memory_pool().free_all_blocks()
-        with _places():
-            return _on_gpu(operator, block)
+        result = _attempt(operator, block, place)
+    finally:
+        places.give_back(place)
+    if result is not None:
+        return result
+    with places.alone() as place:
+        return _in_pieces(operator, block, place)
 
 
-def _on_gpu(operator: Any, block: Block) -> np.ndarray:
-    import cupy
+# --- the way there and back -------------------------------------------------------------------------------------
 
+
+class Place:
+    """Room for one block on the GPU: a stream, and two pieces of pinned memory that its copies go through.
+
+    The host fills (or empties) one piece while the GPU copies the other. Pinned memory is a fixed sum this way, however
+    large the blocks are; and what goes in and out is ordinary memory, which anyone may keep.
+    """
+
+    def __init__(self) -> None:
+        import cupy
+
+        self.stream = cupy.cuda.Stream(non_blocking=True)
+        # Waiting threads sleep (block=True): the cores are for those that decode and encode.
+        self._done = cupy.cuda.Event(block=True, disable_timing=True)
+        self._pinned = [
+            (
+                np.frombuffer(cupy.cuda.alloc_pinned_memory(STAGING_BYTES), np.uint8, STAGING_BYTES),
+                cupy.cuda.Event(block=True, disable_timing=True),
+            )
+            for _ in range(2)
+        ]
+
+    def wait(self) -> None:
+        """Until the GPU has done all that this place asked of it."""
+        self._done.record(self.stream)
+        self._done.synchronize()
+
+    def upload(self, data: np.ndarray) -> Any:
+        """A copy on the GPU."""
+        import cupy
+
+        there = cupy.empty(data.shape, data.dtype)
+        source = np.ascontiguousarray(data).reshape(-1).view(np.uint8)
+        for number, first in enumerate(range(0, source.size, STAGING_BYTES)):
+            piece = source[first : first + STAGING_BYTES]
+            pinned, copied = self._pinned[number % 2]
+            copied.synchronize()  # the copy before last, which is still to be read from here
+            pinned[: piece.size] = piece
+            self._copy(there.data.ptr + first, pinned.ctypes.data, piece.size, cupy.cuda.runtime.memcpyHostToDevice)
+            copied.record(self.stream)
+        self.wait()
+        return there
+
+    def download(self, result: Any) -> np.ndarray:
+        """A copy in host memory."""
+        import cupy
+
+        result = cupy.ascontiguousarray(result)
+        here = np.empty(result.shape, result.dtype)
+        target = here.reshape(-1).view(np.uint8)
+        pieces = [target[first : first + STAGING_BYTES] for first in range(0, target.size, STAGING_BYTES)]
+        for number in range(len(pieces) + 1):
+            if number < len(pieces):
+                pinned, copied = self._pinned[number % 2]
+                source, size = result.data.ptr + number * STAGING_BYTES, pieces[number].size
+                self._copy(pinned.ctypes.data, source, size, cupy.cuda.runtime.memcpyDeviceToHost)
+                copied.record(self.stream)
+            if number > 0:
+                pinned, copied = self._pinned[(number - 1) % 2]
+                copied.synchronize()
+                pieces[number - 1][...] = pinned[: pieces[number - 1].size]
+        return here
+
+    def _copy(self, target: int, source: int, size: int, kind: int) -> None:
+        import cupy
+
+        cupy.cuda.runtime.memcpyAsync(target, source, size, kind, self.stream.ptr)
+
+
+class Places:
+    """The places on this process's GPU. Threads that find none wait; other processes may use the GPU too.
+
+    Streams belong to places, not to threads, because CuPy's pool keeps freed memory for the stream that it was used on:
+    with a stream a thread, it would keep a block's memory for each of them.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.splits = 0  # blocks, and parts of blocks, that were cut in two for lack of memory
+        self._free: queue.LifoQueue[Place | None] = queue.LifoQueue()  # last in, first out: fewest come into use
+        self._turn = threading.Lock()
+        for _ in range(count):
+            self._free.put(None)
+
+    def take(self) -> Place:
+        """Wait for a place; it must be given back."""
+        place = self._free.get()
+        if place is not None:
+            return place
+        try:
+            return Place()
+        except BaseException:
+            self._free.put(None)
+            raise
+
+    def give_back(self, place: Place) -> None:
+        self._free.put(place)
+
+    @contextmanager
+    def alone(self) -> Iterator[Place]:
+        """A place, when all the others are empty."""
+        taken: list[Place | None] = []
+        with stages("wait"):
+            self._turn.acquire()  # one at a time, or two would hold a place each and wait for the other's
+        try:
+            with stages("wait"):
+                for _ in range(self.count):
+                    taken.append(self._free.get())
+            place = next((place for place in taken if place is not None), None)
+            if place is None:
+                place = taken[0] = Place()
+            yield place
+        finally:
+            for each in taken:
+                self._free.put(each)
+            self._turn.release()
+
+
+places = Places(BLOCKS_ON_DEVICE)
+
+
+def _attempt(operator: Any, block: Block, place: Place) -> np.ndarray | None:
+    """The result for a block, or None if the GPU's memory does not suffice."""
+    try:
+        return _on_gpu(operator, block, place)
+    except Exception as error:
+        if not _is_out_of_memory(error):
+            raise
+        # The frames of the error hold the attempt's arrays on the GPU.
+        traceback.clear_frames(error.__traceback__)
+        return None
+
+
+def _on_gpu(operator: Any, block: Block, place: Place) -> np.ndarray:
     from gridstride.workers import gpu
 
-    # Each thread has a stream of its own, so that copies of one block overlap the kernel of another.
-    with cupy.cuda.Stream(non_blocking=True) as stream:
+    with place.stream:
         with stages("upload"):
-            data = cupy.empty(block.data.shape, block.data.dtype)
-            data.set(_pinned(block.data), stream=stream)
-            stream.synchronize()
+            there = replace(block, data=place.upload(block.data))
         with stages("kernel"):
-            result = operator.compute(Block(data, block.lo, block.start, block.stop, block.shape), gpu)
-            stream.synchronize()
+            result = operator.compute(there, gpu)
+            del there
+            place.wait()
+            _forget_fft_plans()
         with stages("download"):
-            return cupy.asnumpy(result, stream=stream, blocking=True)
+            return place.download(result)
 
 
-def _pinned(data: np.ndarray) -> np.ndarray:
-    """A copy in pinned memory, from which the GPU reads at the full speed of the bus."""
+def _is_out_of_memory(error: Exception) -> bool:
+    """CuPy's and RMM's errors are MemoryErrors; to CUDA's runtime, its driver and cuFFT alike, lack of memory is 2."""
+    if isinstance(error, MemoryError):
+        return True
+    package = type(error).__module__.partition(".")[0]
+    return package in ("cupy", "cupy_backends") and 2 in (getattr(error, "status", 0), getattr(error, "result", 0))
+
+
+# --- blocks that the GPU's memory does not hold -----------------------------------------------------------------
+
+
+def _in_pieces(operator: Any, block: Block, place: Place) -> np.ndarray:
+    """The result for a block that did not fit: tried once more, then cut in two, and so on."""
+    result = None
+    waiting = [block]
+    while waiting:
+        piece = waiting.pop()
+        _free_memory()
+        values = _attempt(operator, piece, place)
+        if values is None:
+            if prod(piece.extent) < 2 * SMALLEST_PIECE:
+                raise MemoryError(
+                    f"the GPU has no room for {' x '.join(map(str, piece.extent))} elements and their halo, to which a "
+                    f"block of {' x '.join(map(str, block.extent))} was cut: is another program using its memory?"
+                )
+            waiting.extend(halves(operator, piece))
+            places.splits += 1
+        elif piece is block:
+            return values
+        else:
+            if result is None:
+                result = np.empty(operator.out_shape(block.extent), operator.out_dtype)
+            result[_where(operator, piece, block)] = values
+    assert result is not None
+    return result
+
+
+def _free_memory() -> None:
+    """Give back what CuPy's pool keeps: freed pieces may each be too small for a larger request (cupy#7678)."""
     import cupy
 
-    memory = cupy.cuda.alloc_pinned_memory(data.nbytes)
-    copy = np.frombuffer(memory, data.dtype, data.size).reshape(data.shape)
-    copy[...] = data
-    return copy
+    _forget_fft_plans()
+    cupy.get_default_memory_pool().free_all_blocks()
+
+
+def _forget_fft_plans() -> None:
+    """CuPy keeps FFT plans for each thread, and each plan keeps as much memory as it worked in."""
+    if "cupy.cuda.cufft" in sys.modules:
+        import cupy
+
+        cupy.fft.config.clear_plan_cache()
+
+
+def halves(operator: Any, block: Block) -> tuple[Block, Block]:
+    """The block cut in two along the axis that leaves each half least to read, with just the data it needs.
+
+    Put together along that axis, the halves' results are the block's. The channel axis is not cut.
+    """
+    extent, channel = block.extent, getattr(operator, "channel_axis", None)
+    shares = [
+        ((n + 1) // 2 + sum(halo)) / (n + sum(halo)) if n > 1 and axis != channel else 1.0
+        for axis, (n, halo) in enumerate(zip(extent, operator.halo, strict=True))
+    ]
+    axis = shares.index(min(shares))
+    if shares[axis] == 1:
+        raise ValueError(f"a block of {' x '.join(map(str, extent))} cannot be cut")
+    middle = block.start[axis] + (extent[axis] + 1) // 2
+    return (
+        _part(operator, block, axis, block.start[axis], middle),
+        _part(operator, block, axis, middle, block.stop[axis]),
+    )
+
+
+def _part(operator: Any, block: Block, axis: int, start: int, stop: int) -> Block:
+    """The block from start to stop on an axis. Its data are those that the boundary table of that range names: where
+    the halo is reflected at the grid's edge, that can be more than the range and its halo."""
+    (before, after), mode = operator.halo[axis], operator.modes[axis]
+    size, lo, available = block.shape[axis], block.lo[axis], block.data.shape[axis]
+    table = boundary_table(size, start, stop, before, after, lo, available, mode)
+    if mode == "wrap":  # what is needed may lie at both ends: put it in a row, as on a periodic axis that is cut
+        data, first = block.data.take(table, axis), start - before - lo
+    else:
+        inside = table[table >= 0]
+        first, last = int(inside.min()), int(inside.max()) + 1
+        data = block.data[(slice(None),) * axis + (slice(first, last),)]
+
+    def changed(values: tuple[int, ...], value: int) -> tuple[int, ...]:
+        return (*values[:axis], value, *values[axis + 1 :])
+
+    return Block(
+        data, changed(block.lo, lo + first), changed(block.start, start), changed(block.stop, stop), block.shape
+    )
+
+
+def _where(operator: Any, piece: Block, block: Block) -> tuple[slice, ...]:
+    """Where a piece's result lies in the block's."""
+    channel = getattr(operator, "channel_axis", None)
+    return tuple(
+        slice(None) if axis == channel else slice(a - origin, b - origin)
+        for axis, (a, b, origin) in enumerate(zip(piece.start, piece.stop, block.start, strict=True))
+    )

@@ -1,0 +1,433 @@
+"""Blocks on their way to a GPU and back, without one: cut in halves, and moved by a stand-in for CuPy."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from math import prod
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gridstride.workers import cpu, device
+from gridstride.workers.operators import Correlate, Pass, Separable
+from gridstride.workers.operators.base import Block
+from tests.cuda_host import table
+
+# --- cutting ----------------------------------------------------------------------------------------------------
+
+
+def put_together(operator: Any, block: Block, parts: tuple[Block, ...]) -> np.ndarray:
+    """The parts' results as one; every element must be written once."""
+    shape = operator.out_shape(block.extent)
+    result, times = np.empty(shape, operator.out_dtype), np.zeros(shape, int)
+    for part in parts:
+        where = device._where(operator, part, block)
+        result[where] = operator.compute(part, cpu)
+        times[where] += 1
+    assert (times == 1).all()
+    return result
+
+
+def quarters(operator: Any, block: Block, depth: int = 2) -> Iterator[Block]:
+    """The block cut as often as it can be, `depth` times at most."""
+    cuttable = [n for axis, n in enumerate(block.extent) if axis != getattr(operator, "channel_axis", None)]
+    if depth == 0 or max(cuttable, default=1) < 2:
+        yield block
+        return
+    for half in device.halves(operator, block):
+        yield from quarters(operator, half, depth - 1)
+
+
+@pytest.mark.parametrize("make", [table.separable_case, table.correlate_case])
+@pytest.mark.parametrize("seed", range(100))
+def test_halves_together_are_the_whole_bit_for_bit(make: Any, seed: int) -> None:
+    """Any operator, mode, origin and number of axes; blocks in the grid's middle and at its edges; cut up to twice."""
+    rng = np.random.default_rng(seed)
+    case = make(rng, ("single", "double")[seed % 2])
+    for start, stop in table.cuts(case, rng, 2):
+        block = table.block_of(case.op, case.data, start, stop)
+        whole = case.op.compute(block, cpu)
+        for depth in (1, 2):
+            result = put_together(case.op, block, tuple(quarters(case.op, block, depth)))
+            np.testing.assert_array_equal(result, whole, err_msg=f"{case.name} {start} {stop}")
+
+
+@pytest.mark.parametrize("mode", table.MODES)
+@pytest.mark.parametrize("size", [2, 3, 7, 40])
+def test_a_halo_longer_than_the_half_is_filled(mode: str, size: int) -> None:
+    """It reaches over the other half and is reflected at the grid's edge, more than once if need be."""
+    rng = np.random.default_rng(size)
+    block = table.whole(rng.normal(size=size))
+    for before in (0, 12, 24):
+        weights = rng.normal(size=25)
+        separable = Separable(1, (Pass(0, weights, before, mode, 0.5),), np.dtype(np.float64), "double")
+        dense = Correlate(weights[None, None], (before,), (mode,), 0.5, np.dtype(np.float64), "double")
+        for op in (separable, dense):
+            for depth in (1, 3):
+                parts = tuple(quarters(op, block, depth))
+                np.testing.assert_array_equal(put_together(op, block, parts), op.compute(block, cpu))
+
+
+def test_fft_halves_agree_to_rounding() -> None:
+    rng = np.random.default_rng(0)
+    for mode in table.MODES:
+        op = Correlate(rng.normal(size=(1, 1, 5, 4)), (2, 1), (mode,) * 2, 1.0, np.dtype(np.float64), "double")
+        op = replace(op, algorithm="fft")
+        block = table.whole(rng.normal(size=(30, 20)))
+        np.testing.assert_allclose(
+            put_together(op, block, device.halves(op, block)), op.compute(block, cpu), atol=1e-12
+        )
+
+
+def test_halves_take_only_the_data_they_need() -> None:
+    op = Correlate(np.ones((1, 1, 5, 1, 1)), (2, 0, 0), ("reflect",) * 3, 0.0, np.dtype(np.float32))
+    block = table.whole(np.zeros((100, 90, 80), np.float32))
+    left, right = device.halves(op, block)
+    # Axis 0 is the longest, but half of it needs 52 of its 100 elements; of axis 1, 45 of 90.
+    assert left.data.shape == right.data.shape == (100, 45, 80)
+    assert (left.lo, right.lo) == ((0, 0, 0), (0, 45, 0))
+    assert np.shares_memory(left.data, block.data)
+    cube = Correlate(np.ones((1, 1, 5, 5, 5)), (2,) * 3, ("reflect",) * 3, 0.0, np.dtype(np.float32))
+    left, right = device.halves(cube, table.whole(np.zeros((64, 100, 64), np.float32)))
+    assert (left.data.shape, right.data.shape) == ((64, 52, 64), (64, 52, 64))
+    assert right.lo == (0, 48, 0)
+    wrapped = replace(cube, modes=("wrap",) * 3)
+    left, right = device.halves(wrapped, table.whole(np.zeros((64, 100, 64), np.float32)))
+    assert (left.data.shape, right.data.shape) == ((64, 54, 64), (64, 54, 64))
+    assert (left.lo[1], right.lo[1]) == (-2, 48)
+
+
+def test_channels_are_not_cut() -> None:
+    op = Correlate(np.ones((2, 50, 1, 1)), (0, 0), ("nearest",) * 2, 0.0, np.dtype(np.float32), channel_axis=0)
+    for half in device.halves(op, table.whole(np.zeros((50, 4), np.float32))):
+        assert half.data.shape == (50, 2)
+    with pytest.raises(ValueError, match="50 x 1 cannot be cut"):
+        device.halves(op, table.whole(np.zeros((50, 1), np.float32)))
+
+
+# --- moving: a stand-in for CuPy --------------------------------------------------------------------------------
+
+
+class Driver:
+    """Just so much of CuPy as workers.device uses, on host memory.
+
+    What is asked of a stream is done as late as it may be, when something waits for it: a piece of pinned memory that
+    is used again too early would be seen. Memory counts until Python lets go of it, and there is `limit` of it.
+    """
+
+    def __init__(self, limit: float = float("inf")) -> None:
+        self.limit, self.used, self.peak, self.freed = limit, 0, 0, 0
+        self.failures: list[int] = []  # what was in use when memory ran out
+        self.lock = threading.RLock()
+        self.current = threading.local()
+        runtime = SimpleNamespace(memcpyAsync=self.copy, memcpyHostToDevice=1, memcpyDeviceToHost=2)
+        self.streams: list[Stream] = []
+        self.cuda = SimpleNamespace(
+            Stream=lambda non_blocking: Stream(self), Event=Event, alloc_pinned_memory=bytearray, runtime=runtime
+        )
+        self.fft = SimpleNamespace(config=SimpleNamespace(clear_plan_cache=lambda: None))
+
+    def empty(self, shape: Any, dtype: Any) -> Array:
+        return Array(self, np.empty(shape, dtype))
+
+    def ascontiguousarray(self, array: Array) -> Array:
+        return array
+
+    def get_default_memory_pool(self) -> Any:
+        return SimpleNamespace(free_all_blocks=self.free_all_blocks)
+
+    def free_all_blocks(self) -> None:
+        self.freed += 1
+
+    def copy(self, target: int, source: int, size: int, kind: int, stream: int) -> None:
+        import ctypes
+
+        self.streams[stream].ask(lambda: ctypes.memmove(target, source, size))
+
+
+class Array:
+    def __init__(self, driver: Driver, values: np.ndarray) -> None:
+        self.nbytes = 0
+        with driver.lock:
+            if driver.used + values.nbytes > driver.limit:
+                driver.failures.append(driver.used)
+                raise MemoryError("out of memory allocating")
+            driver.used += values.nbytes
+            driver.peak = max(driver.peak, driver.used)
+        self.driver, self.values, self.nbytes = driver, values, values.nbytes
+        self.shape, self.dtype = values.shape, values.dtype
+        self.data = SimpleNamespace(ptr=values.ctypes.data)
+
+    def __del__(self) -> None:
+        if self.nbytes:
+            with self.driver.lock:
+                self.driver.used -= self.nbytes
+
+
+class Stream:
+    def __init__(self, driver: Driver) -> None:
+        self.driver, self.asked, self.done = driver, [], 0
+        with driver.lock:
+            self.ptr = len(driver.streams)
+            driver.streams.append(self)
+
+    def ask(self, work: Callable[[], Any]) -> None:
+        self.asked.append(work)
+
+    def run(self, until: int) -> None:
+        while self.done < until:
+            self.asked[self.done]()
+            self.asked[self.done] = int
+            self.done += 1
+
+    def __enter__(self) -> Stream:
+        self.driver.current.stream = self
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.driver.current.stream = None
+
+
+class Event:
+    def __init__(self, block: bool, disable_timing: bool) -> None:
+        self.at: tuple[Stream, int] | None = None
+
+    def record(self, stream: Stream) -> None:
+        self.at = stream, len(stream.asked)
+
+    def synchronize(self) -> None:
+        if self.at:
+            self.at[0].run(self.at[1])
+
+
+@dataclass
+class OnDriver:
+    """An operator whose work is asked of the current stream, and which takes `scratch` bytes for each of its data's."""
+
+    op: Any
+    driver: Driver
+    scratch: float = 0.0
+    seconds: float = 0.0
+    error: Exception | None = None
+
+    def __post_init__(self) -> None:
+        self.inside = self.most = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.op, name)
+
+    def compute(self, block: Block, _: Any) -> Array:
+        with self.driver.lock:
+            self.inside += 1
+            self.most = max(self.most, self.inside)
+        try:
+            if self.error:
+                raise self.error
+            there = block.data
+            out = self.driver.empty(self.op.out_shape(block.extent), self.op.out_dtype)
+            work = self.driver.empty(int(self.scratch * there.nbytes), np.uint8)
+            values, target = there.values, out.values
+
+            def kernel() -> None:
+                time.sleep(self.seconds)
+                target[...] = self.op.compute(replace(block, data=values), cpu)
+
+            self.driver.current.stream.ask(kernel)
+            del work
+            if self.seconds:
+                time.sleep(self.seconds / 10)  # others may come in
+            return out
+        finally:
+            with self.driver.lock:
+                self.inside -= 1
+
+
+@pytest.fixture
+def driver(monkeypatch: Any) -> Driver:
+    driver = Driver()
+    monkeypatch.setitem(sys.modules, "cupy", driver)
+    monkeypatch.setattr(device, "places", device.Places(2))
+    monkeypatch.setattr(device, "STAGING_BYTES", 1000)
+    monkeypatch.setattr(device, "SMALLEST_PIECE", 64)
+    device.stages.drain()
+    return driver
+
+
+def gaussian(shape: tuple[int, ...], seed: int = 0) -> tuple[Separable, Block]:
+    rng = np.random.default_rng(seed)
+    w = table.gaussian(9)
+    op = Separable(len(shape), tuple(Pass(a, w, 4, "reflect") for a in range(len(shape))), np.dtype(np.float32))
+    return op, table.whole(rng.integers(0, 5000, shape).astype(np.uint16))
+
+
+def test_blocks_of_many_threads_come_back_as_the_cpu_makes_them(driver: Driver) -> None:
+    jobs = [gaussian(shape, seed) for seed, shape in enumerate([(20, 30, 10), (7,), (50, 60), (1, 1, 1)] * 8)]
+    operators = [OnDriver(op, driver, seconds=0.001) for op, _ in jobs]
+    with ThreadPoolExecutor(8) as pool:
+        results = list(
+            pool.map(lambda i: device.compute(operators[i], jobs[i][1], "gpu"), range(len(jobs)), timeout=60)
+        )
+    for (op, block), result in zip(jobs, results, strict=True):
+        np.testing.assert_array_equal(result, op.compute(block, cpu))
+        assert result.flags.owndata
+    assert len(driver.streams) <= 2
+    assert driver.used == 0
+
+
+def test_data_in_any_layout_and_of_any_dtype(driver: Driver) -> None:
+    rng = np.random.default_rng(0)
+    identity = Separable(3, (), np.dtype(np.float64), "double")
+    for dtype in table.DTYPES:
+        data = table.numbers(rng, (30, 20, 10), dtype)
+        for view in (data, data[::2, 3:], data.transpose(2, 0, 1), data[:, ::-1], data[:0], np.asfortranarray(data)):
+            result = device.compute(OnDriver(identity, driver), table.whole(view), "gpu")
+            np.testing.assert_array_equal(result, view.astype(np.float64))
+
+
+def test_no_more_blocks_are_on_the_gpu_than_there_are_places(driver: Driver) -> None:
+    op, block = gaussian((20, 20))
+    shared = OnDriver(op, driver, seconds=0.01)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: device.compute(shared, block, "gpu"), range(16), timeout=60))
+    assert shared.most == 2
+    one = 2 * block.data.nbytes + 2 * 4 * block.data.size  # uint16 in, float32 out
+    assert driver.peak <= 2 * one
+
+
+def test_a_stage_lasts_until_the_gpu_is_done_with_it(driver: Driver) -> None:
+    op, block = gaussian((20, 20))
+    device.compute(OnDriver(op, driver, seconds=0.2), block, "gpu")
+    seconds = device.stages.drain()
+    assert set(seconds) == {"wait", "upload", "kernel", "download"}
+    assert seconds["kernel"] >= 0.2
+    assert seconds["upload"] + seconds["download"] < 0.1
+
+
+@pytest.mark.parametrize("threads", [1, 8])
+@pytest.mark.parametrize("mode", table.MODES)
+def test_a_block_that_does_not_fit_is_cut_until_it_does(driver: Driver, mode: str, threads: int) -> None:
+    op, block = gaussian((40, 41, 42))
+    op = replace(op, passes=tuple(replace(step, mode=mode) for step in op.passes))
+    shared = OnDriver(op, driver, scratch=4.0)
+    driver.limit = 600_000  # the block's data alone are 138 KB, with result and scratch 964 KB
+    with ThreadPoolExecutor(threads) as pool:
+        results = list(pool.map(lambda _: device.compute(shared, block, "gpu"), range(threads), timeout=120))
+    for result in results:
+        np.testing.assert_array_equal(result, op.compute(block, cpu))
+    assert device.places.splits >= threads
+    assert driver.freed >= threads
+    assert driver.used == 0
+
+
+def test_a_block_that_fits_alone_is_not_cut(driver: Driver) -> None:
+    op, block = gaussian((40, 41, 42))
+    shared = OnDriver(op, driver, scratch=4.0, seconds=0.02)
+    driver.limit = 1_000_000
+    with ThreadPoolExecutor(6) as pool:
+        results = list(pool.map(lambda _: device.compute(shared, block, "gpu"), range(6), timeout=60))
+    for result in results:
+        np.testing.assert_array_equal(result, op.compute(block, cpu))
+    assert driver.failures, "nothing ran out of memory: the test shows nothing"
+    assert device.places.splits == 0
+
+
+def test_who_is_alone_is_alone(driver: Driver) -> None:
+    places, steps = device.places, []
+    first = places.take()
+
+    def alone() -> None:
+        with places.alone():
+            steps.append("in")
+            time.sleep(0.05)
+            steps.append("out")
+
+    with ThreadPoolExecutor(3) as pool:
+        futures = [pool.submit(alone) for _ in range(3)]
+        time.sleep(0.1)
+        assert steps == []
+        places.give_back(first)
+        for future in futures:
+            future.result(timeout=10)
+    assert steps == ["in", "out"] * 3
+    assert {places.take(), places.take()} >= {first}
+
+
+class KeepsErrors(OnDriver):
+    """As code does that keeps an error in a variable: error and frame then hold each other."""
+
+    def compute(self, block: Block, _: Any) -> Array:
+        try:
+            return super().compute(block, _)
+        except MemoryError as error:
+            kept = error
+            raise kept from None
+
+
+@pytest.mark.parametrize("kind", [OnDriver, KeepsErrors])
+def test_what_failed_has_left_the_gpu_before_it_is_tried_again(driver: Driver, kind: Any) -> None:
+    """An exception that is being handled keeps its frames alive, and they the arrays."""
+    op, block = gaussian((40, 41, 42))
+    driver.limit = 600_000
+    seen: list[int] = []
+    driver.free_all_blocks = lambda: seen.append(driver.used)  # type: ignore[method-assign]
+    gc.disable()
+    try:
+        device.compute(kind(op, driver, scratch=4.0), block, "gpu")
+    finally:
+        gc.enable()
+    assert len(seen) > 2
+    assert not any(seen)
+
+
+def test_a_gpu_without_room_is_said_so_and_nothing_is_stuck(driver: Driver) -> None:
+    op, block = gaussian((20, 20))
+    driver.limit = 100
+    with ThreadPoolExecutor(4) as pool:
+        futures = [pool.submit(device.compute, OnDriver(op, driver), block, "gpu") for _ in range(8)]
+        for future in futures:
+            with pytest.raises(MemoryError, match=r"no room for .* which a block of 20 x 20 was cut"):
+                future.result(timeout=60)
+    driver.limit = 1e9
+    np.testing.assert_array_equal(device.compute(OnDriver(op, driver), block, "gpu"), op.compute(block, cpu))
+
+
+def test_other_errors_are_not_taken_for_lack_of_memory(driver: Driver) -> None:
+    op, block = gaussian((20, 20))
+    for error in (ValueError("no"), RuntimeError("cudaErrorIllegalAddress")):
+        for _ in range(5):
+            with pytest.raises(type(error), match=str(error)):
+                device.compute(OnDriver(op, driver, error=error), block, "gpu")
+    assert device.places.splits == 0
+    np.testing.assert_array_equal(device.compute(OnDriver(op, driver), block, "gpu"), op.compute(block, cpu))
+
+
+def test_errors_of_cuda_that_mean_lack_of_memory() -> None:
+    def cuda_error(module: str, **fields: int) -> Exception:
+        made = type("CUDARuntimeError", (RuntimeError,), {"__module__": module})()
+        made.__dict__.update(fields)
+        return made
+
+    assert device._is_out_of_memory(cuda_error("cupy_backends.cuda.api.runtime", status=2))
+    assert device._is_out_of_memory(cuda_error("cupy.cuda.cufft", result=2))
+    assert device._is_out_of_memory(MemoryError("std::bad_alloc: out_of_memory: RMM failure"))
+    assert not device._is_out_of_memory(cuda_error("cupy_backends.cuda.api.runtime", status=700))
+    assert not device._is_out_of_memory(cuda_error("somewhere.else", status=2))
+
+
+def test_the_real_cupy_says_lack_of_memory_so() -> None:
+    cupy = pytest.importorskip("cupy", reason="CuPy is not installed")
+    assert device._is_out_of_memory(cupy.cuda.runtime.CUDARuntimeError(2))
+    assert not device._is_out_of_memory(cupy.cuda.runtime.CUDARuntimeError(700))
+    assert issubclass(cupy.cuda.memory.OutOfMemoryError, MemoryError)
+
+
+def test_the_smallest_piece_is_a_block_of_some_size() -> None:
+    assert 16**3 < device.SMALLEST_PIECE < prod((64, 64, 64))
