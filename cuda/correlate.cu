@@ -39,7 +39,7 @@ correlate(const In* __restrict__ in, Out* __restrict__ out, const Geometry* __re
     const i64 tiles = g.size[0] * g.size[1] * g.size[2] * g.size[3] * tiles_y * tiles_x;
     for (i64 t = blockIdx.x; t < tiles; t += gridDim.x) {
         i64 rest = t;
-        const i64 x0 = take_digit(rest, tiles_x) * columns, y0 = take_digit(rest, tiles_y) * rows;
+        const int x0 = int(take_digit(rest, tiles_x)) * columns, y0 = int(take_digit(rest, tiles_y)) * rows;
         const i64 i3 = take_digit(rest, g.size[3]), i2 = take_digit(rest, g.size[2]);
         const i64 i1 = take_digit(rest, g.size[1]), o = rest;
 
@@ -66,10 +66,10 @@ correlate(const In* __restrict__ in, Out* __restrict__ out, const Geometry* __re
                     for (int k = thread; k < high * wide; k += threads)
                         w[k] = plane_weights[(ty + k / wide) * taps_x + tx + k % wide];
                     for (int y = threadIdx.y; y < rows + high - 1; y += blockDim.y) {
-                        const i64 py = y0 + ty + y;
+                        const i64 py = i64(y0) + ty + y;
                         const i64 sy = py < g.size[4] + taps_y - 1 ? tables[g.table[4] + py] : -1;
                         for (int x = threadIdx.x; x < columns + wide - 1; x += blockDim.x) {
-                            const i64 px = x0 + tx + x;
+                            const i64 px = i64(x0) + tx + x;
                             const i64 sx = px < g.size[5] + taps_x - 1 ? tables[g.table[5] + px] : -1;
                             const bool inside = exists && sy >= 0 && sx >= 0;
                             const i64 at = sy * g.in_stride[4] + sx * g.in_stride[5];
@@ -97,9 +97,9 @@ correlate(const In* __restrict__ in, Out* __restrict__ out, const Geometry* __re
         __syncthreads();  // the tile holds results
         Out* to = out + o * g.out_stride[0] + i1 * g.out_stride[1] +
                   i2 * g.out_stride[2] + i3 * g.out_stride[3];
-        for (int y = threadIdx.y; y < rows && y0 + y < g.size[4]; y += blockDim.y)
-            for (int x = threadIdx.x; x < columns && x0 + x < g.size[5]; x += blockDim.x)
-                to[(y0 + y) * g.out_stride[4] + (x0 + x) * g.out_stride[5]] =
+        for (int y = threadIdx.y; y < rows && i64(y0) + y < g.size[4]; y += blockDim.y)
+            for (int x = threadIdx.x; x < columns && i64(x0) + x < g.size[5]; x += blockDim.x)
+                to[(i64(y0) + y) * g.out_stride[4] + (i64(x0) + x) * g.out_stride[5]] =
                     cast_to<Out>(tile[y * columns + x], truncate);
     }
 }

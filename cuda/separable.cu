@@ -97,7 +97,7 @@ pass_rows(const In* __restrict__ in, Out* __restrict__ out, const int* __restric
 // The same for any view and any number of taps, where a tile would not fit shared memory: a thread an
 // output, every tap read from memory (from the caches, mostly).
 template <class In, class Acc, class Out>
-__global__ void __launch_bounds__(256)
+__global__ void __launch_bounds__(256, 4)  // or the compiler spills to stay at 32 registers
 pass_direct(const In* __restrict__ in, Out* __restrict__ out, const int* __restrict__ table,
             const Acc* __restrict__ weights, int taps, int symmetry, i64 before, i64 available, i64 size,
             i64 after, Acc cval, Acc divisor, int truncate)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import re
 from collections import defaultdict
 from pathlib import Path
 
@@ -33,7 +36,8 @@ def test_each_kernel_compiles(arch):
     some = [
         (file, expression)
         for file, expression in kernels.instantiations()
-        if set(expression.split("<")[1].rstrip(">").split(", ")) <= {"u8", "f32", "f64", "bool"}
+        if file != "march.cu"
+        and set(expression.split("<")[1].rstrip(">").split(", ")) <= {"u8", "f32", "f64", "bool"}
         and expression.count("f64") in (0, 1, 3)
     ]
     assert {expression.split("<")[0] for _, expression in some} == {
@@ -44,13 +48,100 @@ def test_each_kernel_compiles(arch):
         "halves",
         "correlate",
     }
+    marches = (("fused<u8, f32, 5, 3, 3>", "fused<f32, f32, 3, 3, 1>"), ("dense<u8, u8, 1, 3, 3, false>",))
+    for expressions in marches:
+        some += [("march.cu", expression) for expression in expressions]
     compile_all(some, arch)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(2))
 def test_every_instantiation_compiles(part):
-    compile_all(kernels.instantiations()[part::2], "sm_90")
+    """Of the hundreds that march, those of one number of taps an axis, and of each of which the others are made."""
+    every = [found for found in kernels.instantiations() if found[0] != "march.cu" or len(set(taps_of(found[1]))) == 1]
+    compile_all(every[part::2], "sm_90")
+
+
+def taps_of(expression):
+    return re.findall(r"\b\d+\b", expression)
+
+
+RECORDED = Path(__file__).parent.parent / "benchmarks" / "results" / "kernels.json"
+
+
+def test_kernels_that_march_compile_alone():
+    """As on a GPU: what the other kernel of the file uses is not left unused."""
+    for expression in ("fused<u8, u8, 3, 3, 3>", "dense<u8, u8, 1, 3, 3, false>"):
+        assert kernels.compile_to_cubin("march.cu", [expression], "sm_90")[1] == ""
+
+
+def spills(expressions):
+    """Which of the kernels spill more now than is recorded."""
+    recorded = json.loads(RECORDED.read_text())
+    before = {row[0]: row[2] + row[3] for row in recorded["rows"]}
+    assert set(before) == {expression for _, expression in kernels.instantiations()}, "python -m benchmarks kernels"
+    found = []
+    for file, expression in expressions:
+        usage = kernels.resource_usage(file, expression, recorded["arch"])
+        if usage["spill_stores_bytes"] + usage["spill_loads_bytes"] > before[expression]:
+            found.append((expression, usage))
+    return found
+
+
+# The largest of each kind, and those that came near to spilling.
+CLOSE = (
+    "fused<f32, f32, 17, 17, 17>",
+    "fused<u16, u16, 7, 7, 7>",
+    "fused<u8, u8, 9, 9, 9>",
+    "dense<u8, u8, 7, 7, 7, false>",
+    "dense<f32, f32, 5, 5, 5, false>",
+    "dense<u16, u16, 1, 3, 3, false>",
+    "dense<f32, f32, 1, 15, 15, false>",
+    "correlate<u16, f32, f32>",
+    "pass_direct<f32, f32, u8>",
+)
+
+
+def test_no_kernel_that_came_near_to_it_spills():
+    some = [found for found in kernels.instantiations() if found[1] in CLOSE]
+    assert len(some) == len(CLOSE)
+    assert spills(some) == []
+
+
+@pytest.mark.slow
+def test_no_kernel_spills_that_did_not():
+    """Every kernel but those that march, and one in nine of these."""
+    marches = [found for found in kernels.instantiations() if found[0] == "march.cu"]
+    others = [found for found in kernels.instantiations() if found[0] != "march.cu"]
+    assert spills(others + marches[::9]) == []
+
+
+def test_a_spill_is_seen(monkeypatch, tmp_path):
+    for path in SOURCES.iterdir():
+        (tmp_path / path.name).write_text(path.read_text().replace("Z <= 7 ? 3 : 2)", "8)"))
+    monkeypatch.setattr(kernels, "SOURCES", tmp_path)
+    usage = kernels.resource_usage("march.cu", "fused<f32, f32, 17, 17, 17>", "sm_90")
+    assert usage["registers"] <= 32
+    assert usage["spill_stores_bytes"] > 0 < usage["spill_loads_bytes"]
+    (seen,) = spills([("march.cu", "fused<f32, f32, 17, 17, 17>")])
+    assert seen[1] == usage
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_memory_that_operators_say_they_need_is_enough(number):
+    """What a plan reserves, what is uploaded with it, copies of float16 and sums in place of it."""
+    rng = np.random.default_rng(number)
+    for _ in range(100):
+        make, plan_of = ((table.separable_case, gpu.plan_separable), (table.correlate_case, gpu.plan_correlate))[
+            number % 2
+        ]
+        case = make(rng, ("single", "double")[number // 2], dtype="float32")
+        op = case.op if rng.random() < 0.7 else dataclasses.replace(case.op, out_dtype=np.dtype(np.float16))
+        plan = plan_of(op, table.whole(case.data))
+        needed = sum(plan.scratch.values()) + len(plan.constants) + case.data.nbytes
+        if plan.out_dtype != op.out_dtype:
+            needed += int(np.prod(plan.out_shape)) * plan.out_dtype.itemsize
+        assert needed <= op.scratch_bytes(case.data.shape, "gpu"), case.name
 
 
 def test_a_compiler_error_is_shown_with_its_line(monkeypatch, tmp_path):
@@ -95,6 +186,37 @@ def test_every_kernel_an_operator_asks_for_is_listed_and_within_limits():
             assert 0 < launch.grid <= 2**31 - 1
             assert launch.block[0] * launch.block[1] <= 256
             assert launch.shared <= 48 * 1024
+
+
+def test_kernels_that_march_are_listed_and_within_limits():
+    rng = np.random.default_rng(0)
+    listed, seen = set(kernels.instantiations()), set()
+    for kernel, shapes in (("fused", kernels.FUSED_SHAPES), ("dense", kernels.DENSE_SHAPES)):
+        for taps in shapes:
+            for shape in ((1, 1, 1), (300, 40, 70)):
+                for dtype, out in (("float32", "float32"), ("uint16", "uint16"), ("int16", "float32")):
+                    case = table.march_case(rng, (1, 1, 1), kernel, taps, dtype, out)
+                    block = table.whole(np.broadcast_to(case.data, shape))
+                    plan_of = gpu.plan_separable if kernel == "fused" else gpu.plan_correlate
+                    (launch,) = plan_of(case.op, block).launches
+                    assert (launch.file, launch.expression) in listed
+                    assert launch.block == (32, 8)
+                    assert launch.shared <= 48 * 1024
+                    # The driver takes 4 KB of arguments.
+                    assert sum(8 if isinstance(a, kernels.Ref) else a.nbytes for a in launch.args) < 4096 - 64
+                    assert all(isinstance(a, kernels.Ref) or np.size(a) == 1 for a in launch.args), "CuPy passes one"
+                    seen.add(launch.expression.split("<")[0] + str(taps))
+    assert len(seen) == len(kernels.FUSED_SHAPES) + len(kernels.DENSE_SHAPES)
+
+
+def test_z_is_cut_so_that_all_multiprocessors_have_work():
+    for size, taps, columns in ((512, 17, 256), (512, 17, 16), (100, 7, 300), (1000, 3, 1), (1, 1, 5), (64, 17, 1000)):
+        chunk = gpu._chunk(size, taps, columns)
+        chunks = kernels.ceil_div(size, chunk)
+        assert 1 <= chunk <= size
+        assert chunks == 1 or chunk >= taps
+        waves = kernels.ceil_div(columns * chunks, gpu.BLOCKS_AT_ONCE)
+        assert waves * (chunk + taps) <= kernels.ceil_div(columns, gpu.BLOCKS_AT_ONCE) * (size + taps)
 
 
 @pytest.mark.parametrize("taps", [(1, 1), (3, 3), (200, 200), (1, 5000), (5000, 1), (65, 13)])

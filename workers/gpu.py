@@ -6,6 +6,7 @@ planned from shapes and NumPy values alone, so that tests can run the same launc
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
@@ -14,6 +15,9 @@ import numpy as np
 
 from gridstride.workers import kernels
 from gridstride.workers.kernels import (
+    DENSE_SHAPES,
+    FUSED_SHAPES,
+    MARCH_TYPES,
     SHARED_BYTES,
     Plan,
     Ref,
@@ -32,6 +36,16 @@ name = "gpu"
 THREADS = 256
 COLUMN_OUTPUTS, ROW_OUTPUTS = 8, 7  # as in cuda/separable.cu
 OUTPUTS, ROWS = 5, 2  # as in cuda/correlate.cu
+
+# As in cuda/march.cu.
+WIDTH, FUSED_HIGH = 32, 32
+BOX = np.dtype(
+    [("batches", np.int64), ("available", np.int64, 3), ("size", np.int64, 3), ("chunk", np.int64), ("holes", np.int64)]
+)
+
+# Blocks of threads that a large GPU runs at a time: two on each of an H100's 132 multiprocessors. It decides how the
+# kernels that march cut z, and nothing else.
+BLOCKS_AT_ONCE = 264
 
 # A correlation of any size works in this much shared memory: three blocks of threads have room on any device.
 CORRELATE_BYTES = 32 * 1024
@@ -69,7 +83,7 @@ def separable(op: Separable, block: Block, on: Machine | None = None) -> Any:
 def correlate(op: Correlate, block: Block, on: Machine | None = None) -> Any:
     """Apply `op` to a block tap by tap; returns an array of op.out_dtype, outputs along the channel axis."""
     on = on or _cupy()
-    block = _readable(block, on.xp)
+    block = _readable(_cropped(op, block), on.xp)
     return _finished(on.run(plan_correlate(op, block), block.data), op)
 
 
@@ -123,7 +137,8 @@ def plan_separable(op: Separable, block: Block) -> Plan:
     passes = op.passes or (Pass(op.ndim - 1, np.ones(1), 0, "nearest"),)
     shape, held, dtype = list(block.data.shape), Ref("data"), np.dtype(block.data.dtype)
     truncate = np.int32(op.cast == "scipy")
-    for number, step in enumerate(passes):
+    apart = len(passes) - _fusible(op, dtype)
+    for number, step in enumerate(passes[:apart]):
         last = number == len(passes) - 1
         # The first pass reads the block's type, so it leaves sums; only a later one writes any type.
         into = out if last and number > 0 else acc
@@ -136,6 +151,11 @@ def plan_separable(op: Separable, block: Block) -> Plan:
         held, dtype = target, into
         if op.between and not last:
             _round_through(plan, held, count, acc, op)
+    if apart < len(passes):
+        into = out if out in (acc, dtype) else acc
+        target = Ref("out") if into == out else plan.reserve("ab"[apart % 2], prod(block.extent) * acc.itemsize)
+        _launch_fused(plan, passes[apart:], shape, block.extent, tables, (dtype, into), (held, target))
+        held, dtype = target, into
     if dtype != out:
         _launch_cast(plan, (acc, out, out), held, Ref("out"), prod(shape), truncate)
     return plan
@@ -174,6 +194,104 @@ def _launch_pass(
     plan.launch("separable.cu", instantiation(kernel, types), tiles, threads, shared, args)
 
 
+def _fusible(op: Separable, dtype: np.dtype) -> int:
+    """How many of the last passes one kernel can make, for blocks of a dtype: 0, 2 or 3.
+
+    It must not depend on the block: fused sums are made in another order. Zeros outside are zeros after every pass,
+    but of another constant each pass would have to see what those before it made.
+    """
+    if op.precision != "single" or op.cast != "round" or op.between:
+        return 0
+    last: list[Pass] = []
+    for step in reversed(op.passes):
+        if step.axis < op.ndim - 3 or (step.mode == "constant" and step.cval != 0):
+            break
+        last.append(step)
+    read = np.dtype(np.float32) if len(last) < len(op.passes) else dtype
+    return len(last) if type_name(read) in MARCH_TYPES and _taps(last, op.ndim) in FUSED_SHAPES else 0
+
+
+def _taps(passes: Sequence[Pass], ndim: int) -> tuple[int, int, int]:
+    """Of passes along the last three axes."""
+    taps = {step.axis - ndim: len(step.weights) for step in passes}
+    return taps.get(-3, 1), taps.get(-2, 1), taps.get(-1, 1)
+
+
+def _launch_fused(
+    plan: Plan,
+    passes: Sequence[Pass],
+    shape: Sequence[int],
+    extent: tuple[int, ...],
+    tables: list[np.ndarray],
+    types: tuple[np.dtype, np.dtype],
+    places: tuple[Ref, Ref],
+) -> None:
+    """Passes along the last three axes of an array of `shape`, all else of which is done."""
+    taps = _taps(passes, len(shape))
+    weights = np.ones((), [(name, np.float32, n) for name, n in zip("zyx", taps, strict=True)])
+    for step in passes:
+        weights["zyx"[step.axis - len(shape)]] = step.weights
+    divisor = np.float32(prod(step.divisor for step in passes))
+    tall = FUSED_HIGH + taps[1] - 1
+    middle = 2 * tall * _pitch(WIDTH) if taps[2] > 1 else 0
+    last = weights, types[0].type(0), divisor
+    _launch_march(plan, "fused", taps, FUSED_HIGH, middle, shape, extent, tables, types, places, last)
+
+
+def _pitch(wide: int) -> int:
+    """`good_pitch` in cuda/march.cu."""
+    return (wide + 3) // 8 * 8 + 4
+
+
+def _launch_march(
+    plan: Plan,
+    kernel: str,
+    taps: tuple[int, ...],
+    high: int,
+    more: int,
+    shape: Sequence[int],
+    extent: tuple[int, ...],
+    tables: list[np.ndarray],
+    types: tuple[np.dtype, np.dtype],
+    places: tuple[Ref, Ref],
+    last: tuple[Any, ...],
+) -> None:
+    """A kernel of cuda/march.cu, for tiles of `high` rows. Axes before the last three are as they are.
+
+    more: values in shared memory besides two padded tiles and the places of their rows
+    last: the arguments from the weights on
+    """
+    missing = max(0, 3 - len(shape))
+    lines = [*[np.zeros(1, np.int64)] * missing, *tables[-3:]]
+    box = np.zeros((), BOX)
+    box["batches"] = batches = prod(extent[:-3])
+    box["available"], box["size"] = [*[1] * missing, *shape[-3:]], (size := [*[1] * missing, *extent[-3:]])
+    columns = batches * ceil_div(size[1], high) * ceil_div(size[2], WIDTH)
+    box["chunk"] = chunk = _chunk(size[0], taps[0], columns)
+    table = np.concatenate(lines)
+    box["holes"] = (table < 0).any()
+    tall = high + taps[1] - 1
+    shared = 4 * (2 * tall * _pitch(WIDTH + taps[2] - 1) + more) + 8 * (ceil_div(tall, 16) * 16)
+    skip = [] if kernel == "fused" else ["true" if types[0].kind == "f" and (last[0]["w"] == 0).any() else "false"]
+    expression = f"{kernel}<{', '.join([*map(type_name, types), *map(str, taps), *skip])}>"
+    tiles = columns * ceil_div(size[0], chunk)
+    args = *places, plan.constant(table.astype(np.int32)), box, *last
+    plan.launch("march.cu", expression, tiles, (WIDTH, THREADS // WIDTH), shared, args)
+
+
+def _chunk(size: int, taps: int, columns: int) -> int:
+    """How many outputs along z a block of threads makes: what takes the least time if planes take equal time.
+
+    A block also goes through taps - 1 planes of its halo and one to fill the pipeline. The number of `columns` times
+    chunks should be just below a multiple of what the GPU runs at a time. No more is read as halo than is made.
+    """
+
+    def planes(chunks: int) -> int:
+        return ceil_div(columns * chunks, BLOCKS_AT_ONCE) * (ceil_div(size, chunks) + taps)
+
+    return ceil_div(size, min(range(1, max(1, min(size // taps, 64)) + 1), key=planes))
+
+
 def _round_through(plan: Plan, held: Ref, count: int, acc: np.dtype, op: Separable) -> None:
     """Round sums to what op.out_dtype holds, as scipy does by keeping them there between passes."""
     if op.out_dtype == np.float16:
@@ -206,7 +324,57 @@ def plan_correlate(op: Correlate, block: Block) -> Plan:
         return plan
     dtype = np.dtype(block.data.dtype)
     into = out if out in (acc, dtype) else acc
+    truncate = np.int32(op.cast == "scipy")
+    target = Ref("out") if into == out else plan.reserve("a", prod(shape) * acc.itemsize)
+    if _marches(op, dtype):
+        _launch_dense(plan, op, block, (dtype, into), (Ref("data"), target))
+    else:
+        _launch_correlate(plan, op, block, (dtype, acc, into), (Ref("data"), target), truncate)
+    if into != out:
+        _launch_cast(plan, (acc, out, out), target, Ref("out"), prod(shape), truncate)
+    return plan
 
+
+def _marches(op: Correlate, dtype: np.dtype) -> bool:
+    """Whether cuda/march.cu has a kernel for these taps. It must not depend on the block: see `_fusible`."""
+    if op.precision != "single" or op.cast != "round" or op.channel_axis is not None:
+        return False
+    taps = (1, 1, *op.taps)
+    if prod(taps[:-3]) > 1 or taps[-3:] not in DENSE_SHAPES or type_name(dtype) not in MARCH_TYPES:
+        return False
+    return dtype.kind == "f" or "constant" not in op.modes or _holds(dtype, op.cval)
+
+
+def _holds(dtype: np.dtype, value: float) -> bool:
+    """Whether an integer type has the value."""
+    limits = np.iinfo(dtype)
+    return limits.min <= value <= limits.max and value == int(value)
+
+
+def _launch_dense(
+    plan: Plan, op: Correlate, block: Block, types: tuple[np.dtype, np.dtype], places: tuple[Ref, Ref]
+) -> None:
+    taps = (1, 1, *op.taps)[-3:]
+    weights = np.zeros((), [("w", np.float32, taps)])
+    weights["w"] = op.weights.reshape(taps)
+    outside = types[0].type(op.cval if "constant" in op.modes else 0)
+    bias = np.float32(0 if op.bias is None else op.bias[0])
+    high = (8 if taps[0] < 7 else 6) * THREADS // WIDTH
+    tables = block_tables(block, op.halo, op.modes)
+    last = weights, outside, bias
+    _launch_march(plan, "dense", taps, high, 0, block.data.shape, block.extent, tables, types, places, last)
+
+
+def _launch_correlate(
+    plan: Plan,
+    op: Correlate,
+    block: Block,
+    types: tuple[np.dtype, np.dtype, np.dtype],
+    places: tuple[Ref, Ref],
+    truncate: np.int32,
+) -> None:
+    """Any correlation."""
+    shape, acc = op.out_shape(block.extent), types[1]
     # Axes as the kernel has them: channel, three leading, y, x; missing ones have length 1.
     spatial = [axis for axis in range(len(shape)) if axis != op.channel_axis]
     order: list[int | None] = [op.channel_axis, *[None] * (5 - len(spatial)), *spatial]
@@ -233,16 +401,11 @@ def plan_correlate(op: Correlate, block: Block) -> Plan:
     if op.cast == "scipy":  # scipy leaves out taps that are nothing to it
         weights[np.abs(weights) <= np.finfo(np.float64).eps] = 0
     bias = np.zeros(len(weights)) if op.bias is None else op.bias
-    target = Ref("out") if into == out else plan.reserve("a", prod(shape) * acc.itemsize)
     constants = geometry, np.concatenate(lines).astype(np.int32), weights.astype(acc), bias.astype(acc)
-    truncate = np.int32(op.cast == "scipy")
-    args = [Ref("data"), target, *map(plan.constant, constants), acc.type(op.cval), truncate]
+    args = [*places, *map(plan.constant, constants), acc.type(op.cval), truncate]
     shared = (chunk_y * chunk_x + (rows + chunk_y - 1) * (columns + chunk_x - 1)) * acc.itemsize
     tiles = prod(size[:4]) * ceil_div(size[4], rows) * ceil_div(size[5], columns)
-    plan.launch("correlate.cu", instantiation("correlate", (dtype, acc, into)), tiles, threads, shared, args)
-    if into != out:
-        _launch_cast(plan, (acc, out, out), target, Ref("out"), prod(shape), truncate)
-    return plan
+    plan.launch("correlate.cu", instantiation("correlate", types), tiles, threads, shared, args)
 
 
 def _chunks(taps_y: int, taps_x: int, rows: int, columns: int, item: int) -> tuple[int, int]:
@@ -259,11 +422,10 @@ def _chunks(taps_y: int, taps_x: int, rows: int, columns: int, item: int) -> tup
     return min(taps_y, (budget - (rows - 1) * pitch) // (taps_x + pitch)), taps_x
 
 
-def _cropped(op: Separable, block: Block) -> Block:
-    """Without what lies outside the block on axes that have no pass."""
-    filtered = {step.axis for step in op.passes}
-    lo, pieces = list(block.lo), [slice(None)] * op.ndim
-    for axis in set(range(op.ndim)) - filtered:
+def _cropped(op: Separable | Correlate, block: Block) -> Block:
+    """Without what lies outside the block on axes that have no halo."""
+    lo, pieces = list(block.lo), [slice(None)] * len(block.lo)
+    for axis in (axis for axis, halo in enumerate(op.halo) if halo == (0, 0)):
         first, last = block.start[axis] - block.lo[axis], block.stop[axis] - block.lo[axis]
         pieces[axis], lo[axis] = slice(first, last), block.start[axis]
     return replace(block, data=block.data[tuple(pieces)], lo=tuple(lo))
@@ -274,7 +436,7 @@ def _readable(block: Block, xp: Any) -> Block:
     data = block.data
     if data.dtype == np.float16:
         data = data.astype(np.float32)
-    if max(data.shape) >= 2**31:
+    if max(data.shape) >= 2**31 - 2**10:
         raise ValueError(f"a block of shape {data.shape} is too long for the kernels' 32-bit tables")
     data = xp.ascontiguousarray(data)
     return replace(block, data=data.view(np.uint8) if data.dtype == np.bool_ else data)

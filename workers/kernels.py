@@ -24,6 +24,12 @@ INPUTS = ("u8", "u16", "u32", "u64", "i8", "i16", "i32", "i64", "f32", "f64")
 OUTPUTS = (*INPUTS, "bool")
 ACCUMULATORS = ("f32", "f64")
 
+# What cuda/march.cu is compiled for: types it reads (it writes float32 or the same) and taps along z, y and x.
+MARCH_TYPES = ("u8", "u16", "i16", "f32")
+FUSED_TAPS = range(3, 18, 2)
+FUSED_SHAPES = frozenset((m, n, n) for m in (1, *FUSED_TAPS) for n in FUSED_TAPS) | {(n, n, 1) for n in FUSED_TAPS}
+DENSE_SHAPES = frozenset({(n, n, n) for n in (3, 5, 7)} | {(1, n, n) for n in range(3, 16, 2)})
+
 
 @dataclass(frozen=True)
 class Ref:
@@ -138,6 +144,13 @@ def instantiations() -> list[tuple[str, str]]:
         found += [("separable.cu", f"cast<{acc}, {o}, {acc}>") for o in OUTPUTS if o != acc]
         found += [("separable.cu", f"halves<{acc}>")]
         found += [("correlate.cu", f"correlate<{i}, {acc}, {o}>") for i in INPUTS for o in dict.fromkeys((acc, i))]
+    for i, o in ((read, written) for read in MARCH_TYPES for written in dict.fromkeys(("f32", read))):
+        for z, y, x in sorted(FUSED_SHAPES):
+            found += [("march.cu", f"fused<{i}, {o}, {z}, {y}, {x}>")]
+        for z, y, x in sorted(DENSE_SHAPES):
+            found += [("march.cu", f"dense<{i}, {o}, {z}, {y}, {x}, false>")]
+            if i == "f32":  # a tap of zero matters where there are infinities
+                found += [("march.cu", f"dense<{i}, {o}, {z}, {y}, {x}, true>")]
     return found
 
 
@@ -146,27 +159,58 @@ def compile_to_cubin(file: str, expressions: Iterable[str], arch: str) -> tuple[
 
     The expressions must agree in `options`. Raises RuntimeError with the compiler's log on error or warning.
     """
+    cubin, log = _compile(file, list(expressions), arch)
+    if log:
+        raise RuntimeError(f"{file} for {arch}: a warning\n{log}")
+    return cubin, log
+
+
+def resource_usage(file: str, expression: str, arch: str) -> dict[str, int]:
+    """A thread's registers and bytes of spill (stored and loaded), and a block's static shared memory in bytes.
+
+    (Dynamic shared memory is the launch's.) The numbers are the assembler's own, from its report.
+    """
+    _, log = _compile(file, [expression], arch, "--ptxas-options=-v")
+
+    def number(pattern: str) -> int:
+        found = re.findall(pattern, log)
+        if len(found) > 1 or "Used " not in log:
+            raise RuntimeError(f"{expression}: the assembler's report is not understood:\n{log}")
+        return int(found[0]) if found else 0
+
+    return {
+        "registers": number(r"Used (\d+) registers"),
+        "spill_stores_bytes": number(r"(\d+) bytes spill stores"),
+        "spill_loads_bytes": number(r"(\d+) bytes spill loads"),
+        "shared_bytes": number(r"(\d+) bytes smem"),
+    }
+
+
+def _compile(file: str, expressions: list[str], arch: str, *more: str) -> tuple[bytes, str]:
+    """The binary, and the compiler's log. Raises RuntimeError with the log on an error."""
     from cuda.bindings import nvrtc
 
-    expressions = list(expressions)
     flags = {options(expression) for expression in expressions}
     if len(flags) != 1:
         raise ValueError(f"expressions need different compiler options: {sorted(flags)}")
     error, program = nvrtc.nvrtcCreateProgram(source(file).encode(), file.encode(), 0, [], [])
     for expression in expressions:
         nvrtc.nvrtcAddNameExpression(program, expression.encode())
-    arguments = [f"--gpu-architecture={arch}".encode(), *(flag.encode() for flag in flags.pop())]
+    arguments = [flag.encode() for flag in (f"--gpu-architecture={arch}", *flags.pop(), *more)]
     (error,) = nvrtc.nvrtcCompileProgram(program, len(arguments), arguments)
     size = nvrtc.nvrtcGetProgramLogSize(program)[1]
     text = bytearray(size)
     nvrtc.nvrtcGetProgramLog(program, text)
     log = bytes(text).rstrip(b"\0 \n").decode()
-    if error != nvrtc.nvrtcResult.NVRTC_SUCCESS or log:
-        raise RuntimeError(f"{file} for {arch}: {error.name}\n{log}")
-    cubin = bytearray(nvrtc.nvrtcGetCUBINSize(program)[1])
-    nvrtc.nvrtcGetCUBIN(program, cubin)
+    cubin = b""
+    if error == nvrtc.nvrtcResult.NVRTC_SUCCESS:
+        binary = bytearray(nvrtc.nvrtcGetCUBINSize(program)[1])
+        nvrtc.nvrtcGetCUBIN(program, binary)
+        cubin = bytes(binary)
     nvrtc.nvrtcDestroyProgram(program)
-    return bytes(cubin), log
+    if not cubin:
+        raise RuntimeError(f"{file} for {arch}: {error.name}\n{log}")
+    return cubin, log
 
 
 @cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -64,7 +65,7 @@ def build(folder: Path, instantiations: Iterable[tuple[str, str]], edit: Callabl
     for file in sorted({file for file, _ in instantiations}):
         space = file.split(".")[0] + "_cu"
         # A namespace for each file: they share names. Their shared memory is the harness's.
-        text = kernels.source(file).replace("extern __shared__ double shared_memory[];", "")
+        text = re.sub(r"extern __shared__ \w+ shared_memory\[\];", "", kernels.source(file))
         parts.append(f"namespace {space} {{\n{edit(text)}\n}}")
     for file, expression in instantiations:
         space = file.split(".")[0] + "_cu"

@@ -114,18 +114,77 @@ def expected(case: Case) -> np.ndarray:
     return cast_to(values, op.out_dtype, op.cast)
 
 
-def _correlated(op: Correlate, data: np.ndarray) -> np.ndarray:
-    padded = data.astype(np.float64)
+def marched(case: Case) -> np.ndarray:
+    """What cuda/march.cu makes of a grid of three axes, bit by bit: float32 sums in its order."""
+    op, data = case.op, case.data
+    if isinstance(op, Correlate):
+        padded, weights = _padded(op, data, np.float32), op.weights.astype(np.float32)[0, 0]
+        total = np.full(data.shape, 0 if op.bias is None else op.bias[0], np.float32)
+        for z, x, y in product(*(range(weights.shape[axis]) for axis in (0, 2, 1))):
+            if weights[z, y, x] != 0:
+                place = tuple(slice(k, k + n) for k, n in zip((z, y, x), data.shape, strict=True))
+                total += weights[z, y, x] * padded[place]
+        return cast_to(total, op.out_dtype, op.cast)
+    values = _padded(op, data, np.float32)
+    for p in sorted(op.passes, key=lambda p: -p.axis):
+        values, lines, total = np.moveaxis(values, p.axis, 0), data.shape[p.axis], None
+        for k, w in enumerate(p.weights.astype(np.float32)):
+            term = w * values[k : k + lines]
+            total = term if total is None else total + term
+        values = np.moveaxis(total, 0, p.axis)
+    divisor = np.prod([p.divisor for p in op.passes])
+    return cast_to(values / np.float32(divisor), op.out_dtype, op.cast)
+
+
+def march_case(
+    rng: np.random.Generator,
+    shape: tuple[int, ...],
+    kernel: str,
+    taps: tuple[int, int, int],
+    dtype: str,
+    out: str,
+    modes: tuple[str, str, str] | None = None,
+) -> Case:
+    """An operator for which one kernel of cuda/march.cu does all."""
+    modes = modes or tuple(str(mode) for mode in rng.choice(MODES, 3))
+    before = tuple(int(rng.integers(n)) for n in taps)
+    data = numbers(rng, shape, dtype)
+    if kernel == "dense":
+        weights = rng.normal(size=(1, 1, *taps)) / np.sqrt(np.prod(taps))
+        if np.dtype(dtype).kind != "f":
+            weights[rng.random(weights.shape) < 0.2] = 0
+        cval, bias = float(rng.integers(0, 200)), rng.normal(size=1) if rng.random() < 0.5 else None
+        op = Correlate(weights, before, modes, cval, np.dtype(out), "single", bias=bias)
+        return Case(f"{dtype} {shape} -> {op}", op, data)
+    passes = []
+    for axis, (n, b, mode) in enumerate(zip(taps, before, modes, strict=True)):
+        if n > 1:
+            uniform = rng.random() < 0.2
+            weights = np.ones(n) if uniform else rng.normal(size=n) / np.sqrt(n)
+            passes.append(Pass(axis, weights, b, mode, divisor=float(n) if uniform else 1.0))
+    op = Separable(3, tuple(passes), np.dtype(out), "single")
+    return Case(f"{dtype} {shape} -> {op}", op, data)
+
+
+def _padded(op: Separable | Correlate, data: np.ndarray, dtype: type) -> np.ndarray:
+    """The grid and all of its halo, as if the boundary were applied at once."""
+    cval = getattr(op, "cval", 0.0)
+    padded = data.astype(dtype)
     for axis, (mode, halo) in enumerate(zip(op.modes, op.halo, strict=True)):
         widths = [halo if a == axis else (0, 0) for a in range(data.ndim)]
-        options = {"constant_values": op.cval} if mode == "constant" else {}
+        options = {"constant_values": cval} if mode == "constant" else {}
         padded = np.pad(padded, widths, NUMPY_PAD[mode], **options)
     # In mode constant on one axis, what lies outside is cval whatever the other axes say: fill it last.
     for axis, (mode, (before, after)) in enumerate(zip(op.modes, op.halo, strict=True)):
         if mode == "constant":
             moved = np.moveaxis(padded, axis, 0)
-            moved[:before] = op.cval
-            moved[len(moved) - after :] = op.cval
+            moved[:before] = cval
+            moved[len(moved) - after :] = cval
+    return padded
+
+
+def _correlated(op: Correlate, data: np.ndarray) -> np.ndarray:
+    padded = _padded(op, data, np.float64)
     padded = padded[None] if op.channel_axis is None else np.moveaxis(padded, op.channel_axis, 0)
     sizes = [n for axis, n in enumerate(op.taps) if axis != op.channel_axis]
     extent = [n for axis, n in enumerate(data.shape) if axis != op.channel_axis]
@@ -151,6 +210,15 @@ def rounding(case: Case) -> float:
         w = np.abs(op.weights)
         depth, size = 2 + w[0].size, size * w.sum(axis=tuple(range(1, w.ndim))).max() + 3
     return float(depth * size * 2.0**-24)
+
+
+def march_rounding(case: Case) -> float:
+    """The same where weights are not of sum 1: each pass makes the largest value that many times as large."""
+    op = case.op
+    if isinstance(op, Correlate):
+        return rounding(case)
+    gain = float(np.prod([max(1.0, np.abs(p.weights).sum() / p.divisor) for p in op.passes]))
+    return rounding(case) * gain
 
 
 def cast_to(values: np.ndarray, dtype: np.dtype, cast: str) -> np.ndarray:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from gridstride.workers.operators.base import Block, Cast, Halo, accumulator
+from gridstride.workers.operators.separable import GPU_BYTES
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,12 @@ class Correlate:
             outputs = 1 if self.channel_axis is None else 2
             return int(8 * 6 * outputs * padded * 1.15)
         item = accumulator(self.precision).itemsize
-        return item * padded if device == "cpu" else 0
+        if device == "cpu":
+            return item * padded
+        # sums, where the kernel does not write the result's type, or in place of a result of float16; a copy of a block
+        # of float16 as float32; and tables and weights
+        constants = 4 * sum(n + k - 1 for n, k in zip(extent, self.taps, strict=True)) + 8 * self.weights.size
+        return item * prod(self.out_shape(extent)) + 4 * padded + constants + GPU_BYTES
 
     def compute(self, block: Block, device: Any) -> Any:
         return device.fft(self, block) if self.algorithm == "fft" else device.correlate(self, block)

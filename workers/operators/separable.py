@@ -10,6 +10,8 @@ import numpy as np
 
 from gridstride.workers.operators.base import Block, Cast, Halo, accumulator
 
+GPU_BYTES = 8192  # CuPy's pool rounds each of a handful of pieces of memory up to 512 bytes
+
 
 @dataclass(frozen=True)
 class Pass:
@@ -81,7 +83,11 @@ class Separable:
         item = accumulator(self.precision).itemsize
         padded = [n + before + after for n, (before, after) in zip(extent, self.halo, strict=True)]
         if device == "gpu":
-            return 2 * item * prod(padded)
+            # two arrays of sums between passes (fewer where passes are fused), sums in place of a result of float16,
+            # a copy of a block of float16 as float32, and tables and weights
+            sums = 2 + (self.out_dtype == np.float16)
+            constants = 4 * sum(padded) + 8 * sum(len(p.weights) for p in self.passes)
+            return (sums * item + 4) * prod(padded) + constants + GPU_BYTES
         plane = 3 * item * prod(padded[-2:])
         leading = [p for p in self.passes if p.axis < self.ndim - 3]
         return plane + (2 * item * prod(padded) if leading else 0)
