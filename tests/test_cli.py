@@ -248,3 +248,16 @@ def test_cluster_check_shows_its_workers() -> None:
     assert result.exit_code == 0, result.output
     assert "2 workers: CPU, as asked" in result.output
     assert result.output.count("tcp://127.0.0.1:") == 2
+
+
+def test_progress_prints_plain_lines_where_there_is_no_terminal(capsys: Any, monkeypatch: Any) -> None:
+    from gridstride.pipeline import progress
+
+    clock = iter([100.0, 102.0, 104.0, 106.0])  # seconds: the start, then one call a block
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    record = {"skipped": False, "voxels": 2_000_000, "bytes_in": 40_000_000, "bytes_out": 80_000_000}
+    with progress.Progress(10, 4, every=3.0) as bar:
+        bar.report(record)  # too soon for a line
+        bar.report({**record, "skipped": True})
+        bar.report(record)
+    assert capsys.readouterr().err == "6/10 blocks, 0.5 Mvoxel/s, 0.01 GB/s in, 0.02 GB/s out, 8 s left\n"

@@ -228,3 +228,23 @@ def test_a_worker_killed_in_the_sweep_is_survived(store: Any, tmp_path: Path) ->
     assert killed[0] < job.plan.blocks
     assert summary.failed == {}
     assert digest(out) == digest(calm)
+
+
+@pytest.mark.slow
+def test_ctrl_c_stops_with_one_line_and_can_be_resumed(store: Any, tmp_path: Path) -> None:
+    array = np.random.default_rng(0).integers(0, 60000, (128, 128, 128)).astype(np.uint16)
+    source, out = store(array, (16, 32, 32)), tmp_path / "out"
+    command = [*COMMAND, "filter", "gaussian", source, out, "--sigma", "1", "--block", "16,32,32", "--quiet"]
+    process = subprocess.Popen(
+        list(map(str, command)), start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    while len(Journal(out).done()) < 3:
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to every process
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said.split("\n") == [f"gridstride: stopped; go on with: gridstride resume {out}", ""]
+    assert gridstride.resume(out).failed == {}
+    result = zarr.open_array(str(out), mode="r")[...]
+    calm = gridstride.gaussian(source, tmp_path / "calm", 1, block=(16, 32, 32))
+    np.testing.assert_array_equal(result, zarr.open_array(calm.out, mode="r")[...])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -72,10 +74,25 @@ def start(
             with Client(address, timeout=CONNECT_TIMEOUT) as client:
                 yield client
             return
-        local = _local(device, size, protocol, rmm_pool, local_directory, dashboard, level)
+        with _workers_ignore_interrupts():
+            local = _local(device, size, protocol, rmm_pool, local_directory, dashboard, level)
         with local as cluster, Client(cluster) as client:
             client.wait_for_workers(size.workers, timeout=120)
             yield client
+
+
+@contextmanager
+def _workers_ignore_interrupts() -> Iterator[None]:
+    """Ctrl-C reaches every process of a terminal. Only the client is to answer it: processes inherit that a signal is
+    ignored, so it is while the workers are started."""
+    if threading.current_thread() is not threading.main_thread():  # where no signal can be set
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _local(
