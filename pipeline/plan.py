@@ -20,7 +20,7 @@ from gridstride.pipeline.errors import UsageError, megabytes
 # 2026.7).
 TASKS_PER_BLOCK = (3, 7, 14, 30, 62, 126)
 # Graph size at which building and sending a batch takes about a second.
-MAX_TASKS = 3000
+MAX_TASKS = 4000
 # Resident memory of processes that do nothing yet: client with scheduler, and a worker with Numba loaded (measured).
 CLIENT_BYTES = 330_000_000
 WORKER_BYTES = 290_000_000
@@ -227,7 +227,7 @@ def make_plan(request: Request) -> Plan:
         modes=r.modes,
         block=block,
         edges=edges,
-        batch=_batch_box(grid, count),
+        batch=_batch_box(grid, r.halo, count),
         itemsize=r.itemsize,
         out_itemsize=r.out_itemsize,
         memory_per_worker=needed,
@@ -357,12 +357,31 @@ def _batch_count(r: Request, block: Sequence[int], grid: Sequence[int], budget: 
     return max(count, 1)
 
 
-def _batch_box(grid: Sequence[int], count: int) -> tuple[int, ...]:
-    """The box of at most `count` blocks that fills the last axes first, so that batches follow one another."""
-    box = [1] * len(grid)
-    for axis in range(len(grid) - 1, -1, -1):
-        box[axis] = min(grid[axis], max(1, count))
-        count //= box[axis]
-        if box[axis] < grid[axis]:
-            break
-    return tuple(box)
+def _batch_box(grid: Sequence[int], halo: Sequence[tuple[int, int]], count: int) -> tuple[int, ...]:
+    """The box of at most `count` blocks that needs the fewest reads a block.
+
+    Around a box lies a ring of neighbours, each read for its edge alone; but whole rows of blocks follow one another
+    along their first axis, and what two of them need is read once for both.
+    """
+    sizes = [sorted({ceil(n / parts) for parts in range(1, n + 1)}) if n <= 64 else _halvings(n) for n in grid]
+    best: tuple[float, int, tuple[int, ...]] | None = None
+    for box in product(*sizes):
+        if prod(box) > count:
+            continue
+        reads = 1.0
+        for axis, (b, n, h) in enumerate(zip(box, grid, halo, strict=True)):
+            row = all(box[a] == grid[a] for a in range(len(grid)) if a != axis)
+            if b < n and max(h) > 0 and not row:
+                reads *= (b + 2) / b
+        choice = (reads, -prod(box), box)
+        if best is None or choice < best:
+            best = choice
+    return best[2] if best else (1,) * len(grid)
+
+
+def _halvings(n: int) -> list[int]:
+    """n, n / 2, n / 4, ... 1, rounded up."""
+    sizes = [n]
+    while sizes[-1] > 1:
+        sizes.append(ceil(sizes[-1] / 2))
+    return sizes

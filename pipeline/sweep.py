@@ -200,6 +200,7 @@ class Sweep:
     def _submit(self, box: Any, following: Any, done: set[Index]) -> _Batch:
         """Send one batch. Reads that the batch before made are used again; its others may now be forgotten."""
         import dask.array as da
+        from dask.array.optimization import optimize
 
         plan, ndim = self.plan, len(self.plan.shape)
         spans = [self._spans(box, following, axis) for axis in range(ndim)]
@@ -246,9 +247,9 @@ class Sweep:
             run_id=self.run_id,
             first=first,
         )
-        delayed = result.to_delayed()
-        wanted = [delayed[tuple(i - f for i, f in zip(index, first, strict=True))] for index in pending]
-        futures = self.client.compute(wanted, retries=0)
+        # One graph for the batch: `client.compute` of its blocks one by one would merge a graph for each of them.
+        wanted = [(result.name, *(i - f for i, f in zip(index, first, strict=True))) for index in pending]
+        futures = self.client.get(optimize(result.dask, wanted), wanted, sync=False)
         return _Batch(box, dict(zip(futures, pending, strict=True)))
 
     def _spans(self, box: Any, following: Any, axis: int) -> tuple[list[tuple[int, int]], int]:

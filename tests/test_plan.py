@@ -145,9 +145,11 @@ def test_more_memory_gives_larger_blocks() -> None:
 def test_batches_stay_within_the_task_limit() -> None:
     plan = make_plan(request(shape=(4096,) * 3, block=(128,) * 3, memory=None))
     assert plan.blocks == 32**3
-    assert prod(plan.batch) * plan.tasks_per_block <= 3000
+    assert prod(plan.batch) * plan.tasks_per_block <= 4000
     assert plan.batches == prod(ceil(n / b) for n, b in zip(plan.grid, plan.batch, strict=True))
-    assert plan.batch[2] == 32  # rows are filled first, so that one batch borders the next
+    assert plan.batch == (5, 5, 5)  # compact, for little of a ring of neighbours
+    rows = make_plan(request(shape=(4096, 1024, 1024), block=(128,) * 3, memory=None))
+    assert rows.batch[1:] == (8, 8)  # whole rows, whose reads one batch shares with the next
 
 
 def test_a_block_that_cuts_a_write_unit_is_refused() -> None:
