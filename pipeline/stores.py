@@ -218,8 +218,9 @@ class Regions:
 def _context() -> Any:
     import tensorstore as ts
 
-    # The defaults, named: each file is synced before it is renamed into place.
-    return ts.Context({"file_io_sync": True, "file_io_locking": {"mode": "lockfile"}})
+    # The defaults, named: each file is synced before it is renamed into place, and locked by the system, which forgets
+    # the locks of a process that was killed. (Mode "lockfile" does not: its leftovers block the next writer.)
+    return ts.Context({"file_io_sync": True, "file_io_locking": {"mode": "os"}})
 
 
 def regions(path: str) -> Regions:

@@ -107,6 +107,18 @@ def test_blocks_with_a_marker_are_not_computed_again(store: Any, tmp_path: Path,
     assert digest(out) == expected
 
 
+def test_the_lock_files_of_a_killed_writer_stop_nobody(store: Any, tmp_path: Path, client: Any) -> None:
+    source = store(np.random.default_rng(0).random((40, 16)).astype(np.float32), (8, 16))
+    out = tmp_path / "out"
+    jobs.run(prepared(source, out), client)
+    expected = digest(out)
+    Journal(out).marker((2, 0)).unlink()
+    (out / "c" / "2" / "0.__lock").write_bytes(b"half a chunk")
+    summary = jobs.run(jobs.resume(out, RunOptions(device="cpu")), client)
+    assert (summary.computed, summary.retried, summary.failed) == (1, 0, {})
+    assert digest(out) == expected  # and no lock file is left
+
+
 def test_a_marker_comes_after_the_data(store: Any, tmp_path: Path, client: Any) -> None:
     """A writer that fails leaves no marker, so the block is computed by the next run."""
     source = store(np.random.default_rng(0).random((40, 16)).astype(np.float32), (8, 16))
