@@ -145,7 +145,6 @@ def prepare(job: Job, options: RunOptions) -> Prepared:
         out_shape=job.out_shape,
         itemsize=job.input.dtype.itemsize,
         out_itemsize=job.operator.out_dtype.itemsize,
-        chunk=job.input.write_unit,
         write_unit=job.shards or job.chunks,
         halo=job.operator.halo,
         modes=job.operator.modes,

@@ -39,7 +39,7 @@ class Request:
 
     shape, out_shape:   of input and result; they differ along a channel axis only, which is never cut
     itemsize, out_itemsize: bytes of an element
-    chunk, write_unit:  of the input (what is decoded together) and the result (what is written together)
+    write_unit:         of the result: what is written together
     halo, modes:        the operator's
     scratch:            bytes of working memory for a block of a given extent
     workers, threads:   processes, and threads of each
@@ -52,7 +52,6 @@ class Request:
     out_shape: tuple[int, ...]
     itemsize: int
     out_itemsize: int
-    chunk: tuple[int, ...]
     write_unit: tuple[int, ...]
     halo: tuple[tuple[int, int], ...]
     modes: tuple[str, ...]

@@ -92,7 +92,7 @@ def plan_table(plan: Plan, facts: dict[str, str]) -> Table:
     rows["blocks"] = f"{plan.blocks} of {shape_text(plan.block)} (grid {shape_text(plan.grid)})"
     rows["batches"] = f"{plan.batches} of up to {shape_text(plan.batch)} blocks"
     rows["halo overhead"] = f"{plan.halo_overhead:.1%} more elements taken in than the grid has"
-    rows["reads"] = f"{megabytes(plan.bytes_in)}, each block once; writes {megabytes(plan.bytes_out)}"
+    rows["reads"] = f"{megabytes(plan.bytes_in)} and the edges between batches; writes {megabytes(plan.bytes_out)}"
     rows["tasks"] = f"about {plan.tasks_per_block * plan.blocks} ({plan.tasks_per_block} a block)"
     parts = ", ".join(f"{name} {megabytes(size)}" for name, size in plan.memory_parts.items() if size)
     rows["memory per worker"] = f"{megabytes(plan.memory_per_worker)} ({parts})"

@@ -24,7 +24,6 @@ def plan_for(operator: Any, array: np.ndarray, block: tuple[int, ...] | None) ->
             out_shape=operator.out_shape(array.shape),
             itemsize=array.itemsize,
             out_itemsize=operator.out_dtype.itemsize,
-            chunk=(1,) * array.ndim,
             write_unit=(1,) * array.ndim,
             halo=halo,
             modes=operator.modes,

@@ -20,7 +20,6 @@ def request(**changes: Any) -> Request:
         "out_shape": (512, 512, 512),
         "itemsize": 2,
         "out_itemsize": 4,
-        "chunk": (128, 128, 128),
         "write_unit": (128, 128, 128),
         "halo": ((8, 8),) * 3,
         "modes": ("reflect",) * 3,
@@ -46,7 +45,6 @@ def requests(draw: Any) -> Request:
     return request(
         shape=shape,
         itemsize=draw(st.sampled_from([1, 2, 4, 8])),
-        chunk=unit,
         write_unit=unit,
         halo=tuple((draw(st.integers(0, 6)), draw(st.integers(0, 6))) for _ in range(ndim)),
         modes=tuple(draw(st.sampled_from(["reflect", "mirror", "wrap", "constant"])) for _ in range(ndim)),
@@ -126,7 +124,6 @@ def test_axes_without_halo_are_cut_first() -> None:
     plan = make_plan(
         request(
             shape=(100, 512, 512),
-            chunk=(1, 128, 128),
             write_unit=(1, 128, 128),
             halo=((0, 0), (8, 8), (8, 8)),
         )
