@@ -1,0 +1,56 @@
+"""Blocks of a flow on the CPU."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gridstride.workers.fluids import loops
+from gridstride.workers.fluids.flow import Flow
+
+if TYPE_CHECKING:
+    from gridstride.workers.fluids.block import Advance, FlowBlock
+
+name = "cpu"
+xp = np
+
+
+def to_host(array: np.ndarray) -> np.ndarray:
+    return array
+
+
+def number_bits(dtype: np.dtype) -> np.dtype:
+    return np.dtype(f"i{dtype.itemsize}")
+
+
+def limit_bits(flow: Flow, limit: float) -> Any:
+    return np.array(limit, flow.dtype).view(number_bits(flow.dtype))[()]
+
+
+def advance(block: FlowBlock, steps: int, limit: float) -> Advance:
+    from gridstride.workers.fluids.block import Advance
+
+    flow = block.flow
+    numbers = flow.coefficients()
+    bits = number_bits(flow.dtype)
+    keep = block.keep if block.keep is not None else np.zeros((0, 0, 0, 0), flow.dtype)
+    taken = np.zeros((block.shape[0], flow.components))
+    peaks = np.zeros(steps, bits)
+    done = loops.advance(
+        block.state, block.state.view(bits), block.slot, steps, block.box, np.array(block.edges_of_grid),
+        np.array(block.kinds), block.faces, flow.ramps(block.step, steps), numbers["c"], numbers["d"], numbers["g"],
+        numbers["a"], numbers["dp"], numbers["k"], numbers["force"], keep, taken, block.sponge,
+        limit_bits(flow, limit), peaks,
+    )  # fmt: skip
+    return Advance(done, peaks[:done].view(flow.dtype), taken[block.own[0]])
+
+
+def fill(block: FlowBlock, level: int, ramp: Any) -> None:
+    """Fill the ghost cells of one level."""
+    flow = block.flow
+    every = tuple((0, n) for n in block.shape)
+    for fields in ((0, flow.components), (flow.components, flow.fields)):
+        for axis in (2, 1) if flow.planar else (2, 1, 0):
+            edges, kinds = np.array(block.edges_of_grid[axis]), np.array(block.kinds)
+            loops.fill(block.state[level], axis, fields, every, edges, kinds, block.faces[axis], ramp)

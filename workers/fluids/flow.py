@@ -1,0 +1,118 @@
+"""What flows: the grid, the fluid, and what is beyond each face, in numbers that every worker has.
+
+The equations are those of entropically damped artificial compressibility (EDAC; Clausen, Phys. Rev. E 87, 013309):
+
+    du/dt + (u . grad) u = -grad p + nu lap u + f
+    dp/dt + (u . grad) p = -c^2 div u + nu_p lap p          c = U / Ma
+
+on a staggered grid (Harlow & Welch 1965): pressure at cell centres, each velocity on the faces across its axis.
+Second-order differences; convection in skew-symmetric form, which keeps kinetic energy where div u = 0. In time,
+convection and diffusion are those of values extrapolated half a step (Adams-Bashforth), while sound is advanced by
+turns: velocity by the pressure there is, then pressure by the new velocity. So p belongs to times half a step after
+those of the velocity, and the step may be as long as c dt sqrt(1/dx^2 + 1/dy^2 + 1/dz^2) <= 1 minus the diffusion's
+share.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import sqrt
+from typing import Any
+
+import numpy as np
+
+from gridstride.workers.fluids.kinds import FIXED, PERIODIC
+
+Index = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Flow:
+    """A flow on a uniform grid. Tuples have an entry for each of z, y, x; a planar flow has one layer of cells in z.
+
+    cells:      of the grid
+    spacing:    lengths of a cell's edges
+    components: of velocity: 3, or 2 (u and v)
+    dt:         time step
+    viscosity, pressure_diffusivity: nu and nu_p, in length^2 / time
+    sound_speed: c
+    force:      per unit mass, along x, y, z
+    kinds:      (low, high) of each axis, what is beyond the grid's face (`kinds`)
+    faces:      given velocities, (low, high) of each axis: float64 (components, one axis, other axis), at the places of
+                the component itself; an axis of length 1 holds for all places
+    ramp:       time over which given velocities rise from 0
+    sponge:     rates (1 / time), along each axis, at which pressure decays to 0; empty where there is no outflow
+    dtype:      of the state: float32 or float64
+    """
+
+    cells: Index
+    spacing: tuple[float, float, float]
+    components: int
+    dt: float
+    viscosity: float
+    pressure_diffusivity: float
+    sound_speed: float
+    force: tuple[float, float, float]
+    kinds: tuple[tuple[int, int], ...]
+    faces: tuple[tuple[np.ndarray, np.ndarray], ...]
+    ramp: float
+    sponge: tuple[np.ndarray, ...]
+    dtype: np.dtype
+
+    @property
+    def planar(self) -> bool:
+        return self.components == 2
+
+    @property
+    def fields(self) -> int:
+        """u, v, (w,) p."""
+        return self.components + 1
+
+    @property
+    def slab_axis(self) -> int:
+        """The axis blocks in memory are cut along: z, or y of a planar flow."""
+        return 1 if self.planar else 0
+
+    def periodic(self, axis: int) -> bool:
+        return self.kinds[axis][0] == PERIODIC
+
+    def coefficients(self) -> dict[str, tuple[Any, ...]]:
+        """The scheme's numbers, x first, as `loops.advance` and cuda/edac.cu take them."""
+        number = self.dtype.type
+        h = self.spacing[::-1]
+        force = (*self.force[: self.components], 0.0)[:3]
+        values = {
+            "c": [self.dt / (4 * x) for x in h],
+            "d": [self.viscosity * self.dt / x**2 for x in h],
+            "g": [self.dt / x for x in h],
+            "a": [self.dt / (2 * x) for x in h],
+            "dp": [self.pressure_diffusivity * self.dt / x**2 for x in h],
+            "k": [self.sound_speed**2 * self.dt / x for x in h],
+            "force": [self.dt * f for f in force],
+        }
+        return {name: tuple(number(v) for v in three) for name, three in values.items()}
+
+    def ramps(self, step: int, steps: int) -> np.ndarray:
+        """What given velocities are multiplied by at the ends of the steps after `step`."""
+        if self.ramp <= 0:
+            return np.ones(steps, self.dtype)
+        part = np.clip((step + 1 + np.arange(steps)) * self.dt / self.ramp, 0, 1)
+        return (part * part * (3 - 2 * part)).astype(self.dtype)
+
+    def damping(self, axis: int) -> np.ndarray:
+        """What the sponge multiplies pressure by in a step, along an axis."""
+        rates = self.sponge[axis] if self.sponge else np.zeros(0)
+        return np.exp(-rates * self.dt) if rates.size else np.ones(self.cells[axis])
+
+    def given(self, axis: int) -> bool:
+        return FIXED in self.kinds[axis]
+
+
+def longest_step(spacing: tuple[float, ...], sound_speed: float, speed: float, diffusivity: float) -> float:
+    """The longest stable time step.
+
+    A mode that alternates from cell to cell is where sound, c dt sqrt(sum 1/h^2), and extrapolated diffusion,
+    4 nu dt sum 1/h^2, together reach 1 (the amplification factor is -1 there); flow carries sound along.
+    """
+    inverse = sum(1 / h**2 for h in spacing)
+    return 1 / ((sound_speed + speed) * sqrt(inverse) + 4 * diffusivity * inverse)

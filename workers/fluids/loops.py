@@ -1,0 +1,336 @@
+"""The EDAC scheme on the CPU: rows, planes and steps, compiled by Numba; all release the GIL.
+
+A step marches through the planes of a block. As soon as the velocity of plane z is new, the pressure of the plane below
+can follow, while both are still in cache:
+
+        plane      z-2        z-1         z         z+1
+        velocity   new        new        new <----- now, before
+        pressure   new        new <------ now, before
+
+The innermost loops go along a run of cells: several rows with the ghost cells between them, which come to hold nothing
+of meaning and are filled afterwards. Every cell is computed by the same expression wherever its block begins and ends,
+so the cut does not change a bit. Arrays are (fields, z, y, x) with fields u, v, w, p, or (fields, 1, y, x) with
+fields u, v, p in two dimensions: there the march goes through rows, and arguments for z are None, whose terms Numba
+leaves out.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from gridstride.workers.fluids.kinds import CUT, FIXED, OUTFLOW, PERIODIC, SLIP
+
+COMPILE = {"nogil": True, "cache": True, "fastmath": {"contract"}}
+MAGNITUDE = 2**63 - 1  # all bits but the sign's
+RUN = 2048  # cells: short rows would cost more to set up than to compute, long runs leave the first-level cache
+RING = 4  # extrapolated planes kept: pressure of plane z - 1 needs z - 2 to z, velocity of plane z one more
+
+
+# --- runs -------------------------------------------------------------------------------------------------------
+# A run's arguments begin one cell before the first that is computed. Coefficients (a tuple an axis, x first):
+#   c = dt / 4h (convection), d = nu dt / h^2 (diffusion), g = dt / h (gradient), a = dt / 2h, k = c^2 dt / h
+
+
+@njit(**COMPILE)
+def _along_x(n, out, now, u, um, up, ul, uh, v, vp, w, wh, p, c, d, g, force):
+    """New u: out[i] for the face between cells i - 1 and i. um, up: u at y-1, y+1; ul, uh: at z-1, z+1;
+    v, vp: v at y, y+1; w, wh: w at z, z+1."""
+    c0, c1, c2 = c
+    d0, d1, d2 = d
+    for i in range(n):
+        e, west, east = u[i + 1], u[i], u[i + 2]
+        convection = c0 * ((e + east) * east - (west + e) * west)
+        convection += c1 * ((vp[i] + vp[i + 1]) * up[i + 1] - (v[i] + v[i + 1]) * um[i + 1])
+        diffusion = d0 * ((west + east) - (e + e)) + d1 * ((um[i + 1] + up[i + 1]) - (e + e))
+        if w is not None:
+            convection += c2 * ((wh[i] + wh[i + 1]) * uh[i + 1] - (w[i] + w[i + 1]) * ul[i + 1])
+            diffusion += d2 * ((ul[i + 1] + uh[i + 1]) - (e + e))
+        out[i] = now[i + 1] + ((diffusion - convection) - (g * (p[i + 1] - p[i]) - force))
+
+
+@njit(**COMPILE)
+def _across(n, out, now, v, vm, vp, vl, vh, u, um, w, wm, wh, wmh, p, pm, c, d, g, force):
+    """New velocity along an axis b that is not x, on the face between rows b - 1 and b; t is the third axis.
+    vm, vp: v at b-1, b+1; vl, vh: at t-1, t+1; u, um: u at b, b-1; w, wm: w at b, b-1; wh, wmh: these at t+1."""
+    c0, c1, c2 = c
+    d0, d1, d2 = d
+    for i in range(n):
+        e, west, east = v[i + 1], v[i], v[i + 2]
+        convection = c0 * ((um[i + 2] + u[i + 2]) * east - (um[i + 1] + u[i + 1]) * west)
+        convection += c1 * ((e + vp[i + 1]) * vp[i + 1] - (vm[i + 1] + e) * vm[i + 1])
+        diffusion = d0 * ((west + east) - (e + e)) + d1 * ((vm[i + 1] + vp[i + 1]) - (e + e))
+        if w is not None:
+            convection += c2 * ((wmh[i + 1] + wh[i + 1]) * vh[i + 1] - (wm[i + 1] + w[i + 1]) * vl[i + 1])
+            diffusion += d2 * ((vl[i + 1] + vh[i + 1]) - (e + e))
+        out[i] = now[i + 1] + ((diffusion - convection) - (g * (p[i + 1] - pm[i + 1]) - force))
+
+
+@njit(**COMPILE)
+def _pressure_run(n, out, now, p, pm, pp, pl, ph, u, v, vp, w, wh, a, d, k):
+    """New p: u, v, vp, w, wh are new velocities, the rest as above."""
+    a0, a1, a2 = a
+    d0, d1, d2 = d
+    k0, k1, k2 = k
+    for i in range(n):
+        e, west, east = p[i + 1], p[i], p[i + 2]
+        advection = a0 * (u[i + 1] * (e - west) + u[i + 2] * (east - e))
+        advection += a1 * (v[i + 1] * (e - pm[i + 1]) + vp[i + 1] * (pp[i + 1] - e))
+        diffusion = d0 * ((west + east) - (e + e)) + d1 * ((pm[i + 1] + pp[i + 1]) - (e + e))
+        divergence = k0 * (u[i + 2] - u[i + 1]) + k1 * (vp[i + 1] - v[i + 1])
+        if w is not None:
+            advection += a2 * (w[i + 1] * (e - pl[i + 1]) + wh[i + 1] * (ph[i + 1] - e))
+            diffusion += d2 * ((pl[i + 1] + ph[i + 1]) - (e + e))
+            divergence += k2 * (wh[i + 1] - w[i + 1])
+        out[i] = now[i + 1] + ((diffusion - advection) - divergence)
+
+
+@njit(**COMPILE)
+def _extrapolate(now, before, out):
+    """Values half a step ahead, from two levels: what convection and diffusion are computed from (Adams-Bashforth)."""
+    half = now.dtype.type(0.5)
+    for i in range(len(now)):
+        out[i] = now[i] + half * (now[i] - before[i])
+
+
+@njit(**COMPILE)
+def _largest(row):
+    """The largest magnitude in a row of numbers seen as integers; infinity and NaN are beyond all numbers."""
+    largest = row.dtype.type(0)
+    for i in range(len(row)):
+        largest = max(largest, row[i] & row.dtype.type(MAGNITUDE >> (64 - 8 * row.itemsize)))
+    return largest
+
+
+# --- what is beyond the grid ------------------------------------------------------------------------------------
+
+
+@njit(**COMPILE)
+def fill(array, axis, fields, box, edges, kinds, faces, ramp):
+    """Fill `fields` (first, last) of array (fields, z, y, x) beyond the grid's two faces on an axis (0 z, 1 y, 2 x).
+
+    box: ((first, last) of z, of y, of x), where on the other two axes
+    edges: local positions of the grid's indices 0 and n on the axis; kinds: (3, 2), what is beyond each face
+    faces: given velocities of both faces, (components, one axis, other axis) in the array's positions; an axis of
+        length 1 holds for all. ramp: what they are multiplied by
+
+    A velocity normal to a face lies on it, everything else half a cell to both sides. With the value inside:
+        normal     on the face   = sign * inside + given     sign 0, or 1 for outflow
+        the rest   in the ghost  = sign * inside + given     sign 1, or -1 for a given velocity and for outflow's p
+    """
+    low, high = kinds[axis, 0], kinds[axis, 1]
+    if low == CUT and high == CUT:
+        return
+    components = array.shape[0] - 1
+    strides = (array.shape[2] * array.shape[3], array.shape[3], 1)
+    along = strides[axis]
+    one, other = (1 if axis == 0 else 0), (1 if axis == 2 else 2)
+    flat = array.reshape(-1)
+    zero, unit = array.dtype.type(0), array.dtype.type(1)
+    for field in range(fields[0], fields[1]):
+        normal, velocity = field == 2 - axis, field < components
+        signs = (unit, unit)
+        if normal and velocity:
+            signs = (unit if low == OUTFLOW else zero, unit if high == OUTFLOW else zero)
+        elif velocity:
+            signs = (-unit if low == FIXED else unit, -unit if high == FIXED else unit)
+        else:
+            signs = (-unit if low == OUTFLOW else unit, -unit if high == OUTFLOW else unit)
+        normal = normal and velocity
+        scale = ramp if normal else ramp + ramp
+        for i in range(box[one][0], box[one][1]):
+            for j in range(box[other][0], box[other][1]):
+                start = field * array.shape[1] * strides[0] + i * strides[one] + j * strides[other]
+                a, b = start + edges[0] * along, start + edges[1] * along
+                if low == PERIODIC:
+                    flat[a - along] = flat[b - along]
+                    flat[b] = flat[a]
+                    continue
+                given_low = given_high = zero
+                if velocity and low == FIXED:
+                    face = faces[0]
+                    given_low = scale * face[field, min(i, face.shape[1] - 1), min(j, face.shape[2] - 1)]
+                if velocity and high == FIXED:
+                    face = faces[1]
+                    given_high = scale * face[field, min(i, face.shape[1] - 1), min(j, face.shape[2] - 1)]
+                if low != CUT and normal:
+                    flat[a] = signs[0] * flat[a + along] + given_low
+                    flat[a - along] = (flat[a] + flat[a]) - flat[a + along]
+                elif low != CUT:
+                    flat[a - along] = signs[0] * flat[a] + given_low
+                if high != CUT:
+                    flat[b] = signs[1] * flat[b - along] + given_high
+
+
+# --- planes and steps -------------------------------------------------------------------------------------------
+
+
+@njit(**COMPILE)
+def flatten(plane):
+    return plane.reshape(-1)
+
+
+@njit(**COMPILE)
+def _extrapolate_plane(now, before, ring, z):
+    for field in range(now.shape[0]):
+        _extrapolate(flatten(now[field, z]), flatten(before[field, z]), flatten(ring[field, z % RING]))
+
+
+@njit(**COMPILE)
+def _runs(rows, columns, width, y):
+    """(first element before the run, its length, the row after it) of the run of cells that begins in row y."""
+    end = min(rows[1], y + max(1, RUN // width))
+    return y * width + columns[0] - 1, (end - y - 1) * width + columns[1] - columns[0], end
+
+
+@njit(**COMPILE)
+def _velocity_plane(now, new, ring, z, rows, columns, c, d, g, force):
+    """New velocities of a plane; rows and columns: (first, last)."""
+    width, here, below, above = now.shape[3], z % RING, (z - 1) % RING, (z + 1) % RING
+    u, v, p = flatten(ring[0, here]), flatten(ring[1, here]), flatten(now[-1, z])
+    u_now, v_now, u_new, v_new = flatten(now[0, z]), flatten(now[1, z]), flatten(new[0, z]), flatten(new[1, z])
+    y = rows[0]
+    while y < rows[1]:
+        o, n, y = _runs(rows, columns, width, y)
+        up, down = o + width, o - width
+        if now.shape[0] == 3:
+            _along_x(n, u_new[o + 1 :], u_now[o:], u[o:], u[down:], u[up:], None, None, v[o:], v[up:], None, None,
+                     p[o:], c, d, g[0], force[0])  # fmt: skip
+            _across(n, v_new[o + 1 :], v_now[o:], v[o:], v[down:], v[up:], None, None, u[o:], u[down:], None, None,
+                    None, None, p[o:], p[down:], c, d, g[1], force[1])  # fmt: skip
+            continue
+        ul, vl, wl = flatten(ring[0, below]), flatten(ring[1, below]), flatten(ring[2, below])
+        uh, vh, wh = flatten(ring[0, above]), flatten(ring[1, above]), flatten(ring[2, above])
+        w, w_now, w_new, pl = flatten(ring[2, here]), flatten(now[2, z]), flatten(new[2, z]), flatten(now[-1, z - 1])
+        _along_x(n, u_new[o + 1 :], u_now[o:], u[o:], u[down:], u[up:], ul[o:], uh[o:], v[o:], v[up:], w[o:], wh[o:],
+                 p[o:], c, d, g[0], force[0])  # fmt: skip
+        _across(n, v_new[o + 1 :], v_now[o:], v[o:], v[down:], v[up:], vl[o:], vh[o:], u[o:], u[down:], w[o:], w[down:],
+                wh[o:], wh[down:], p[o:], p[down:], c, d, g[1], force[1])  # fmt: skip
+        # Along z: the row before is in the plane below, and the third axis is y.
+        _across(n, w_new[o + 1 :], w_now[o:], w[o:], wl[o:], wh[o:], w[down:], w[up:], u[o:], ul[o:], v[o:], vl[o:],
+                v[up:], vl[up:], p[o:], pl[o:], (c[0], c[2], c[1]), (d[0], d[2], d[1]), g[2], force[2])  # fmt: skip
+
+
+@njit(**COMPILE)
+def _pressure_plane(now, new, ring, z, rows, columns, a, d, k):
+    """New pressure of a plane, from its new velocities."""
+    width, here, below, above = now.shape[3], z % RING, (z - 1) % RING, (z + 1) % RING
+    p, p_now, p_new = flatten(ring[-1, here]), flatten(now[-1, z]), flatten(new[-1, z])
+    u, v = flatten(new[0, z]), flatten(new[1, z])
+    y = rows[0]
+    while y < rows[1]:
+        o, n, y = _runs(rows, columns, width, y)
+        up, down = o + width, o - width
+        if now.shape[0] == 3:
+            _pressure_run(n, p_new[o + 1 :], p_now[o:], p[o:], p[down:], p[up:], None, None, u[o:], v[o:], v[up:],
+                          None, None, a, d, k)  # fmt: skip
+            continue
+        pl, ph, w, wh = flatten(ring[-1, below]), flatten(ring[-1, above]), flatten(new[2, z]), flatten(new[2, z + 1])
+        _pressure_run(n, p_new[o + 1 :], p_now[o:], p[o:], p[down:], p[up:], pl[o:], ph[o:], u[o:], v[o:], v[up:],
+                      w[o:], wh[o:], a, d, k)  # fmt: skip
+
+
+@njit(**COMPILE)
+def _thin_plane(new, z, rows, columns, keep, box, taken):
+    """Take the solid's share out of new velocities, and add up what was taken from the block's own cells."""
+    own = box[0][0] <= z < box[0][1]
+    for component in range(keep.shape[0]):
+        total = 0.0
+        for y in range(rows[0], rows[1]):
+            row, share = new[component, z, y], keep[component, z, y]
+            mine = own and box[1][0] <= y < box[1][1]
+            for x in range(columns[0], columns[1]):
+                left = row[x] * share[x]
+                if mine and box[2][0] <= x < box[2][1]:
+                    total += np.float64(row[x]) - np.float64(left)
+                row[x] = left
+        if own:
+            taken[z, component] = total
+
+
+@njit(**COMPILE)
+def _damp_plane(p, z, rows, columns, sponge):
+    for y in range(rows[0], rows[1]):
+        row, across = p[z, y], sponge[0][z] * sponge[1][y]
+        for x in range(columns[0], columns[1]):
+            row[x] = row[x] * (across * sponge[2][x])
+
+
+@njit(**COMPILE)
+def advance(state, bits, slot, steps, box, edges, kinds, faces, ramps, c, d, g, a, dp, k, force, keep, taken,
+            sponge, limit, peaks):  # fmt: skip
+    """Advance a block by `steps` steps, or up to the first in which a velocity is beyond `limit`; returns how many.
+
+    state: (3, fields, z, y, x), a ring of time levels, of which `slot` is now and the one before it before
+    bits: the same memory as integers
+    box: ((first, last) of z, of y, of x) of the block, local positions. Where more of the grid follows there is a halo
+        of `steps` cells before and steps + 1 after, of which each step uses up one
+    edges: (3, 2) local positions of the grid's indices 0 and n; kinds: (3, 2) what is beyond them
+    faces: given velocities, low and high of z, of y, of x; ramps: (steps,) what these are multiplied by
+    c, d, g, a, dp, k, force: coefficients, x first
+    keep: (components, z, y, x) what part of each velocity's cell is not solid; of size 0 where there is no solid
+    taken: (z, components) velocity that solids took in the last step, summed over each plane's own cells
+    sponge: what p is multiplied by in each step, an array along z, y, x; of size 0 where there is none
+    limit, peaks (steps,): largest velocity, as bits
+    """
+    fields, _, height, width = state.shape[1:]
+    planar = fields == 3
+    velocities, pressure = (0, fields - 1), (fields - 1, fields)
+    ring = np.empty((fields, RING, height, width), state.dtype)
+    for step in range(steps):
+        now, before, new = state[slot], state[(slot + 2) % 3], state[(slot + 1) % 3]
+        left, ramp = steps - 1 - step, ramps[step]
+        # p is computed from first to last; velocity one further where more of the grid follows
+        first, last, faces_end = np.empty(3, np.int64), np.empty(3, np.int64), np.empty(3, np.int64)
+        for axis in range(3):
+            first[axis], last[axis], faces_end[axis] = box[axis][0], box[axis][1], box[axis][1]
+            if planar and axis == 0:
+                continue
+            first[axis], last[axis], faces_end[axis] = first[axis] - left, last[axis] + left, last[axis] + left + 1
+            if kinds[axis, 0] != CUT:
+                first[axis] = max(first[axis], edges[axis, 0])
+            if kinds[axis, 1] != CUT:
+                last[axis], faces_end[axis] = min(last[axis], edges[axis, 1]), min(faces_end[axis], edges[axis, 1])
+        rows, columns = (first[1], faces_end[1]), (first[2], faces_end[2])
+        own_rows, own_columns = (first[1], last[1]), (first[2], last[2])
+        every = (0, width)
+        if not planar:
+            _extrapolate_plane(now, before, ring, first[0] - 1)
+        _extrapolate_plane(now, before, ring, first[0])
+        peak = bits.dtype.type(0)
+        for z in range(first[0], faces_end[0] + 1):
+            if z < faces_end[0]:
+                if not planar:
+                    _extrapolate_plane(now, before, ring, z + 1)
+                _velocity_plane(now, new, ring, z, rows, columns, c, d, g, force)
+                if keep.size:
+                    _thin_plane(new, z, rows, columns, keep, box, taken)
+                here = (z, z + 1)
+                fill(new, 2, velocities, (here, rows, every), edges[2], kinds, faces[2], ramp)
+                fill(new, 1, velocities, (here, rows, every), edges[1], kinds, faces[1], ramp)
+                for component in range(fields - 1):
+                    fixed = kinds[0, 0] == FIXED or kinds[0, 0] == SLIP
+                    if component == 2 and fixed and z == edges[0, 0]:
+                        continue  # given, and put in place below
+                    for y in range(rows[0], rows[1]):
+                        row = bits[(slot + 1) % 3, component, z, y, columns[0] : columns[1]]
+                        peak = max(peak, _largest(row))
+            if not planar and (z == first[0] + 1 or z == faces_end[0]):
+                fill(new, 0, velocities, ((0, 0), (0, height), every), edges[0], kinds, faces[0], ramp)
+            below = z if planar else z - 1
+            if first[0] <= below < last[0]:
+                if z == faces_end[0] and planar:
+                    continue
+                here = (below, below + 1)
+                _pressure_plane(now, new, ring, below, own_rows, own_columns, a, dp, k)
+                if sponge[0].size:
+                    _damp_plane(new[fields - 1], below, own_rows, own_columns, sponge)
+                fill(new, 2, pressure, (here, own_rows, every), edges[2], kinds, faces[2], ramp)
+                fill(new, 1, pressure, (here, own_rows, every), edges[1], kinds, faces[1], ramp)
+        if not planar:
+            fill(new, 0, pressure, ((0, 0), (0, height), every), edges[0], kinds, faces[0], ramp)
+        slot = (slot + 1) % 3
+        peaks[step] = peak
+        if peak > limit:
+            return step + 1
+    return steps
