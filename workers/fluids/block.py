@@ -2,11 +2,11 @@
 
               low       start                  stop      high
                |  halo   |      the block       |  halo    |         a halo: on sides where more of the grid follows,
-    -----------+---------+----------------------+----------+-----     `reach` cells before and `reach` + 1 after
+    -----------+---------+----------------------+----------+-----     `reach` + 1 cells before and one more after
     ghost      |    one cell where the grid ends: filled after every step (`loops.fill`)
 
-A step uses up one cell of the halo, so `reach` steps may follow one exchange. On a periodic axis that is not cut the
-ghost cells hold the other side.
+A step uses up one cell of the halo, so `reach` steps may follow one exchange, and leave one cell around the block that is
+right too. On a periodic axis that is not cut the ghost cells hold the other side.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from gridstride.workers.fluids.flow import Flow, Index
-from gridstride.workers.fluids.kinds import CUT
+from gridstride.workers.fluids.kinds import CUT, SPARE
 
 LEVELS = 3  # the next, now and before
 
@@ -53,7 +53,7 @@ class FlowBlock:
                 low, high, kinds = [0], [1], [(CUT, CUT)]
                 continue
             whole = start[axis] == 0 and stop[axis] == n
-            before, after = start[axis] - reach, stop[axis] + reach + 1
+            before, after = start[axis] - reach - SPARE, stop[axis] + reach + SPARE + 1
             ends = flow.kinds[axis]
             if flow.periodic(axis) and not whole:
                 ends = (CUT, CUT)
@@ -101,10 +101,15 @@ class FlowBlock:
     def bytes(flow: Flow, extent: Index, reach: int) -> int:
         """Memory of a block with halos on both sides of its slab axis."""
         sides = [n + 2 for n in extent]
-        sides[flow.slab_axis] = extent[flow.slab_axis] + 2 * reach + 1
+        sides[flow.slab_axis] = extent[flow.slab_axis] + 2 * (reach + SPARE) + 1
         if flow.planar:
             sides[0] = 1
         return LEVELS * flow.fields * int(np.prod(sides, dtype=np.int64)) * flow.dtype.itemsize
+
+    @property
+    def deep(self) -> int:
+        """Planes that go from block to block in an exchange."""
+        return self.reach + SPARE + 1
 
     @property
     def now(self) -> Any:
@@ -155,9 +160,9 @@ class FlowBlock:
         return np.concatenate(parts)
 
     def edges(self) -> np.ndarray:
-        """What neighbours along the slab axis need: both levels of the first and of the last reach + 1 planes,
-        (2 fields, 2 (reach + 1), ...), on the host."""
-        axis, deep = self.flow.slab_axis, self.reach + 1
+        """What neighbours along the slab axis need: both levels of the first and of the last `deep` planes, (2 fields,
+        2 deep planes, ...), on the host."""
+        axis, deep = self.flow.slab_axis, self.deep
         first, last = self.start[axis] - self.low[axis], self.stop[axis] - self.low[axis]
         parts = []
         for level in (self.now, self.before):
@@ -168,7 +173,7 @@ class FlowBlock:
     def join(self, below: np.ndarray | None, above: np.ndarray | None) -> None:
         """Take in the neighbours' planes, as `edges` gives them: the last ones of the block below, the first ones of
         the block above; None where the grid ends."""
-        axis, n, deep = self.flow.slab_axis, self.flow.fields, self.reach + 1
+        axis, n, deep = self.flow.slab_axis, self.flow.fields, self.deep
         first, last = self.start[axis] - self.low[axis], self.stop[axis] - self.low[axis]
         for level, part in ((self.now, slice(0, n)), (self.before, slice(n, None))):
             if below is not None:

@@ -19,7 +19,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from gridstride.workers.fluids.kinds import CUT, FIXED, OUTFLOW, PERIODIC, SLIP
+from gridstride.workers.fluids.kinds import CUT, FIXED, OUTFLOW, PERIODIC, SLIP, SPARE
 
 COMPILE = {"nogil": True, "cache": True, "fastmath": {"contract"}}
 MAGNITUDE = 2**63 - 1  # all bits but the sign's
@@ -264,7 +264,7 @@ def advance(state, bits, slot, steps, box, edges, kinds, faces, ramps, c, d, g, 
     state: (3, fields, z, y, x), a ring of time levels, of which `slot` is now and the one before it before
     bits: the same memory as integers
     box: ((first, last) of z, of y, of x) of the block, local positions. Where more of the grid follows there is a halo
-        of `steps` cells before and steps + 1 after, of which each step uses up one
+        of `steps` + SPARE cells before and one more after, of which each step uses up one
     edges: (3, 2) local positions of the grid's indices 0 and n; kinds: (3, 2) what is beyond them
     faces: given velocities, low and high of z, of y, of x; ramps: (steps,) what these are multiplied by
     c, d, g, a, dp, k, force: coefficients, x first
@@ -279,7 +279,7 @@ def advance(state, bits, slot, steps, box, edges, kinds, faces, ramps, c, d, g, 
     ring = np.empty((fields, RING, height, width), state.dtype)
     for step in range(steps):
         now, before, new = state[slot], state[(slot + 2) % 3], state[(slot + 1) % 3]
-        left, ramp = steps - 1 - step, ramps[step]
+        left, ramp = steps - 1 - step + SPARE, ramps[step]
         # p is computed from first to last; velocity one further where more of the grid follows
         first, last, faces_end = np.empty(3, np.int64), np.empty(3, np.int64), np.empty(3, np.int64)
         for axis in range(3):
