@@ -195,7 +195,7 @@ def _run(prepared: Any, dry_run: bool = False) -> None:
         )
     summary = jobs.run(prepared)
     if not options.quiet and summary.computed:
-        console.print(summary_table(summary.stages, summary.idle))
+        console.print(summary_table(summary.stages, summary.idle, summary.seconds))
     click.echo(
         f"{summary.out}: {summary.computed} blocks computed, {summary.skipped} done before, {summary.retried} retried, "
         f"{len(summary.failed)} failed"

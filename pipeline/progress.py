@@ -102,14 +102,15 @@ def plan_table(plan: Plan, facts: dict[str, str]) -> Table:
     return table
 
 
-def summary_table(stages: dict[str, float], idle: float) -> Table:
-    """Seconds by stage, summed over all threads, and each stage's share."""
+def summary_table(stages: dict[str, float], idle: float, seconds: float) -> Table:
+    """Seconds by stage, summed over all threads; each stage's share; and how many threads were in it at a time, on
+    average over the job's `seconds`: stages overlap where these sum to more than one."""
     table = Table(title="time by stage, summed over threads", title_justify="left")
-    for column in ("stage", "seconds", "share"):
+    for column in ("stage", "seconds", "share", "at a time"):
         table.add_column(column, justify="left" if column == "stage" else "right")
     known = {name: stages[name] for name in STAGES if stages.get(name, 0) > 0}
     known["idle"] = max(0.0, idle)
     total = sum(known.values()) or 1.0
-    for name, seconds in known.items():
-        table.add_row(name, f"{seconds:.2f}", f"{seconds / total:.0%}")
+    for name, spent in known.items():
+        table.add_row(name, f"{spent:.2f}", f"{spent / total:.0%}", f"{spent / seconds:.2f}" if seconds else "")
     return table

@@ -261,3 +261,19 @@ def test_progress_prints_plain_lines_where_there_is_no_terminal(capsys: Any, mon
         bar.report({**record, "skipped": True})
         bar.report(record)
     assert capsys.readouterr().err == "6/10 blocks, 0.5 Mvoxel/s, 0.01 GB/s in, 0.02 GB/s out, 8 s left\n"
+
+
+def test_the_stage_table_shows_what_went_on_at_a_time(capsys: Any) -> None:
+    from rich.console import Console
+
+    from gridstride.pipeline.progress import summary_table
+
+    stages = {"read + decode": 6.0, "kernel": 3.0, "download": 1.5}
+    Console(width=80).print(summary_table(stages, idle=1.5, seconds=4.0))
+    rows = [line.replace("│", " ").split() for line in capsys.readouterr().out.splitlines() if "%" in line]
+    assert rows == [
+        ["read", "+", "decode", "6.00", "50%", "1.50"],
+        ["kernel", "3.00", "25%", "0.75"],
+        ["download", "1.50", "12%", "0.38"],
+        ["idle", "1.50", "12%", "0.38"],
+    ]
