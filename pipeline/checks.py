@@ -25,6 +25,12 @@ def check_output(job: Job, options: RunOptions) -> None:
         raise UsageError(f"the output {out} lies inside the input {source}: give a place outside it")
     if out in source.parents:
         raise UsageError(f"the input lies inside the output {out}: give another place")
+    check_place(out, options)
+
+
+def check_place(out: Path, options: RunOptions) -> None:
+    """Refuse an output that cannot be made, or that would overwrite what is not ours."""
+    out = out.resolve()
     parent = next(p for p in out.parents if p.exists())
     if not parent.is_dir():
         raise UsageError(f"{parent} is a file: the output cannot be made inside it")

@@ -13,7 +13,9 @@ from gridstride.pipeline.errors import megabytes
 from gridstride.pipeline.plan import Plan
 
 # Stages in the order a block goes through them.
-STAGES = ("read + decode", "transfer", "halo", "wait", "upload", "kernel", "download", "encode + write")
+STAGES = (
+    "read + decode", "transfer", "halo", "wait", "upload", "kernel", "download", "measure", "encode + write",
+)  # fmt: skip
 
 
 def shape_text(shape: Any) -> str:
@@ -80,6 +82,55 @@ class Progress:
             f"{self.voxels / seconds / 1e6:.1f} Mvoxel/s, "
             f"{self.bytes_in / seconds / 1e9:.2f} GB/s in, {self.bytes_out / seconds / 1e9:.2f} GB/s out"
         )
+
+
+class StepProgress:
+    """The same for a simulation: steps made, the time reached in it, and cells advanced a second."""
+
+    def __init__(self, last: int, first: int, cells: int, dt: float, quiet: bool = False, every: float = 5.0) -> None:
+        self.last_step, self.first, self.cells, self.dt = last, first, cells, dt
+        self.quiet, self.every = quiet, every
+        self.begin = self.printed = time.monotonic()
+        self.console = Console(stderr=True)
+        self.bar: Any = None
+        if not quiet and self.console.is_terminal:
+            from rich import progress
+
+            self.bar = progress.Progress(
+                progress.TextColumn("{task.description}"),
+                progress.BarColumn(),
+                progress.MofNCompleteColumn(),
+                progress.TextColumn("steps  {task.fields[rate]}"),
+                progress.TimeRemainingColumn(),
+                console=self.console,
+            )
+            self.task = self.bar.add_task("simulate", total=last, completed=first, rate="")
+
+    def __enter__(self) -> StepProgress:
+        if self.bar is not None:
+            self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+
+    def report(self, step: int) -> None:
+        """Show that a step has been reached."""
+        now = time.monotonic()
+        seconds = max(now - self.begin, 1e-9)
+        rate = f"t = {step * self.dt:.4g}, {(step - self.first) * self.cells / seconds / 1e6:.1f} Mcell-steps/s"
+        if self.bar is not None:
+            self.bar.update(self.task, completed=step, rate=rate)
+        elif not self.quiet and now - self.printed >= self.every and step > self.first:
+            self.printed = now
+            left = seconds / (step - self.first) * (self.last_step - step)
+            print(f"{step}/{self.last_step} steps, {rate}, {left:.0f} s left", file=sys.stderr, flush=True)
+
+    def say(self, text: str) -> None:
+        """A line of news, above the bar."""
+        if not self.quiet:
+            self.console.print(text, highlight=False)
 
 
 def plan_table(plan: Plan, facts: dict[str, str]) -> Table:

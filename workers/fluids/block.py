@@ -5,8 +5,8 @@
     -----------+---------+----------------------+----------+-----     `reach` + 1 cells before and one more after
     ghost      |    one cell where the grid ends: filled after every step (`loops.fill`)
 
-A step uses up one cell of the halo, so `reach` steps may follow one exchange, and leave one cell around the block that is
-right too. On a periodic axis that is not cut the ghost cells hold the other side.
+A step uses up one cell of the halo, so `reach` steps may follow one exchange, and leave one cell around the block that
+is right too. On a periodic axis that is not cut the ghost cells hold the other side.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ class FlowBlock:
 
     backend: `workers.fluids.cpu` or `workers.fluids.gpu`
     keep: (components, z, y, x) over the block's whole array: what part of each velocity's cell is no solid; or None
-    step: of the whole run, that the block is at
+    step: of the whole run, that the block is at; broken: whether an error left it between two steps
     """
 
     def __init__(self, flow: Flow, start: Index, stop: Index, reach: int, backend: Any, step: int = 0) -> None:
         self.flow, self.start, self.stop, self.reach, self.step = flow, start, stop, reach, step
-        self.backend, self.slot = backend, 0
+        self.backend, self.slot, self.broken = backend, 0, False
         low, high, kinds = [], [], []
         for axis, n in enumerate(flow.cells):
             if flow.planar and axis == 0:
@@ -190,10 +190,22 @@ class FlowBlock:
         """Make steps, as many as the halo allows, or up to the one in which a velocity is beyond `limit`."""
         if steps > self.reach and any(CUT in k for k in self.kinds[1 if self.flow.planar else 0 :]):
             raise ValueError(f"{steps} steps do not fit a halo for {self.reach}")
+        self.broken = True
         done = self.backend.advance(self, steps, limit)
+        self.broken = False
         self.slot = (self.slot + done.steps) % LEVELS
         self.step += done.steps
         return done
+
+    def where_fastest(self) -> str:
+        """The step, and the place and size of the largest velocity of the block, for people."""
+        xp = self.backend.xp
+        speeds = [xp.abs(self.now[(c, *self.own)]) for c in range(self.flow.components)]
+        fastest = xp.stack([xp.where(xp.isfinite(s), s, xp.inf) for s in speeds])
+        component, *place = np.unravel_index(int(fastest.argmax()), fastest.shape)
+        index = [int(i) + a for i, a in zip(place, self.start, strict=True)]
+        cell = ", ".join(f"{a} {i}" for a, i in zip("xyz"[: self.flow.components], reversed(index), strict=False))
+        return f"step {self.step}: |{'uvw'[component]}| is {float(fastest.max()):.3g} at cell {cell}"
 
 
 def _planes(array: Any, axis: int, first: int, last: int) -> Any:

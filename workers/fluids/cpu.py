@@ -54,3 +54,12 @@ def fill(block: FlowBlock, level: int, ramp: Any) -> None:
         for axis in (2, 1) if flow.planar else (2, 1, 0):
             edges, kinds = np.array(block.edges_of_grid[axis]), np.array(block.kinds)
             loops.fill(block.state[level], axis, fields, every, edges, kinds, block.faces[axis], ramp)
+
+
+def measure(block: FlowBlock) -> tuple[np.ndarray, np.ndarray]:
+    """`loops.measure` of a block: (sums (planes, 6), largest values)."""
+    flow = block.flow
+    planes = block.stop[flow.slab_axis] - block.start[flow.slab_axis]
+    sums, largest = np.zeros((planes, 6)), np.zeros(2 + flow.components)
+    loops.measure(block.now, block.box, tuple(1 / h for h in flow.spacing[::-1]), sums, largest)
+    return sums, largest

@@ -9,10 +9,17 @@ from typing import Any
 
 import numpy as np
 
+from gridstride.workers.fluids.flow import Flow
+from gridstride.workers.fluids.geometry import Geometry
+from gridstride.workers.fluids.obstacles import SHAPES
+from gridstride.workers.fluids.problems import PROBLEMS
+from gridstride.workers.fluids.setup import Setup
 from gridstride.workers.operators.correlate import Correlate
 from gridstride.workers.operators.separable import Pass, Separable
+from gridstride.workers.operators.steps import Steps
 
-TYPES = {cls.__name__: cls for cls in (Correlate, Pass, Separable)}
+STORED = (Correlate, Pass, Separable, Steps, Setup, Flow, Geometry, *SHAPES.values(), *PROBLEMS.values())
+TYPES: dict[str, type] = {cls.__name__: cls for cls in STORED}
 
 
 def save(operator: Any, folder: Path) -> None:
@@ -47,12 +54,10 @@ def load(folder: Path) -> Any:
         if isinstance(value, list):
             return tuple(decode(item) for item in value)
         if isinstance(value, dict):
-            if "array" in value:
-                return arrays[value["array"]]
-            if "dtype" in value:
-                return np.dtype(value["dtype"])
-            fields = {name: decode(item) for name, item in value.items() if name != "type"}
-            return TYPES[value["type"]](**fields)
+            if "type" in value:
+                fields = {name: decode(item) for name, item in value.items() if name != "type"}
+                return TYPES[value["type"]](**fields)
+            return arrays[value["array"]] if "array" in value else np.dtype(value["dtype"])
         return value
 
     return decode(json.loads((folder / "operator.json").read_text()))

@@ -1,0 +1,149 @@
+"""A simulation from store to store, for grids that no memory holds: each pass is a sweep of some steps.
+
+The state goes from one slot to the other. A pass has a journal like any job's, so it goes on after a kill where it
+stood; when it is whole the checkpoint is switched, and what is due is read from the new state.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from typing import TYPE_CHECKING, Any
+
+from gridstride.pipeline import flow_tasks as tasks
+from gridstride.pipeline import states, stores
+from gridstride.pipeline.errors import JobFailed
+from gridstride.pipeline.flow_tasks import Due, Record
+from gridstride.pipeline.journal import Journal
+from gridstride.pipeline.plan import CLIENT_BYTES, WORKER_BYTES, Plan, Request, make_plan
+from gridstride.pipeline.states import Checkpoint
+from gridstride.pipeline.sweep import Sweep, Work, write_work
+from gridstride.workers import device as devices
+from gridstride.workers import operators
+from gridstride.workers.fluids.block import FlowBlock
+from gridstride.workers.fluids.kinds import SPARE
+from gridstride.workers.operators.steps import Steps
+
+if TYPE_CHECKING:
+    from gridstride.pipeline.simulation import Prepared, Run
+
+
+def plan_pass(prepared: Prepared, steps: int, first: int = 0) -> Plan:
+    """Blocks of one pass."""
+    operator = Steps(prepared.setup, first, steps)
+    flow, size = prepared.setup.flow, prepared.size
+    shape = (2 * flow.fields, *flow.cells)
+    case = prepared.case
+    chunks = tuple(case.output.chunks.get(a, 1) for a in "zyx")  # type: ignore[call-overload]
+    request = Request(
+        shape=shape,
+        out_shape=shape,
+        itemsize=flow.dtype.itemsize,
+        out_itemsize=flow.dtype.itemsize,
+        write_unit=(shape[0], *chunks),
+        halo=operator.halo,
+        modes=operator.modes,
+        scratch=lambda extent: operator.scratch_bytes(extent, prepared.device),
+        workers=size.workers,
+        threads=size.threads,
+        memory=size.memory,
+        device_memory=devices.device_memory() if prepared.device == "gpu" else None,
+        block=None if prepared.options.block is None else (shape[0], *prepared.options.block),
+    )
+    return make_plan(request)
+
+
+def go_from_store_to_store(run: Run) -> None:
+    """Go on from the run's checkpoint to the end."""
+    prepared, timeline = run.prepared, run.timeline
+    if run.checkpoint is None:
+        due = run.due(0)
+        records = _each_slab(run, due, None)
+        run.take(0, Due(due.snapshot, due.sample, 0), records)
+    else:
+        # What was due at the checkpoint may not have been written before the run was cut short.
+        _observe(run, run.due(run.checkpoint.step))
+    while run.checkpoint is not None and run.checkpoint.step < timeline.last:
+        first = run.checkpoint.step
+        steps = min(timeline.next_event(first) - first, prepared.plan.substeps)
+        _sweep(run, run.checkpoint, steps)
+        run.checkpoint = Checkpoint(1 - run.checkpoint.slot, first + steps)
+        states.switch(run.out, run.checkpoint)
+        _observe(run, run.due(run.checkpoint.step))
+        run.progress.report(run.checkpoint.step)
+
+
+def _sweep(run: Run, checkpoint: Checkpoint, steps: int) -> None:
+    prepared = run.prepared
+    operator = Steps(prepared.setup, checkpoint.step, steps)
+    plan = plan_pass(prepared, steps, checkpoint.step)
+    source, target = (states.state_path(run.out, slot) for slot in (checkpoint.slot, 1 - checkpoint.slot))
+    journal = Journal(target)
+    what = {"first": checkpoint.step, "steps": steps, "block": plan.block}
+    what = json.loads(stores.json_bytes(what))
+    if journal.exists() and journal.read() != what:
+        shutil.rmtree(journal.folder)
+    journal.folder.mkdir(parents=True, exist_ok=True)
+    operators.save(operator, journal.folder)
+    journal.begin(what)
+    write_work(target, source, prepared.device, plan)
+    run_id = f"{run.run_id}{time.time_ns():x}"
+    outcome = Sweep(run.client, Work(source, target, prepared.device, plan, operator), run_id, lambda _: None).run()
+    for name, seconds in outcome.stages.items():
+        run.stages[name] = run.stages.get(name, 0.0) + seconds
+    if outcome.failed:
+        reasons = [reason for reasons in outcome.failed.values() for reason in reasons]
+        blown = [r.partition("FloatingPointError: ")[2] for r in reasons if "FloatingPointError" in r]
+        if blown:
+            raise JobFailed(run.blown_up(min(blown).partition(" (")[0]))
+        raise JobFailed(f"steps {checkpoint.step} to {checkpoint.step + steps}: {reasons[0]}")
+
+
+def _observe(run: Run, due: Due) -> None:
+    """Write and measure what is due of the checkpoint's state."""
+    if due.snapshot is None and not due.sample:
+        return
+    assert run.checkpoint is not None
+    if due.sample and len(run.diagnostics) > int((run.timeline.diagnostics < run.checkpoint.step).sum()):
+        due = Due(due.snapshot, False)  # it is in the diagnostics already
+    run.take(run.checkpoint.step, due, _each_slab(run, due, run.checkpoint))
+
+
+def _each_slab(run: Run, due: Due, checkpoint: Checkpoint | None) -> list[Record]:
+    """Do something to every slab of the grid, some at a time: begin it, or look at it."""
+    prepared, flow = run.prepared, run.prepared.setup.flow
+    axis = flow.slab_axis
+    unit = prepared.case.output.chunks["zyx"[axis]]  # type: ignore[index]
+    slabs = _slabs(flow.cells[axis], unit)
+    lanes = prepared.size.workers * prepared.size.threads
+    if prepared.size.memory is not None:
+        thickest = list(flow.cells)
+        thickest[axis] = max(b - a for a, b in slabs)
+        room = prepared.size.memory - CLIENT_BYTES - prepared.size.workers * WORKER_BYTES
+        lanes = max(1, min(lanes, room // FlowBlock.bytes(flow, tuple(thickest), 0)))  # type: ignore[arg-type]
+    args = (run.out, run.run_id, prepared.device)
+    records: list[Record] = []
+    flying: list[Any] = []
+    for index, (a, b) in enumerate(slabs):
+        start, stop = [0, 0, 0], list(flow.cells)
+        start[axis], stop[axis] = a, b
+        place = (index, tuple(start), tuple(stop))
+        if checkpoint is None:
+            first = Due(due.snapshot, due.sample, 0)
+            future = run.client.submit(tasks.start_block, *args, *place, first, pure=False)
+        else:
+            future = run.client.submit(
+                tasks.observe_block, *args, *place, checkpoint.slot, checkpoint.step, due, pure=False
+            )
+        flying.append(future)
+        if len(flying) >= lanes:
+            records.append(flying.pop(0).result())
+    return records + [future.result() for future in flying]
+
+
+def _slabs(cells: int, unit: int) -> list[tuple[int, int]]:
+    """Slabs of whole write units that have at least the planes a halo takes."""
+    least = max(unit, 2 * SPARE + 1)
+    edges = list(range(0, cells, -(-least // unit) * unit))
+    return list(zip(edges, [*edges[1:], cells], strict=True))

@@ -1,0 +1,217 @@
+"""Rounds of a simulation whose state stays in the workers' memory: an exchange of halos, then some steps.
+
+edges of block     0         1         2           `map_overlap` over the blocks' edges alone: each task gets the
+                [a.....b] [c.....d] [e.....f]      planes next to it from both neighbours, and the block itself from
+task 1                b [c.....d] e                the memory of its worker. Nothing else is copied.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from gridstride.pipeline import flow_tasks as tasks
+from gridstride.pipeline.flow_plan import FlowPlan
+from gridstride.pipeline.flow_tasks import Due, LostState, Record
+from gridstride.pipeline.states import Checkpoint
+from gridstride.workers.fluids.flow import Flow
+from gridstride.workers.fluids.kinds import SPARE
+
+# Dask remembers how to make everything that a result depends on: after so many rounds the blocks begin a new history.
+ROUNDS_OF_HISTORY = 40
+POLL_SECONDS = 1.0
+
+
+class Rounds:
+    """The blocks of a simulation on the workers of a cluster."""
+
+    def __init__(self, client: Any, out: str, run_id: str, device: str, flow: Flow, plan: FlowPlan) -> None:
+        self.client, self.out, self.run_id, self.device = client, out, run_id, device
+        self.flow, self.plan = flow, plan
+        self.exchange = plan.blocks > 1
+        self.workers = sorted(client.scheduler_info(n_workers=-1)["workers"])
+        if not self.workers:
+            raise LostState("the cluster has no workers")
+        self.held: list[Any] = []
+        self.age = 0
+        self.rounds = 0
+
+    def begin(self, checkpoint: Checkpoint | None, due: Due) -> list[Record]:
+        """Make the blocks, at a checkpoint or at the beginning."""
+        axis, reach = self.flow.slab_axis, self.plan.substeps if self.exchange else 0
+        for index in range(self.plan.blocks):
+            start, stop = [0, 0, 0], list(self.flow.cells)
+            start[axis], stop[axis] = self.plan.edges[index : index + 2]
+            self.held.append(
+                self.client.submit(
+                    tasks.begin_block,
+                    self.out,
+                    self.run_id,
+                    self.device,
+                    index,
+                    tuple(start),
+                    tuple(stop),
+                    reach,
+                    checkpoint,
+                    self.exchange,
+                    due,
+                    key=f"begin-{self.run_id}-{index}",
+                    pure=False,
+                    workers=[self._home(index)],
+                )
+            )
+        records = [self.client.submit(tasks.take_record, held, pure=False) for held in self.held]
+        return self.gather(records)
+
+    def advance(self, first: int, steps: int, due: Due) -> list[Any]:
+        """Send one round of steps after step `first`; futures of the blocks' records."""
+        self.rounds += 1
+        if not self.exchange:
+            self.held = [
+                self.client.submit(
+                    tasks.advance_alone,
+                    self.held[0],
+                    self.out,
+                    self.run_id,
+                    first,
+                    steps,
+                    due,
+                    key=f"advance-{self.run_id}-{self.rounds}",
+                    pure=False,
+                )
+            ]
+            return [self.client.submit(tasks.take_record, self.held[0], pure=False)]
+        import dask.array as da
+
+        ndim, axis = 4, 1 + self.flow.slab_axis
+        edges = da.Array(
+            self._keys("edges", tasks.take_edges), f"edges-{self.run_id}-{self.rounds}", self._chunks(), self.flow.dtype
+        )
+        ones: list[Any] = [(1,)] * ndim
+        ones[axis] = (1,) * self.plan.blocks
+        blocks = da.Array(
+            self._keys("blocks", tasks.take_block, ndim), f"blocks-{self.run_id}-{self.rounds}", tuple(ones), object
+        )
+        deep = self.plan.substeps + SPARE + 1
+        boundary = "periodic" if self.flow.periodic(self.flow.slab_axis) else "none"
+        result = da.map_overlap(
+            tasks.advance_block,
+            edges,
+            blocks,
+            depth=[{axis: deep}, {axis: 0}],
+            boundary=[{axis: boundary}, {axis: "none"}],
+            trim=False,
+            allow_rechunk=False,
+            align_arrays=False,
+            meta=np.empty((0,) * ndim, object),
+            dtype=object,
+            chunks=tuple(ones),
+            out=self.out,
+            run_id=self.run_id,
+            first=first,
+            steps=steps,
+            due=due,
+            name=f"advance-{self.run_id}-{self.rounds}",
+        )
+        graph = dict(result.dask)
+        wanted = [self._at(result.name, index) for index in range(self.plan.blocks)]
+        records = [(f"record-{self.run_id}-{self.rounds}", index) for index in range(self.plan.blocks)]
+        graph.update({record: (tasks.take_record, key) for record, key in zip(records, wanted, strict=True)})
+        from dask.optimization import cull
+
+        graph, _ = cull(graph, [*wanted, *records])
+        futures = self.client.get(graph, [*wanted, *records], sync=False)
+        self.held = futures[: len(wanted)]
+        return futures[len(wanted) :]
+
+    def due_to_keep(self) -> bool:
+        """Whether the next round should leave the blocks where `renew` finds them."""
+        self.age += 1
+        return self.age >= ROUNDS_OF_HISTORY
+
+    def renew(self, records: list[Record]) -> None:
+        """Begin a new history with the blocks that the last round kept. Nothing may be in flight."""
+        self.age = 0
+        self.held = [
+            self.client.submit(
+                tasks.pick_up,
+                self.run_id,
+                r.index,
+                r.step,
+                workers=[r.worker],
+                pure=False,
+                key=f"keep-{self.run_id}-{self.rounds}-{r.index}",
+            )
+            for r in sorted(records, key=lambda r: r.index)
+        ]
+
+    def gather(self, futures: list[Any]) -> list[Record]:
+        """The records, in the blocks' order. Raises LostState if a worker was lost meanwhile."""
+        from distributed import wait
+
+        waiting = list(futures)
+        while True:
+            try:
+                wait(waiting, timeout=POLL_SECONDS)
+                break
+            except TimeoutError:
+                self.check_workers()
+        records = []
+        for future in futures:
+            if future.status == "finished":
+                try:
+                    records.append(future.result())
+                except Exception as error:
+                    raise LostState(f"a record was lost: {error}") from error
+                continue
+            self.check_workers()
+            error = future.exception() if future.status == "error" else None
+            if error is None or isinstance(error, LostState) or type(error).__name__ == "KilledWorker":
+                raise LostState(str(error or future.status))
+            raise error
+        return records
+
+    def check_workers(self) -> None:
+        alive = set(self.client.scheduler_info(n_workers=-1)["workers"])
+        lost = [worker for worker in self.workers if worker not in alive]
+        if lost:
+            raise LostState(f"{len(lost)} of {len(self.workers)} workers died")
+
+    def _home(self, index: int) -> str:
+        """Neighbouring blocks share a worker, so that fewer halos travel."""
+        return self.workers[index * len(self.workers) // self.plan.blocks]
+
+    def _at(self, name: str, index: int) -> tuple[Any, ...]:
+        position = [0, 0, 0, 0]
+        position[1 + self.flow.slab_axis] = index
+        return (name, *position)
+
+    def _keys(self, name: str, take: Any, *args: Any) -> dict[Any, Any]:
+        name = f"{name}-{self.run_id}-{self.rounds}"
+        return {self._at(name, index): (take, held, *args) for index, held in enumerate(self.held)}
+
+    def _chunks(self) -> tuple[tuple[int, ...], ...]:
+        """Of the edges: 2 x deep planes of each block, and all that its arrays have along the other axes."""
+        flow, deep = self.flow, self.plan.substeps + SPARE + 1
+        sides = [1 if flow.planar and axis == 0 else n + 2 for axis, n in enumerate(flow.cells)]
+        chunks: list[tuple[int, ...]] = [(2 * flow.fields,), *((n,) for n in sides)]
+        chunks[1 + flow.slab_axis] = (2 * deep,) * self.plan.blocks
+        return tuple(chunks)
+
+
+def wait_for_workers(client: Any, count: int, seconds: float) -> int:
+    """Give lost workers some time to come back; how many there are then."""
+    until = time.monotonic() + seconds
+    while True:
+        alive = len(client.scheduler_info(n_workers=-1)["workers"])
+        if alive >= count or (time.monotonic() > until):
+            return alive
+        time.sleep(0.2)
+
+
+def batches(items: list[Any], size: int) -> Iterator[list[Any]]:
+    for first in range(0, len(items), size):
+        yield items[first : first + size]
