@@ -1,10 +1,12 @@
-"""Pictures of Zarr arrays: one plane or one projection, of one array or of two side by side."""
+"""Pictures of Zarr arrays: one plane or one projection, of one array or of two side by side.
+
+What a simulation wrote is drawn by `flow_pictures`.
+"""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +17,15 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from gridstride.pipeline.errors import UsageError
-from gridstride.pipeline.stores import describe, durable_write, first_line
+from gridstride.pipeline.flow_pictures import NAN_COLOUR, preview_flow
+from gridstride.pipeline.flow_store import is_flow
+from gridstride.pipeline.picture_files import check_file, save
+from gridstride.pipeline.stores import describe
 from gridstride.pipeline.views import BUDGET, Picture, cut, locate, take, times, view
 
-ENDINGS = (".png", ".jpg", ".pdf")
 # Two pictures share a scale if their ranges have this part of their union in common: the duller of them then
 # keeps 64 of 256 grey levels.
 SHARED_SCALE = 0.25
-NAN_COLOUR = "gold"  # is in neither colour map
 PANEL = 6.0  # inches, the longer side of a picture
 
 
@@ -38,29 +41,35 @@ def preview(
     select: Sequence[str] = (),
     percentile: tuple[float, float] = (0.5, 99.5),
     size: int = 1024,
+    field: str | None = None,
+    time: float | None = None,
+    limits: Sequence[float] | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Draw an array, and beside it the one `compare` names, into a PNG, JPEG or PDF file. Returns its path.
+
+    Where a simulation wrote `store`, and `array` names none of its arrays, draw a field of it: see `preview_flow`.
 
     axis, index, select: as in `picture`
     percentile: of a picture's finite values, where its scale begins and ends
     size: of the longer side of a picture, in pixels
     Raises UsageError, before anything is read, for what cannot be drawn.
     """
-    png = Path(png)
+    png = check_file(png, overwrite)
     low, high = percentile
-    if png.suffix.lower() not in ENDINGS:
-        raise UsageError(f"{png}: expected a file name that ends in {', '.join(ENDINGS)}")
-    if not png.parent.is_dir():
-        raise UsageError(f"{png.parent} is not a folder: create it first")
-    if png.is_dir():
-        raise UsageError(f"{png} is a folder")
-    if png.exists() and not overwrite:
-        raise UsageError(f"{png} exists: pass --overwrite to replace it")
     if not 0 <= low < high <= 100:
         raise UsageError(f"percentiles {low:g} and {high:g}: expected 0 <= low < high <= 100")
     if size < 1:
         raise UsageError(f"size {size}: expected at least 1 pixel")
+    if array is None and is_flow(store):
+        if compare is not None or select:
+            raise UsageError(f"{store} is a simulation: --compare and --select need --array")
+        return preview_flow(
+            store, png, field=field or "speed", time=time, axis=None if axis is None else str(axis), index=index,
+            limits=limits, percentile=percentile, size=size,
+        )  # fmt: skip
+    if field is not None or time is not None or limits is not None:
+        raise UsageError("--field, --time and --limits are for the output of a simulation, without --array")
     infos = [locate(describe(store, array))]
     if compare is not None:
         infos.append(locate(describe(compare, compare_array), like=infos[0]))
@@ -70,13 +79,7 @@ def preview(
     else:
         cuts = [cut([v], size, BUDGET // len(views)) for v in views]
     figure = draw([take(v, c) for v, c in zip(views, cuts, strict=True)], percentile)
-    file = BytesIO()
-    figure.savefig(file, format=png.suffix[1:].lower(), dpi=max(100, size / PANEL))
-    try:
-        durable_write(png, file.getvalue())
-    except OSError as error:
-        raise UsageError(f"{png} cannot be written: {first_line(error)}") from error
-    return png
+    return save(figure, png, dpi=max(100, size / PANEL))
 
 
 def scale(shot: Picture, percentile: tuple[float, float]) -> tuple[float, float]:
