@@ -54,6 +54,9 @@ class Size(click.ParamType):
             self.fail(str(error), param, ctx)
 
 
+FIELD = click.Choice(["speed", "vorticity", "pressure", "u", "v", "w", "q"])
+
+
 def _words(_ctx: Any, _param: Any, value: str | None) -> Any:
     if value is None or "," not in value:
         return value
@@ -347,14 +350,53 @@ def info(store: str, array: str | None, debug: bool) -> None:
 @click.option("--axis", help="The axis projected, or cut with --index; the third from last by default.")
 @click.option("--index", type=int, help="One slice, instead of the maximum along the axis.")
 @click.option("--select", multiple=True, metavar="AXIS=N", help="Which element of another axis, such as c=1.")
+@click.option("--field", type=FIELD, help="Of a simulation: what to draw; speed by default.")
+@click.option("--time", type=float, help="Of a simulation: the snapshot nearest to it; the last by default.")
+@click.option("--limits", type=Numbers(float), metavar="LOW,HIGH", help="Of a simulation: ends of the colour scale.")
 @click.option("--overwrite", is_flag=True, help="Replace PNG if it exists.")
 @click.option("--debug", is_flag=True, hidden=True)
 @_guard
 def preview(store: str, png: str, debug: bool, **values: Any) -> None:
-    """Draw STORE as the picture PNG: a maximum projection, or a slice."""
+    """Draw STORE as the picture PNG: a maximum projection, or a slice; of a simulation, a field on a plane."""
     from gridstride.pipeline.preview import preview as draw
 
     click.echo(f"wrote {draw(store, png, **values)}")
+
+
+@main.command("movie")
+@click.argument("store", metavar="OUT")
+@click.argument("file")
+@click.option("--field", type=FIELD, default="speed", show_default=True, help="What to film.")
+@click.option("--axis", help="In three dimensions: the axis cut; z by default.")
+@click.option("--index", type=int, help="In three dimensions: where it is cut, in cells; the middle by default.")
+@click.option("--limits", type=Numbers(float), metavar="LOW,HIGH", help="Ends of the colour scale.")
+@click.option("--fps", type=float, default=15.0, show_default=True, help="Frames a second.")
+@click.option("--every", type=int, default=1, show_default=True, metavar="N", help="Film one snapshot in N.")
+@click.option("--size", type=int, default=800, show_default=True, help="Longer side of the picture, in pixels.")
+@click.option("--overwrite", is_flag=True, help="Replace FILE if it exists.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+@click.option("--debug", is_flag=True, hidden=True)
+@_guard
+def movie(store: str, file: str, debug: bool, **values: Any) -> None:
+    """Film the simulation OUT into FILE, an .mp4 or .gif: one frame for each snapshot written so far."""
+    from gridstride.pipeline.movie import movie as film
+
+    made = film(store, file, **values)
+    more = f" (snapshots not written yet: {made.missing})" if made.missing else ""
+    click.echo(f"wrote {made.path}: {made.frames} frames{more}")
+
+
+@main.command("plot")
+@click.argument("store", metavar="OUT")
+@click.argument("png")
+@click.option("--overwrite", is_flag=True, help="Replace PNG if it exists.")
+@click.option("--debug", is_flag=True, hidden=True)
+@_guard
+def plot(store: str, png: str, debug: bool, overwrite: bool) -> None:
+    """Draw the diagnostics of the simulation OUT against time as the picture PNG."""
+    from gridstride.pipeline.flow_plots import plot as draw
+
+    click.echo(f"wrote {draw(store, png, overwrite=overwrite)}")
 
 
 if __name__ == "__main__":
