@@ -1,4 +1,4 @@
-"""python -m benchmarks [NAME]: images, memory, crossover, gpu. Without a name: all that this machine can run."""
+"""python -m benchmarks [NAME]: images, memory, crossover, gpu, kernels. Without a name: the first three."""
 
 from __future__ import annotations
 

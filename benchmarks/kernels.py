@@ -1,38 +1,98 @@
-"""What the compiler says of every kernel: registers, spills and shared memory of each instantiation, for one GPU.
+"""What the compiler says of every kernel: registers, spills and shared memory of each instantiation, for every GPU.
 
-No GPU is needed. tests/test_cuda_compile.py holds the kernels to the spills recorded here.
+    python -m benchmarks kernels [--accept]
+
+No GPU is needed. Every instantiation is compiled for every architecture, unless its sources are those of the record; a
+warning is an error, and so is a kernel that spills more than it did: --accept records it all the same. A quarter of an
+hour on two cores for all of them. tests/test_cuda_compile.py holds the sources to this record.
 """
 
 from __future__ import annotations
 
+import argparse
+import hashlib
+import json
 import os
+import sys
 from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor
-from functools import partial
+from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from typing import Any
 
 from benchmarks import report
 from gridstride.workers import kernels
 
-ARCH = "sm_90"
-COLUMNS = ["kernel", "registers", "spill stores", "spill loads", "static shared"]
+RECORD = report.RESULTS / "kernels.json"
+COLUMNS = ["registers", "spill stores", "spill loads", "static shared"]
+Usage = dict[str, dict[str, list[int]]]  # what COLUMNS say, by name expression and architecture
 
 
-def row(instantiation: tuple[str, str], arch: str) -> list[Any]:
-    return [instantiation[1], *kernels.resource_usage(*instantiation, arch).values()]
+def sources() -> dict[str, str]:
+    """A hash of each kernel file, with its includes."""
+    files = sorted({file for file, _ in kernels.instantiations()})
+    return {file: hashlib.sha256(kernels.source(file).encode()).hexdigest()[:16] for file in files}
 
 
-def rows(instantiations: Iterable[tuple[str, str]], arch: str = ARCH) -> list[list[Any]]:
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(partial(row, arch=arch), instantiations, chunksize=8))
+def compiled(task: tuple[tuple[str, str], str]) -> list[int]:
+    (file, expression), arch = task
+    return list(kernels.resource_usage(file, expression, arch).values())
 
 
-def main() -> None:
-    found = rows(kernels.instantiations())
-    spilled = [row for row in found if row[2] or row[3]]
-    report.show(f"kernels that spill for {ARCH}, of {len(found)}", COLUMNS, spilled)
-    report.save("kernels", COLUMNS, found, arch=ARCH)
+def measure(instantiations: Iterable[tuple[str, str]], architectures: Iterable[str]) -> Usage:
+    """Compile all for all. Raises RuntimeError on an error or a warning."""
+    tasks = list(product(instantiations, architectures))
+    usage: Usage = {}
+    # Threads: the compiler lets go of the interpreter.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for ((_, expression), arch), numbers in zip(tasks, pool.map(compiled, tasks), strict=True):
+            usage.setdefault(expression, {})[arch] = numbers
+    return usage
+
+
+def spills(numbers: list[int]) -> int:
+    return numbers[1] + numbers[2]
+
+
+def new_spills(before: Usage, now: Usage) -> list[list[Any]]:
+    """A row for each kernel that spills more bytes than the record says; one that is not in it may spill none."""
+    return [
+        [expression, arch, *numbers]
+        for expression, found in now.items()
+        for arch, numbers in found.items()
+        if spills(numbers) > spills(before.get(expression, {}).get(arch, [0] * len(COLUMNS)))
+    ]
+
+
+def load() -> dict[str, Any]:
+    return json.loads(RECORD.read_text()) if RECORD.exists() else {"sources": {}, "kernels": {}}
+
+
+def save(usage: Usage) -> None:
+    """A line for each kernel: its name, and for each architecture the numbers that `columns` names."""
+    head = {"machine": report.machine(), "columns": COLUMNS, "sources": sources()}
+    lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(found)}" for name, found in usage.items())
+    RECORD.write_text(f'{json.dumps(head, indent=1)[:-2]},\n "kernels": {{\n{lines}\n }}\n}}\n')
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks kernels", description="Compile every kernel.")
+    parser.add_argument("--accept", action="store_true", help="record kernels that spill more than they did")
+    options = parser.parse_args(sys.argv[2:] if arguments is None else arguments)
+    record, now = load(), sources()
+    every = kernels.instantiations()
+    stale = {file for file in now if record["sources"].get(file) != now[file]}
+    changed = [(file, name) for file, name in every if file in stale or name not in record["kernels"]]
+    found = measure(changed, kernels.ARCHITECTURES)
+    usage = {name: found.get(name) or record["kernels"][name] for _, name in every}
+    worse = new_spills(record["kernels"], found)
+    if worse and not options.accept:
+        report.show("kernels that spill more than they did", ["kernel", "for", *COLUMNS], worse)
+        raise SystemExit("nothing was saved")
+    spilled = [[name, arch, *n] for name, archs in usage.items() for arch, n in archs.items() if spills(n)]
+    report.show(f"kernels that spill, of {len(usage)}", ["kernel", "for", *COLUMNS], spilled)
+    save(usage)
+    print(f"compiled {len(changed)} of {len(usage)} kernels, saved benchmarks/results/kernels.json")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -26,6 +26,7 @@ PACKAGES = (
     "tensorstore",
     "dask-image",
     "cupy-cuda13x",
+    "nvidia-cuda-nvrtc",
 )
 
 

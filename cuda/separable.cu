@@ -6,9 +6,6 @@
 // else by rows.
 #include "stencil.cuh"
 
-constexpr int COLUMN_OUTPUTS = 8;  // outputs a thread
-constexpr int ROW_OUTPUTS = 7;     // odd, so that 32 threads at this stride read 32 different banks
-
 extern __shared__ double shared_memory[];
 
 template <class Acc>
@@ -26,7 +23,7 @@ pass_columns(const In* __restrict__ in, Out* __restrict__ out, const int* __rest
              const Acc* __restrict__ weights, int taps, int symmetry, i64 before, i64 available, i64 size,
              i64 after, Acc cval, Acc divisor, int truncate)
 {
-    constexpr int R = COLUMN_OUTPUTS;
+    constexpr int R = 8;  // outputs a thread, as COLUMN_OUTPUTS in workers/gpu.py
     const int columns = blockDim.x, rows = blockDim.y * R;
     Acc* w = reinterpret_cast<Acc*>(shared_memory);
     Acc* tile = w + taps;
@@ -58,14 +55,16 @@ pass_columns(const In* __restrict__ in, Out* __restrict__ out, const int* __rest
 }
 
 // The same for after == 1. Tile: blockDim.y rows of 7 * blockDim.x outputs. Results go through the tile to
-// memory, so that neighbouring threads write neighbouring elements.
+// memory, so that neighbouring threads write neighbouring elements. An element costs
+// sizeof(In) * (1 + (taps - 1) / (7 * blockDim.x)) bytes read, sizeof(Out) written, multiply-adds as above,
+// and of shared memory taps / 7 + 2 loads and 2 stores.
 template <class In, class Acc, class Out>
 __global__ void __launch_bounds__(256)
 pass_rows(const In* __restrict__ in, Out* __restrict__ out, const int* __restrict__ table,
           const Acc* __restrict__ weights, int taps, int symmetry, i64 before, i64 available, i64 size, i64,
           Acc cval, Acc divisor, int truncate)
 {
-    constexpr int R = ROW_OUTPUTS;
+    constexpr int R = 7;  // as ROW_OUTPUTS; odd, so that 32 threads at this stride read 32 different banks
     const int columns = blockDim.x * R, padded = columns + taps - 1;
     Acc* w = reinterpret_cast<Acc*>(shared_memory);
     Acc* line = w + taps + threadIdx.y * padded;
@@ -95,7 +94,8 @@ pass_rows(const In* __restrict__ in, Out* __restrict__ out, const int* __restric
 }
 
 // The same for any view and any number of taps, where a tile would not fit shared memory: a thread an
-// output, every tap read from memory (from the caches, mostly).
+// output. An element costs taps * (sizeof(In) + 4 + sizeof(Acc)) bytes read, value, table and weight, nearly all
+// of them from the caches, sizeof(Out) written, and multiply-adds as above.
 template <class In, class Acc, class Out>
 __global__ void __launch_bounds__(256, 4)  // or the compiler spills to stay at 32 registers
 pass_direct(const In* __restrict__ in, Out* __restrict__ out, const int* __restrict__ table,
@@ -119,7 +119,7 @@ pass_direct(const In* __restrict__ in, Out* __restrict__ out, const int* __restr
 }
 
 // Store sums as Out; or, where Result is Acc, as what Out would have kept of them. In place where the sizes
-// agree. sizeof(Acc) + sizeof(Result) bytes an element.
+// agree. sizeof(Acc) + sizeof(Result) bytes an element; a rounding, two comparisons and a conversion.
 template <class Acc, class Out, class Result>
 __global__ void __launch_bounds__(256) cast(const Acc* in, Result* out, i64 count, int truncate)
 {
@@ -128,7 +128,7 @@ __global__ void __launch_bounds__(256) cast(const Acc* in, Result* out, i64 coun
         out[e] = Result(cast_to<Out>(in[e], truncate));
 }
 
-// What half precision would have kept of each sum, in place.
+// What half precision would have kept of each sum, in place. 2 * sizeof(Acc) bytes an element, about ten operations.
 template <class Acc> __global__ void __launch_bounds__(256) halves(Acc* values, i64 count)
 {
     const i64 stride = i64(gridDim.x) * blockDim.x;

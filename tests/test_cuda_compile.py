@@ -1,9 +1,12 @@
-"""Every kernel compiles, without a warning, for the GPUs there are; no GPU is needed for that."""
+"""Every kernel compiles, without a warning, for the GPUs there are; no GPU is needed for that.
+
+`python -m benchmarks kernels` does so for all of them and records what the compiler says. Here some are compiled again,
+and the record is of the very sources that are here.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 from collections import defaultdict
 from pathlib import Path
@@ -11,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks import kernels as record
 from gridstride.workers import gpu, kernels
 from gridstride.workers.operators.base import Block
 from tests.cuda_host import table
@@ -30,7 +34,7 @@ def compile_all(instantiations, arch):
         assert log == ""
 
 
-@pytest.mark.parametrize("arch", ["sm_75", "sm_80", "sm_90", "sm_100", "sm_120"])
+@pytest.mark.parametrize("arch", kernels.ARCHITECTURES)
 def test_each_kernel_compiles(arch):
     """Every kernel, for some types: bytes in, both accumulators, bytes and truth values out."""
     some = [
@@ -66,26 +70,26 @@ def taps_of(expression):
     return re.findall(r"\b\d+\b", expression)
 
 
-RECORDED = Path(__file__).parent.parent / "benchmarks" / "results" / "kernels.json"
+def test_kernels_compile_alone():
+    """As on a GPU, where each is a program of its own: what others of its file use must not be left unused."""
+    alone = {}
+    for file, expression in kernels.instantiations():
+        alone.setdefault(expression.split("<")[0], (file, expression))
+    for file, expression in alone.values():
+        assert kernels.compile_to_cubin(file, [expression], "sm_90")[1] == ""
 
 
-def test_kernels_that_march_compile_alone():
-    """As on a GPU: what the other kernel of the file uses is not left unused."""
-    for expression in ("fused<u8, u8, 3, 3, 3>", "dense<u8, u8, 1, 3, 3, false>"):
-        assert kernels.compile_to_cubin("march.cu", [expression], "sm_90")[1] == ""
+def test_the_record_is_of_these_kernels_and_sources():
+    recorded = record.load()
+    assert recorded["sources"] == record.sources(), "the kernels were edited: python -m benchmarks kernels"
+    assert set(recorded["kernels"]) == {expression for _, expression in kernels.instantiations()}
+    for expression, found in recorded["kernels"].items():
+        assert set(found) == set(kernels.ARCHITECTURES), expression
 
 
-def spills(expressions):
+def spills(instantiations):
     """Which of the kernels spill more now than is recorded."""
-    recorded = json.loads(RECORDED.read_text())
-    before = {row[0]: row[2] + row[3] for row in recorded["rows"]}
-    assert set(before) == {expression for _, expression in kernels.instantiations()}, "python -m benchmarks kernels"
-    found = []
-    for file, expression in expressions:
-        usage = kernels.resource_usage(file, expression, recorded["arch"])
-        if usage["spill_stores_bytes"] + usage["spill_loads_bytes"] > before[expression]:
-            found.append((expression, usage))
-    return found
+    return record.new_spills(record.load()["kernels"], record.measure(instantiations, ["sm_90"]))
 
 
 # The largest of each kind, and those that came near to spilling.
@@ -116,15 +120,29 @@ def test_no_kernel_spills_that_did_not():
     assert spills(others + marches[::9]) == []
 
 
-def test_a_spill_is_seen(monkeypatch, tmp_path):
+def edited(monkeypatch, tmp_path, old, new):
+    """The sources with one thing changed in them."""
     for path in SOURCES.iterdir():
-        (tmp_path / path.name).write_text(path.read_text().replace("Z <= 7 ? 3 : 2)", "8)"))
+        (tmp_path / path.name).write_text(path.read_text().replace(old, new))
     monkeypatch.setattr(kernels, "SOURCES", tmp_path)
-    usage = kernels.resource_usage("march.cu", "fused<f32, f32, 17, 17, 17>", "sm_90")
-    assert usage["registers"] <= 32
-    assert usage["spill_stores_bytes"] > 0 < usage["spill_loads_bytes"]
-    (seen,) = spills([("march.cu", "fused<f32, f32, 17, 17, 17>")])
-    assert seen[1] == usage
+
+
+def test_a_spill_is_seen_and_not_recorded(monkeypatch, tmp_path):
+    largest = ("march.cu", "fused<f32, f32, 17, 17, 17>")
+    monkeypatch.setattr(kernels, "instantiations", lambda: [largest])
+    monkeypatch.setattr(kernels, "ARCHITECTURES", ("sm_90",))
+    monkeypatch.setattr(record, "RECORD", tmp_path / "kernels.json")
+    record.main([])
+    before = record.load()
+    assert before["kernels"][largest[1]]["sm_90"][1:3] == [0, 0]
+    edited(monkeypatch, tmp_path, "Z <= 7 ? 3 : 2)", "8)")
+    with pytest.raises(SystemExit, match="nothing was saved"):
+        record.main([])
+    assert record.load() == before
+    record.main(["--accept"])
+    registers, stores, loads, _ = record.load()["kernels"][largest[1]]["sm_90"]
+    assert registers <= 32
+    assert stores > 0 < loads
 
 
 @pytest.mark.parametrize("number", range(4))
@@ -145,23 +163,22 @@ def test_memory_that_operators_say_they_need_is_enough(number):
 
 
 def test_a_compiler_error_is_shown_with_its_line(monkeypatch, tmp_path):
-    for path in SOURCES.iterdir():
-        (tmp_path / path.name).write_text(path.read_text().replace("Acc sum = weights", "Acc sum = weihgts"))
-    monkeypatch.setattr(kernels, "SOURCES", tmp_path)
+    edited(monkeypatch, tmp_path, "Acc sum = weights", "Acc sum = weihgts")
     line = 1 + (tmp_path / "separable.cu").read_text().split("weihgts")[0].count("\n")
     with pytest.raises(RuntimeError, match=rf"separable.cu\({line}\): error: .*weihgts"):
         kernels.compile_to_cubin("separable.cu", ["pass_direct<u8, f32, f32>"], "sm_90")
 
 
 def test_warnings_are_errors(monkeypatch, tmp_path):
-    for path in SOURCES.iterdir():
-        text = path.read_text().replace(
-            "const int middle = taps / 2, last", "int unused; const int middle = taps / 2, last"
-        )
-        (tmp_path / path.name).write_text(text)
-    monkeypatch.setattr(kernels, "SOURCES", tmp_path)
-    with pytest.raises(RuntimeError, match="unused"):
-        kernels.compile_to_cubin("separable.cu", ["pass_direct<u8, f32, f32>"], "sm_90")
+    middle = "const int middle = taps / 2, last"
+    edited(monkeypatch, tmp_path, middle, f"int unused; {middle}")
+    for work in (kernels.compile_to_cubin, record_usage):
+        with pytest.raises(RuntimeError, match="unused"):
+            work("separable.cu", ["pass_direct<u8, f32, f32>"], "sm_90")
+
+
+def record_usage(file, expressions, arch):
+    record.measure([(file, expression) for expression in expressions], [arch])
 
 
 def test_float64_sums_are_compiled_without_fused_multiply_adds():

@@ -34,7 +34,7 @@ from gridstride.workers.operators.separable import Pass, Separable
 name = "gpu"
 
 THREADS = 256
-COLUMN_OUTPUTS, ROW_OUTPUTS = 8, 7  # as in cuda/separable.cu
+COLUMN_OUTPUTS, ROW_OUTPUTS = 8, 7  # R in cuda/separable.cu
 OUTPUTS, ROWS = 5, 2  # as in cuda/correlate.cu
 
 # As in cuda/march.cu.

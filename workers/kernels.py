@@ -20,6 +20,9 @@ SOURCES = Path(__file__).resolve().parent.parent / "cuda"
 SHARED_BYTES = 48 * 1024  # what every device gives a block without being asked for more
 MAX_GRID = 2**31 - 1
 
+# What the kernels are compiled for in tests: a GPU of each generation, Turing to Blackwell. (CuPy asks the GPU.)
+ARCHITECTURES = ("sm_75", "sm_80", "sm_90", "sm_100", "sm_120")
+
 INPUTS = ("u8", "u16", "u32", "u64", "i8", "i16", "i32", "i64", "f32", "f64")
 OUTPUTS = (*INPUTS, "bool")
 ACCUMULATORS = ("f32", "f64")
@@ -124,9 +127,13 @@ def source(file: str) -> str:
 
 
 def options(expression: str) -> tuple[str, ...]:
-    """Compiler options. Sums in float64 may not use fused multiply-adds: they are to have scipy's bits."""
+    """Compiler options. Sums in float64 may not use fused multiply-adds: they are to have scipy's bits.
+
+    -ftz is CuPy's: it adds it to whatever it compiles, and a later -ftz=false it overrules. It stands here so that what
+    is compiled without CuPy is what a GPU runs. (float32 numbers below 1.2e-38 are 0 with it.)
+    """
     double = expression.split("<")[1].split(",")[1:2] == [" f64"]
-    return ("-std=c++17", "-fmad=false") if double else ("-std=c++17",)
+    return ("-std=c++17", "-ftz=true", *(["-fmad=false"] if double else []))
 
 
 def instantiations() -> list[tuple[str, str]]:
@@ -169,8 +176,11 @@ def resource_usage(file: str, expression: str, arch: str) -> dict[str, int]:
     """A thread's registers and bytes of spill (stored and loaded), and a block's static shared memory in bytes.
 
     (Dynamic shared memory is the launch's.) The numbers are the assembler's own, from its report.
+    Raises RuntimeError on a warning, as on an error.
     """
     _, log = _compile(file, [expression], arch, "--ptxas-options=-v")
+    if "warning" in log:
+        raise RuntimeError(f"{expression} for {arch}: a warning\n{log}")
 
     def number(pattern: str) -> int:
         found = re.findall(pattern, log)
