@@ -4,6 +4,7 @@ that the tests of test_cuda_host.py can fail."""
 from __future__ import annotations
 
 import shutil
+from functools import partial
 
 import numpy as np
 import pytest
@@ -27,6 +28,8 @@ WEIGHTS = np.random.default_rng(0).normal(size=(1, 1, 5, 5))
 OPERATORS = {
     "rows": Separable(1, (Pass(0, gaussian(31, 6), 15, "reflect"),), FLOAT, "double"),
     "columns": Separable(2, (Pass(0, gaussian(31, 6), 15, "reflect"),), FLOAT, "double"),
+    "direct": Separable(2, (Pass(0, gaussian(399, 60), 199, "reflect"),), FLOAT, "double"),
+    "cast": Separable(2, (Pass(0, gaussian(9, 3), 4, "reflect"),), np.dtype(np.int16), "double"),
     "dense": Correlate(WEIGHTS, (2, 2), ("mirror",) * 2, 0.0, FLOAT, "double"),
     "fused": Separable(3, tuple(Pass(a, gaussian(3, 1), 1, "mirror") for a in range(3)), SINGLE),
     "flat": Separable(3, tuple(Pass(a, gaussian(5, 1), 2, "mirror") for a in range(2)), SINGLE),
@@ -44,6 +47,7 @@ LAST_OUT, LAST_LOAD = "if (i0 + i < size && a < before)", "i < padded; i +="
 ROWS_KNOWN = "__syncthreads();  // the rows are known, and the tile before this one has been used"
 PLANE_SUMMED = "__syncthreads();  // the plane is loaded, and summed along x the one before it"
 PLANE_LOADED = "__syncthreads();  // the plane is loaded\n"
+COLUMN_AT = "(a * available + source) * after + b"
 OTHER_HALF = "input.next.store(raw + (1 - half) * RAW)"
 
 # what is wrong: (the kernel it is in, the text, what it becomes)
@@ -65,6 +69,13 @@ BUGS = {
         "for (int first = R; first < middle",
     ),
     "a sum in float32": ("columns", "Acc near[R], far[R];", "float near[R], far[R];"),
+    "an output of many taps is not written": ("direct", "e < before * size * after", "e < before * size * after - 1"),
+    "an output of many taps past the end is": ("direct", "e < before * size * after", "e <= before * size * after"),
+    "the table of many taps is off by one": ("direct", "table[i + k]", "table[i + k + 1]"),
+    "the middle tap counts twice": ("direct", "k < lead; ++k", "k <= lead; ++k"),
+    "the last element is not cast": ("cast", "e < count;", "e < count - 1;"),
+    "an element past the end is cast": ("cast", "e < count;", "e <= count;"),
+    "halves are rounded down": ("cast", "v = rint(v);", "v = rint(v - Acc(0.5));"),
     "a dense tile is used before it is loaded": ("dense", LOADED, ""),
     "a dense tile is loaded over one in use": ("dense", USED, ""),
     "dense results overwrite what others still sum": ("dense", SUMMED, ""),
@@ -102,6 +113,8 @@ BUGS = {
     ),
     "sums that wait are not shifted": ("cube", "sum[k - 1][r] = sum[k][r]", "sum[k][r] = sum[k][r]"),
     "plane offsets of 32 bits": ("far march", "source * row_bytes", "int(source * row_bytes)"),
+    "offsets of 32 bits along rows": ("far rows", "in[a * available + source]", "in[int(a * available + source)]"),
+    "offsets of 32 bits along columns": ("far columns", f"in[{COLUMN_AT}]", f"in[int({COLUMN_AT})]"),
     "offsets of 32 bits": ("far", "const i64 at = sy * g.in_stride[4]", "const int at = sy * g.in_stride[4]"),
 }
 
@@ -126,14 +139,37 @@ def far_march():
     return plan, 3 * n, [(n - 3, bytes([1, 2, 3])), (3 * n - 3, bytes([4, 5, 6]))]
 
 
-FAR = {"far": far_apart, "far march": far_march}
+def far_line(before, after):
+    """The same for a pass along lines of 2^30 elements, which filters the last three: only the last line, or the last
+    column, is not zero."""
+    n = 2**30
+    op = Separable(3, (Pass(1, np.array([1.0, 0, 1]), 1, "constant"),), FLOAT, "double")
+    shape = (before, n, after)
+    data = np.broadcast_to(np.uint8(0), shape)
+    plan = gpu.plan_separable(op, Block(data, (0, 0, 0), (0, n - 3, 0), shape, shape))
+    size = before * n * after
+    return plan, size, [(size - 1 - 2 * after, b"\1"), (size - 1 - after, b"\2"), (size - 1, b"\3")]
+
+
+def far_lines_sums(before, after):
+    wanted = np.zeros((before, 3, after))
+    wanted[-1, :, -1] = 2, 4, 2
+    return wanted
+
+
+FAR = {
+    "far": (far_apart, np.array([[9.0, 12, 15]])),
+    "far march": (far_march, np.array([[9.0, 12, 15]])),
+    "far rows": (partial(far_line, 3, 1), far_lines_sums(3, 1)),
+    "far columns": (partial(far_line, 1, 3), far_lines_sums(1, 3)),
+}
 
 
 def try_out(folder, kernel, edit=str):
     """What is wrong with a kernel after an edit, tried in three orders of threads; "" if nothing is."""
     if kernel in FAR:
-        plan, *sparse = FAR[kernel]()
-        wanted = np.array([[9.0, 12, 15]])
+        make, wanted = FAR[kernel]
+        plan, *sparse = make()
     else:
         op = OPERATORS[kernel]
         # Several tiles for each of two blocks of threads.
