@@ -133,7 +133,8 @@ class Driver:
         self.cuda = SimpleNamespace(
             Stream=lambda non_blocking: Stream(self), Event=Event, alloc_pinned_memory=bytearray, runtime=runtime
         )
-        self.fft = SimpleNamespace(config=SimpleNamespace(clear_plan_cache=lambda: None))
+        self.plans: list[str] = []
+        self.fft = SimpleNamespace(config=SimpleNamespace(get_plan_cache=lambda: self.plans))
 
     def empty(self, shape: Any, dtype: Any) -> Array:
         return Array(self, np.empty(shape, dtype))
@@ -339,6 +340,17 @@ def test_a_block_that_fits_alone_is_not_cut(driver: Driver) -> None:
     assert device.places.splits == 0
 
 
+def test_fft_plans_are_forgotten_with_their_block(driver: Driver, monkeypatch: Any) -> None:
+    """Each keeps memory on the GPU. Until CuPy has loaded cuFFT there are none."""
+    op, block = gaussian((20, 20))
+    driver.plans.append("plan")
+    device.compute(OnDriver(op, driver), block, "gpu")
+    assert driver.plans
+    monkeypatch.setitem(sys.modules, "cupy.cuda.cufft", driver)
+    device.compute(OnDriver(op, driver), block, "gpu")
+    assert not driver.plans
+
+
 def test_who_is_alone_is_alone(driver: Driver) -> None:
     places, steps = device.places, []
     first = places.take()
@@ -427,6 +439,21 @@ def test_the_real_cupy_says_lack_of_memory_so() -> None:
     assert device._is_out_of_memory(cupy.cuda.runtime.CUDARuntimeError(2))
     assert not device._is_out_of_memory(cupy.cuda.runtime.CUDARuntimeError(700))
     assert issubclass(cupy.cuda.memory.OutOfMemoryError, MemoryError)
+
+
+def test_the_real_cupy_has_what_is_called() -> None:
+    """Names, not behaviour, which takes a GPU; the stand-in above has them by definition."""
+    cupy = pytest.importorskip("cupy", reason="CuPy is not installed")
+    runtime = ("memcpyAsync", "memcpyHostToDevice", "memcpyDeviceToHost", "getDevice", "getDeviceProperties")
+    attributes = ("cudaDevAttrClockRate", "cudaDevAttrMultiProcessorCount", "cudaDevAttrL2CacheSize")
+    for module, names in (
+        (cupy.cuda.runtime, (*runtime, *attributes)),
+        (cupy.cuda, ("Stream", "Event", "alloc_pinned_memory", "get_elapsed_time", "get_current_stream")),
+        (cupy.fft.config, ("get_plan_cache",)),
+        (cupy, ("RawModule", "get_default_memory_pool", "from_dlpack", "asnumpy")),
+    ):
+        for name in names:
+            assert hasattr(module, name), name
 
 
 def test_the_smallest_piece_is_a_block_of_some_size() -> None:

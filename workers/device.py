@@ -322,7 +322,7 @@ def _forget_fft_plans() -> None:
     if "cupy.cuda.cufft" in sys.modules:
         import cupy
 
-        cupy.fft.config.clear_plan_cache()
+        cupy.fft.config.get_plan_cache().clear()  # clear_plan_cache() warns each time that it is experimental
 
 
 def halves(operator: Any, block: Block) -> tuple[Block, Block]:
