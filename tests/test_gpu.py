@@ -1,5 +1,5 @@
-"""The operators on a real GPU, against the CPU's and against scipy's sums. The same table runs without one in
-test_cuda_host.py."""
+"""The operators on a real GPU, against the CPU's, scipy's sums and cupyx.scipy.ndimage. The same table runs without one
+in test_cuda_host.py."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gridstride.workers import cpu, gpu
-from gridstride.workers.operators import Correlate, Pass, Separable
+from gridstride.workers.operators import Correlate, Pass, Separable, build
 from gridstride.workers.operators.base import Block
 from tests.cuda_host import table
 
@@ -61,7 +61,45 @@ def test_gpu_and_cpu_agree(make, precision, seed):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=atol, err_msg=case.name)
 
 
-@pytest.mark.parametrize("dtype", table.DTYPES)
+# In float32 all but `convolve` take kernels that march; in float64 none does.
+FILTERS = {
+    "gaussian": ((1.0, 2.0, 2.0), build.gaussian, "gaussian_filter", {}),
+    "derivative": ((1.0, 2.0, 2.0), build.gaussian, "gaussian_filter", {"order": (0, 1, 2)}),
+    "uniform": ((3, 5, 5), build.uniform, "uniform_filter", {}),
+}
+
+
+def filter_and_peer(name, ndimage, dtype, **options):
+    """An operator on three axes, and the function of ndimage that does the same."""
+    precision = "single" if dtype == np.float32 else "double"
+    if name in FILTERS:
+        size, make, peer, more = FILTERS[name]
+        options |= more
+        op = make(3, range(3), size, dtype, precision=precision, **options)
+        return op, lambda data: getattr(ndimage, peer)(data, size, output=dtype, **options)
+    kernel = np.random.default_rng(1).normal(size=(3, 3, 3) if name == "correlate" else (3, 4, 5))
+    op = build.convolution(
+        (1,) * 3, range(3), kernel, dtype, flip=name == "convolve", precision=precision, algorithm="direct", **options
+    )
+    return op, lambda data: getattr(ndimage, name)(data, cupy.asarray(kernel), output=dtype, **options)
+
+
+@pytest.mark.parametrize("mode", table.MODES)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", [*FILTERS, "correlate", "convolve"])
+def test_cupyx_gives_the_same(name, dtype, mode):
+    from cupyx.scipy import ndimage
+
+    data = (100 * np.random.default_rng(0).normal(size=(40, 50, 60))).astype(dtype)
+    op, peer = filter_and_peer(name, ndimage, np.dtype(dtype), mode=mode, cval=3.0)
+    wanted = cupy.asnumpy(peer(cupy.asarray(data)))
+    result = compute(op, table.whole(data), gpu)
+    assert result.dtype == wanted.dtype
+    atol = 2 * table.march_rounding(table.Case(name, op, data)) * (1 if dtype == "float32" else 2.0**-29)
+    np.testing.assert_allclose(result, wanted, rtol=0, atol=atol)
+
+
+@pytest.mark.parametrize("dtype", [*table.DTYPES, "float16"])
 def test_every_dtype_is_read_and_written(dtype):
     rng = np.random.default_rng(5)
     for make in (table.separable_case, table.correlate_case):

@@ -86,8 +86,7 @@ def test_a_dense_kernel_and_an_fft(store: Any, tmp_path: Path, cells: np.ndarray
 
 
 def test_the_cluster_that_comes_by_default(store: Any, tmp_path: Path, cells: np.ndarray) -> None:
-    """With what cluster.yaml reserves, and blocks of the planner's choice."""
-    pytest.importorskip("rmm", reason="RMM is not installed")
+    """With what cluster.yaml reserves, where RMM is installed, and blocks of the planner's choice."""
     source, out = store(cells, (32, 32, 32)), tmp_path / "out.zarr"
     summary = gridstride.gaussian(source, out, 1.0, dtype="float32", device="gpu")
     assert not summary.failed
