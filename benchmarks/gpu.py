@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import report
-from gridstride.workers import cpu, device
+from gridstride.workers import cpu, device, gpu
 from gridstride.workers.operators import Correlate, build
 from gridstride.workers.operators.base import Block, boundary_table
 
@@ -37,6 +37,8 @@ from gridstride.workers.operators.base import Block, boundary_table
 SECONDS_FOR_KERNELS = 170
 RUNS, WARM_UP, INPUTS = 20, 3, 3
 PEER_SECONDS = 3.0  # beyond which a peer's runs are not repeated up to RUNS
+
+Apply = Callable[[Any], Any]  # from an array to its filtered array
 
 
 # --- what is measured -------------------------------------------------------------------------------------------
@@ -99,6 +101,12 @@ def rows() -> list[Row]:
     return table
 
 
+def launches(operator: Any, block: Block) -> list[str]:
+    """The kernels that are run for a block, in order."""
+    plan = (gpu.plan_correlate if isinstance(operator, Correlate) else gpu.plan_separable)(operator, block)
+    return [launch.expression for launch in plan.launches]
+
+
 def taps(operator: Any) -> int:
     """Multiplications for an element, were none saved by symmetry."""
     if isinstance(operator, Correlate):
@@ -135,8 +143,6 @@ class Gpu:
 
     def __init__(self) -> None:
         import cupy
-
-        from gridstride.workers import gpu
 
         self.xp, self.ours = cupy, gpu
         attributes = cupy.cuda.Device().attributes
@@ -196,7 +202,7 @@ class Gpu:
         if "torch" in sys.modules:
             sys.modules["torch"].cuda.empty_cache()
 
-    def peers(self, row: Row) -> dict[str, Callable[[Any], Any]]:
+    def peers(self, row: Row) -> dict[str, Callable[[], Apply]]:
         return gpu_peers(row, self.xp)
 
 
@@ -225,10 +231,10 @@ class Rehearsal:
     def free(self) -> None:
         pass
 
-    def peers(self, row: Row) -> dict[str, Callable[[Any], Any]]:
+    def peers(self, row: Row) -> dict[str, Callable[[], Apply]]:
         from scipy import ndimage
 
-        return {"scipy": image_peer(row, ndimage, np)}
+        return {"scipy": lambda: image_peer(row, ndimage, np)}
 
 
 def driver_version() -> str:
@@ -243,7 +249,7 @@ def driver_version() -> str:
 # --- the others -------------------------------------------------------------------------------------------------
 
 
-def image_peer(row: Row, ndimage: Any, xp: Any) -> Callable[[Any], Any]:
+def image_peer(row: Row, ndimage: Any, xp: Any) -> Apply:
     """scipy.ndimage or cupyx.scipy.ndimage."""
     out = np.dtype(row.out)
     if row.sigma is not None:
@@ -255,26 +261,36 @@ def image_peer(row: Row, ndimage: Any, xp: Any) -> Callable[[Any], Any]:
     return lambda data: ndimage.correlate(data, weights, output=out, mode="reflect")
 
 
-def gpu_peers(row: Row, cupy: Any) -> dict[str, Callable[[Any], Any]]:
-    """What can do the same on the GPU, of what is installed. All of it works on CUDA's default stream."""
-    import cupyx.scipy.ndimage
+def gpu_peers(row: Row, cupy: Any) -> dict[str, Callable[[], Apply]]:
+    """What can do the same on the GPU, of what is installed: functions that import it and get it ready, for that may
+    fail. All of it works on CUDA's default stream."""
 
-    found = {"cupyx": image_peer(row, cupyx.scipy.ndimage, cupy)}
-    if row.sigma is not None and row.dtype == "float32" and importlib.util.find_spec("cucim"):
+    def cupyx() -> Apply:
+        import cupyx.scipy.ndimage
+
+        return image_peer(row, cupyx.scipy.ndimage, cupy)
+
+    def cucim() -> Apply:
         from cucim.skimage import filters
 
-        found["cucim"] = partial(filters.gaussian, sigma=row.sigma, mode="reflect", preserve_range=True)
+        return partial(filters.gaussian, sigma=row.sigma, mode="reflect", preserve_range=True)
+
+    found = {"cupyx": cupyx}
+    if row.sigma is not None and row.dtype == "float32" and importlib.util.find_spec("cucim"):
+        found["cucim"] = cucim
     if row.kernel is not None and row.dtype == "float32" and importlib.util.find_spec("torch"):
-        found["torch"] = torch_convolution(row, cupy)
+        found["torch"] = lambda: torch_convolution(row, cupy)
     return found
 
 
-def torch_convolution(row: Row, cupy: Any) -> Callable[[Any], Any]:
-    """conv2d or conv3d in full float32. It fills the edges with zeros, which spares it the boundary's work."""
+def torch_convolution(row: Row, cupy: Any) -> Apply:
+    """conv2d or conv3d in full float32, by the fastest of cuDNN's algorithms. It fills the edges with zeros, which
+    spares it the boundary's work."""
     import torch
 
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.benchmark = True
     assert row.kernel is not None
     weights = torch.as_tensor(row.kernel.astype(np.float32), device="cuda")[None, None]
     convolve = torch.nn.functional.conv2d if len(row.axes) == 2 else torch.nn.functional.conv3d
@@ -320,7 +336,7 @@ def check(row: Row, on: Any, data: Any, result: Any, edges: bool) -> str | None:
     return None
 
 
-def times(on: Any, apply: Callable[[Any], Any], inputs: list[Any], most: float | None = None) -> list[float]:
+def times(on: Any, apply: Apply, inputs: list[Any], most: float | None = None) -> list[float]:
     """Seconds of each call after a warm-up, on the inputs in turn; fewer than RUNS where they last beyond `most`."""
     for number in range(WARM_UP):
         apply(inputs[number % len(inputs)])
@@ -353,15 +369,17 @@ def measure(row: Row, on: Any, side: int, copies: dict[int, float], late: Callab
         "shape": shape,
         "bytes_moved": moved,
         "taps": taps(operator),
+        "kernels": launches(operator, Block(inputs[0], zero, zero, shape, shape)),
         "copy_gb_per_s": moved / copies[moved] / 1e9,
         "results": {},
     }
-    for name, apply in {"gridstride": ours, **on.peers(row)}.items():
+    for name, ready in {"gridstride": lambda: ours, **on.peers(row)}.items():
         mine = name == "gridstride"
         if not mine and late():
             found["results"][name] = {"left out": "no time was left"}
             continue
         try:
+            apply = ready()
             on.poison(np.dtype(row.out).itemsize * voxels)
             wrong = check(row, on, inputs[1], apply(inputs[1]), edges=mine)
             if wrong:
