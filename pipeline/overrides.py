@@ -1,0 +1,61 @@
+"""`--set key=value`: fields of a YAML file's content changed by dotted path, and its relative paths made absolute."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gridstride.pipeline.errors import UsageError
+
+
+def anchored(content: Any, folder: Path) -> Any:
+    """`content` with every text under a key `path` made an absolute path."""
+    if isinstance(content, list):
+        return [anchored(item, folder) for item in content]
+    if not isinstance(content, dict):
+        return content
+    return {
+        key: str((folder / Path(value).expanduser()).resolve())
+        if key == "path" and isinstance(value, str)
+        else anchored(value, folder)
+        for key, value in content.items()
+    }
+
+
+def overridden(content: Any, override: str) -> Any:
+    """`content` with one field set."""
+    key, equals, text = override.partition("=")
+    names = key.strip().split(".")
+    if not equals or not all(names):
+        raise UsageError(f"--set {override!r}: expected key=value, such as grid.cells.x=256")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UsageError(f"--set {override!r}: the value is not YAML: {' '.join(str(error).split())}") from None
+    value = anchored({names[-1]: value}, Path.cwd())[names[-1]]
+    return _placed(content, names, value, override, inside="")
+
+
+def _placed(content: Any, names: Sequence[str], value: Any, override: str, inside: str) -> Any:
+    if not names:
+        return value
+    name, rest = names[0], names[1:]
+    here = f"{inside}.{name}" if inside else name
+    if isinstance(content, list):
+        if not name.isdigit() or int(name) >= len(content):
+            raise UsageError(
+                f"--set {override!r}: {inside} has {len(content)} elements, counted from 0, and no {name!r}"
+            )
+        changed = list(content)
+        changed[int(name)] = _placed(changed[int(name)], rest, value, override, here)
+        return changed
+    if isinstance(content, str) and inside.startswith("boundaries."):
+        content = {"kind": content}
+    if content is not None and not isinstance(content, dict):
+        raise UsageError(f"--set {override!r}: {inside} is {content!r}, which has no {name!r}")
+    found = dict(content or {})
+    found[name] = _placed(found.get(name), rest, value, override, here)
+    return found
