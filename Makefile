@@ -4,7 +4,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Where an NVIDIA driver is found, CuPy and Dask-CUDA for its CUDA version come too.
 GPU := $(shell nvidia-smi >/dev/null 2>&1 && (nvidia-smi | grep -q 'CUDA Version: 12' && echo gpu-cuda12 || echo gpu))
-COMMA := ,
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 
 .PHONY: demo test quick lint types bench clean
@@ -40,7 +39,7 @@ $(VENV)/.installed: pyproject.toml | $(BIN)/python
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	@echo "installing what the tests need"
-	@$(PIP) -e '.[dev$(if $(GPU),$(COMMA)$(GPU))]'
+	@$(PIP) -e '.[dev,$(if $(GPU),$(GPU),no-gpu)]'
 	@touch $@
 
 clean:
