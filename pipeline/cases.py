@@ -109,7 +109,7 @@ class Run(Part):
     rise from 0; substeps: steps per exchange between blocks."""
 
     until: Positive
-    cfl: Annotated[float, Field(gt=0, le=1)] = 0.9
+    cfl: Annotated[float, Field(gt=0, le=1)] = 0.95
     dt: Positive | None = None
     ramp: Annotated[float, Field(ge=0)] = 0.0
     precision: Literal["single", "double"] = "single"

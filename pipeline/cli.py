@@ -286,15 +286,58 @@ def uniform(input: str, out: str, dry_run: bool, **values: Any) -> None:
     _run(images.prepare_filter("uniform", input, out, options=options, **parameters), dry_run)
 
 
+@main.command("simulate")
+@click.argument("case", metavar="CASE")
+@click.argument("out", metavar="OUT")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a field: fluid.mach=0.05.")
+@click.option("--blocks", type=click.IntRange(1), help="Slabs in memory; as many as pay by default.")
+@click.option("--from-store", is_flag=True, help="Keep the state in stores even if it fits the memory.")
+@click.option("--block", type=Shape(), metavar="Z,Y,X", help="Block shape where the state goes from store to store.")
+@click.option("--overwrite", is_flag=True, help="Delete what is at OUT first.")
+@click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
+@RUN_OPTIONS
+@_guard
+def simulate(case: str, out: str, overrides: tuple[str, ...], dry_run: bool, **values: Any) -> None:
+    """Run the Navier-Stokes simulation that the file CASE describes, into OUT (see examples/cases)."""
+    from gridstride.pipeline import simulation
+    from gridstride.pipeline.cases import load_case
+
+    how, options = _options(values)
+    _simulate(simulation.prepare(load_case(case, overrides), out, options, **how), dry_run)
+
+
+def _simulate(prepared: Any, dry_run: bool = False) -> None:
+    """Show the plan, run the simulation, show what it did."""
+    from rich.console import Console
+
+    from gridstride.pipeline import flow_report, simulation
+
+    console = Console(stderr=not dry_run, width=None if sys.stdout.isatty() else 120)
+    if dry_run:
+        console.print(flow_report.plan_table(prepared))
+        return
+    if not prepared.options.quiet:
+        for line in flow_report.plan_lines(prepared):
+            click.echo(line, err=True)
+    summary = simulation.run(prepared)
+    if not prepared.options.quiet and summary.stages:
+        console.print(flow_report.stage_table(summary))
+    click.echo(flow_report.summary_line(prepared, summary))
+
+
 @main.command("resume")
 @click.argument("out", metavar="OUT")
 @RUN_OPTIONS
 @_guard
 def resume(out: str, **values: Any) -> None:
-    """Go on with the unfinished job that writes OUT."""
-    from gridstride.pipeline import jobs
+    """Go on with the unfinished job or simulation that writes OUT."""
+    from gridstride.pipeline import jobs, simulation
 
-    _run(jobs.resume(out, _options(values)[1]))
+    options = _options(values)[1]
+    if simulation.is_simulation(out):
+        _simulate(simulation.resume(out, options))
+    else:
+        _run(jobs.resume(out, options))
 
 
 @main.group("cluster")

@@ -21,6 +21,7 @@ EXCHANGE_SECONDS = 0.004  # of Dask's, for each block in an exchange
 BYTE_SECONDS = 1.5e-9  # for each byte of halo that is copied out, moved and copied in
 DEVICE_SPEED = 100  # how many times faster a GPU is than one CPU thread
 MOST_SUBSTEPS = 32
+STEPS_OF_A_PASS = 4
 ROUND_SECONDS = 2.0  # how long a single block computes before it is heard of again
 
 
@@ -50,12 +51,13 @@ def slab_edges(cells: int, unit: int, blocks: int) -> tuple[int, ...]:
 
 def make_flow_plan(
     flow: Flow, unit: int, solids: bool, workers: int, threads: int, memory: int | None, device: str,
-    device_memory: int | None = None, substeps: int | None = None, blocks: int | None = None,
+    device_memory: int | None = None, substeps: int | None = None, blocks: int | None = None, from_store: bool = False,
 ) -> FlowPlan:  # fmt: skip
     """Choose the cheapest way that fits.
 
     unit: planes along the slab axis that are written together
     blocks: slabs in memory; by default as many as are computed at a time, if that is worth an exchange
+    from_store: whether the state goes from store to store even if memory holds it
     Raises UsageError if a given number of blocks or of steps an exchange is not possible.
     """
     axis = flow.slab_axis
@@ -64,6 +66,8 @@ def make_flow_plan(
     if blocks is not None and not 1 <= blocks <= most:
         raise UsageError(f"{blocks} blocks for {cells} planes written {unit} at a time: expected 1 to {most}")
     lanes = workers if device == "gpu" else workers * threads
+    if from_store:
+        return FlowPlan(False, (0, cells), substeps or STEPS_OF_A_PASS, memory or 0)
     choices = [blocks] if blocks is not None else sorted({1, *(n for n in (workers, lanes) if n <= most)})
     best: tuple[float, FlowPlan] | None = None
     for n in choices:
@@ -100,7 +104,7 @@ def make_flow_plan(
         raise UsageError(
             f"{blocks} blocks in memory do not fit {megabytes(memory or 0)}: leave out --blocks, or give more"
         )
-    return FlowPlan(False, (0, cells), substeps or 4, memory or 0)
+    return FlowPlan(False, (0, cells), substeps or STEPS_OF_A_PASS, memory or 0)
 
 
 def cost(flow: Flow, edges: tuple[int, ...], k: int, lanes: int, device: str) -> float:

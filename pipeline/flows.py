@@ -33,7 +33,12 @@ def make_setup(case: Case, dt: float) -> Setup:
 
 def make_flow(case: Case, geometry: Geometry, dt: float) -> Flow:
     fluid = case.fluid
-    ends = {axis: tuple(case.boundaries.get(axis + side) for side in "-+") for axis in AXES}
+    ends: Any = {axis: tuple(case.boundaries.get(axis + side) for side in "-+") for axis in AXES}
+    faces: Any = tuple(
+        tuple(_given(face, number, side, geometry, ends) for side, face in enumerate(ends[axis]))
+        for number, axis in enumerate(AXES)
+    )
+    beyond: Any = tuple(tuple(KINDS[f.kind] if f else kinds.PERIODIC for f in ends[axis]) for axis in AXES)
     return Flow(
         cells=geometry.cells,
         spacing=geometry.spacing,
@@ -42,19 +47,16 @@ def make_flow(case: Case, geometry: Geometry, dt: float) -> Flow:
         viscosity=fluid.viscosity,
         pressure_diffusivity=fluid.pressure_diffusivity,
         sound_speed=fluid.speed / fluid.mach,
-        force=tuple(case.force.get(axis, 0.0) for axis in "xyz"),  # type: ignore[call-overload]
-        kinds=tuple(tuple(KINDS[f.kind] if f else kinds.PERIODIC for f in ends[axis]) for axis in AXES),  # type: ignore[arg-type]
-        faces=tuple(
-            tuple(_given(face, number, side, geometry) for side, face in enumerate(ends[axis]))
-            for number, axis in enumerate(AXES)
-        ),  # type: ignore[arg-type]
+        force=(case.force.get("x", 0.0), case.force.get("y", 0.0), case.force.get("z", 0.0)),
+        kinds=beyond,
+        faces=faces,
         ramp=case.run.ramp,
         sponge=_sponges(case, geometry),
         dtype=np.dtype(np.float32 if case.run.precision == "single" else np.float64),
     )
 
 
-def _given(face: Any, axis: int, side: int, geometry: Geometry) -> np.ndarray:
+def _given(face: Any, axis: int, side: int, geometry: Geometry, ends: dict[str, Any]) -> np.ndarray:
     """Given velocities of a face (components, one axis, other axis), at the places of each component."""
     values = np.zeros((geometry.components, 1, 1))
     if face is None or face.kind not in ("wall", "inflow"):
@@ -69,8 +71,8 @@ def _given(face: Any, axis: int, side: int, geometry: Geometry) -> np.ndarray:
         places = geometry.positions(component, lo, hi)[::-1]  # z, y, x
         shape: Any = 1.0
         for other in range(3):
-            periodic = geometry.periodic[other] or (geometry.components == 2 and other == 0)
-            if other == axis or periodic:
+            walls = all(f is not None and f.kind == "wall" for f in ends[AXES[other]])
+            if other == axis or not walls:
                 continue
             part = (places[other] - geometry.origin[other]) / (geometry.cells[other] * geometry.spacing[other])
             shape = shape * (4 * part * (1 - part))

@@ -168,10 +168,10 @@ class Rounds:
                     raise LostState(f"a record was lost: {error}") from error
                 continue
             self.check_workers()
-            error = future.exception() if future.status == "error" else None
-            if error is None or isinstance(error, LostState) or type(error).__name__ == "KilledWorker":
-                raise LostState(str(error or future.status))
-            raise error
+            failure = future.exception() if future.status == "error" else None
+            if failure is None or isinstance(failure, LostState) or type(failure).__name__ == "KilledWorker":
+                raise LostState(str(failure or future.status))
+            raise failure
         return records
 
     def check_workers(self) -> None:

@@ -92,8 +92,13 @@ class FlowSummary:
         return (self.last - self.first) * self.cells / self.seconds if self.seconds else 0.0
 
 
-def prepare(case: Case, out: str | Path, options: RunOptions, blocks: int | None = None) -> Prepared:
-    """Check and plan a simulation. Nothing is written and nothing is started."""
+def prepare(
+    case: Case, out: str | Path, options: RunOptions, blocks: int | None = None, from_store: bool = False
+) -> Prepared:
+    """Check and plan a simulation. Nothing is written and nothing is started.
+
+    blocks: slabs in memory; from_store: whether the state is to go from store to store even if it fits the memory
+    """
     out = Path(out)
     config, kind, reason, size = deployment.environment(options)
     checks.check_place(out, options)
@@ -102,7 +107,7 @@ def prepare(case: Case, out: str | Path, options: RunOptions, blocks: int | None
     axis = setup.flow.slab_axis
     plan = make_flow_plan(
         setup.flow,
-        case.output.chunks["zyx"[axis]],  # type: ignore[index]
+        case.output.chunks["zyx"[axis]],
         bool(setup.solids),
         size.workers,
         size.threads,
@@ -111,6 +116,7 @@ def prepare(case: Case, out: str | Path, options: RunOptions, blocks: int | None
         devices.device_memory() if kind == "gpu" else None,
         None if case.run.substeps == "auto" else case.run.substeps,
         blocks,
+        from_store,
     )
     prepared = Prepared(case, out, options, config, size, kind, reason, setup, timeline, plan)
     stored = Journal(out)
@@ -123,7 +129,11 @@ def prepare(case: Case, out: str | Path, options: RunOptions, blocks: int | None
 
 def identity(prepared: Prepared) -> dict[str, Any]:
     """Everything that determines the bytes of the result."""
-    content = {"result_version": RESULT_VERSION, "case": prepared.case.resolved(), "device": prepared.device}
+    content: dict[str, Any] = {
+        "result_version": RESULT_VERSION,
+        "case": prepared.case.resolved(),
+        "device": prepared.device,
+    }
     content["case"]["run"].pop("substeps")  # does not
     return json.loads(stores.json_bytes(content))
 
@@ -203,7 +213,12 @@ def _create(prepared: Prepared, journal: Journal) -> None:
     case, out, timeline, flow = prepared.case, prepared.out, prepared.timeline, prepared.setup.flow
     if not journal.exists():
         what = identity(prepared)
-        record = {"kind": "simulation", "hash": job_hash(what), "identity": what, "case": case.resolved()}
+        record: dict[str, Any] = {
+            "kind": "simulation",
+            "hash": job_hash(what),
+            "identity": what,
+            "case": case.resolved(),
+        }
         if prepared.setup.problem is None:
             record["snapshot"] = check_source(case)
         journal.begin(record)

@@ -96,7 +96,7 @@ def test_defaults_are_filled_in(tmp_path: Path) -> None:
         },
         "obstacles": [],
         "initial": {"problem": "rest"},
-        "run": {"until": 1.0, "cfl": 0.9, "dt": None, "ramp": 0.0, "precision": "single", "substeps": "auto"},
+        "run": {"until": 1.0, "cfl": 0.95, "dt": None, "ramp": 0.0, "precision": "single", "substeps": "auto"},
         "output": {
             "fields": ["velocity", "pressure"],
             "snapshots": None,

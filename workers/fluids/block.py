@@ -29,6 +29,7 @@ class Advance:
     steps: how many were made; fewer than asked for if a velocity came to be beyond the limit
     peaks: (steps,) the largest magnitude of a velocity's component after each
     taken: (planes, components) what solids took of the velocity in the last step, summed over each plane of the block
+        along the slab axis
     """
 
     steps: int
@@ -144,7 +145,7 @@ class FlowBlock:
         """Take in both levels, (2 fields, z, y, x): the fields now, then those before, of the cells from `start`."""
         n = self.flow.fields
         stop = tuple(a + b for a, b in zip(start, data.shape[1:], strict=True))
-        where = (slice(None), *self.local(start, stop))  # type: ignore[arg-type]
+        where = (slice(None), *self.local(start, stop))
         self.now[where] = self.backend.xp.asarray(data[:n])
         self.before[where] = self.backend.xp.asarray(data[n:])
 

@@ -35,7 +35,7 @@ def advance(block: FlowBlock, steps: int, limit: float) -> Advance:
     numbers = flow.coefficients()
     bits = number_bits(flow.dtype)
     keep = block.keep if block.keep is not None else np.zeros((0, 0, 0, 0), flow.dtype)
-    taken = np.zeros((block.shape[0], flow.components))
+    taken = np.zeros((block.stop[flow.slab_axis] - block.start[flow.slab_axis], flow.components))
     peaks = np.zeros(steps, bits)
     done = loops.advance(
         block.state, block.state.view(bits), block.slot, steps, block.box, np.array(block.edges_of_grid),
@@ -43,7 +43,7 @@ def advance(block: FlowBlock, steps: int, limit: float) -> Advance:
         numbers["a"], numbers["dp"], numbers["k"], numbers["force"], keep, taken, block.sponge,
         limit_bits(flow, limit), peaks,
     )  # fmt: skip
-    return Advance(done, peaks[:done].view(flow.dtype), taken[block.own[0]])
+    return Advance(done, peaks[:done].view(flow.dtype), taken)
 
 
 def fill(block: FlowBlock, level: int, ramp: Any) -> None:

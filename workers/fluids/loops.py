@@ -19,6 +19,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from gridstride.workers.fluids.flow import PRESSURE_LEAD
 from gridstride.workers.fluids.kinds import CUT, FIXED, OUTFLOW, PERIODIC, SLIP, SPARE
 
 COMPILE = {"nogil": True, "cache": True, "fastmath": {"contract"}}
@@ -86,11 +87,10 @@ def _pressure_run(n, out, now, p, pm, pp, pl, ph, u, v, vp, w, wh, a, d, k):
 
 
 @njit(**COMPILE)
-def _extrapolate(now, before, out):
-    """Values half a step ahead, from two levels: what convection and diffusion are computed from (Adams-Bashforth)."""
-    half = now.dtype.type(0.5)
+def _extrapolate(now, before, ahead, out):
+    """Values `ahead` of a step ahead, from two levels."""
     for i in range(len(now)):
-        out[i] = now[i] + half * (now[i] - before[i])
+        out[i] = now[i] + ahead * (now[i] - before[i])
 
 
 @njit(**COMPILE)
@@ -172,8 +172,12 @@ def flatten(plane):
 
 @njit(**COMPILE)
 def _extrapolate_plane(now, before, ring, z):
+    """All fields half a step ahead, for convection and diffusion (Adams-Bashforth); as one more field, the pressure
+    whose gradient drives the velocity."""
+    half, lead, p = now.dtype.type(0.5), now.dtype.type(PRESSURE_LEAD), now.shape[0] - 1
     for field in range(now.shape[0]):
-        _extrapolate(flatten(now[field, z]), flatten(before[field, z]), flatten(ring[field, z % RING]))
+        _extrapolate(flatten(now[field, z]), flatten(before[field, z]), half, flatten(ring[field, z % RING]))
+    _extrapolate(flatten(now[p, z]), flatten(before[p, z]), lead, flatten(ring[p + 1, z % RING]))
 
 
 @njit(**COMPILE)
@@ -187,7 +191,7 @@ def _runs(rows, columns, width, y):
 def _velocity_plane(now, new, ring, z, rows, columns, c, d, g, force):
     """New velocities of a plane; rows and columns: (first, last)."""
     width, here, below, above = now.shape[3], z % RING, (z - 1) % RING, (z + 1) % RING
-    u, v, p = flatten(ring[0, here]), flatten(ring[1, here]), flatten(now[-1, z])
+    u, v, p = flatten(ring[0, here]), flatten(ring[1, here]), flatten(ring[-1, here])
     u_now, v_now, u_new, v_new = flatten(now[0, z]), flatten(now[1, z]), flatten(new[0, z]), flatten(new[1, z])
     y = rows[0]
     while y < rows[1]:
@@ -201,7 +205,7 @@ def _velocity_plane(now, new, ring, z, rows, columns, c, d, g, force):
             continue
         ul, vl, wl = flatten(ring[0, below]), flatten(ring[1, below]), flatten(ring[2, below])
         uh, vh, wh = flatten(ring[0, above]), flatten(ring[1, above]), flatten(ring[2, above])
-        w, w_now, w_new, pl = flatten(ring[2, here]), flatten(now[2, z]), flatten(new[2, z]), flatten(now[-1, z - 1])
+        w, w_now, w_new, pl = flatten(ring[2, here]), flatten(now[2, z]), flatten(new[2, z]), flatten(ring[-1, below])
         _along_x(n, u_new[o + 1 :], u_now[o:], u[o:], u[down:], u[up:], ul[o:], uh[o:], v[o:], v[up:], w[o:], wh[o:],
                  p[o:], c, d, g[0], force[0])  # fmt: skip
         _across(n, v_new[o + 1 :], v_now[o:], v[o:], v[down:], v[up:], vl[o:], vh[o:], u[o:], u[down:], w[o:], w[down:],
@@ -215,7 +219,7 @@ def _velocity_plane(now, new, ring, z, rows, columns, c, d, g, force):
 def _pressure_plane(now, new, ring, z, rows, columns, a, d, k):
     """New pressure of a plane, from its new velocities."""
     width, here, below, above = now.shape[3], z % RING, (z - 1) % RING, (z + 1) % RING
-    p, p_now, p_new = flatten(ring[-1, here]), flatten(now[-1, z]), flatten(new[-1, z])
+    p, p_now, p_new = flatten(ring[-2, here]), flatten(now[-1, z]), flatten(new[-1, z])
     u, v = flatten(new[0, z]), flatten(new[1, z])
     y = rows[0]
     while y < rows[1]:
@@ -225,27 +229,33 @@ def _pressure_plane(now, new, ring, z, rows, columns, a, d, k):
             _pressure_run(n, p_new[o + 1 :], p_now[o:], p[o:], p[down:], p[up:], None, None, u[o:], v[o:], v[up:],
                           None, None, a, d, k)  # fmt: skip
             continue
-        pl, ph, w, wh = flatten(ring[-1, below]), flatten(ring[-1, above]), flatten(new[2, z]), flatten(new[2, z + 1])
+        pl, ph, w, wh = flatten(ring[-2, below]), flatten(ring[-2, above]), flatten(new[2, z]), flatten(new[2, z + 1])
         _pressure_run(n, p_new[o + 1 :], p_now[o:], p[o:], p[down:], p[up:], pl[o:], ph[o:], u[o:], v[o:], v[up:],
                       w[o:], wh[o:], a, d, k)  # fmt: skip
 
 
 @njit(**COMPILE)
 def _thin_plane(new, z, rows, columns, keep, box, taken):
-    """Take the solid's share out of new velocities, and add up what was taken from the block's own cells."""
+    """Take the solid's share out of new velocities, and add up what was taken from the block's own cells, by planes of
+    z, or by rows where there is one plane."""
     own = box[0][0] <= z < box[0][1]
+    by_rows = new.shape[0] == 3
     for component in range(keep.shape[0]):
-        total = 0.0
+        if own and not by_rows:
+            taken[z - box[0][0], component] = 0.0
         for y in range(rows[0], rows[1]):
             row, share = new[component, z, y], keep[component, z, y]
             mine = own and box[1][0] <= y < box[1][1]
+            total = 0.0
             for x in range(columns[0], columns[1]):
                 left = row[x] * share[x]
                 if mine and box[2][0] <= x < box[2][1]:
                     total += np.float64(row[x]) - np.float64(left)
                 row[x] = left
-        if own:
-            taken[z, component] = total
+            if mine and by_rows:
+                taken[y - box[1][0], component] = total
+            elif mine:
+                taken[z - box[0][0], component] += total
 
 
 @njit(**COMPILE)
@@ -269,14 +279,15 @@ def advance(state, bits, slot, steps, box, edges, kinds, faces, ramps, c, d, g, 
     faces: given velocities, low and high of z, of y, of x; ramps: (steps,) what these are multiplied by
     c, d, g, a, dp, k, force: coefficients, x first
     keep: (components, z, y, x) what part of each velocity's cell is not solid; of size 0 where there is no solid
-    taken: (z, components) velocity that solids took in the last step, summed over each plane's own cells
+    taken: (planes, components) velocity that solids took in the last step, summed over the block's own planes of z, or
+        rows of y where there is one plane
     sponge: what p is multiplied by in each step, an array along z, y, x; of size 0 where there is none
     limit, peaks (steps,): largest velocity, as bits
     """
     fields, _, height, width = state.shape[1:]
     planar = fields == 3
     velocities, pressure = (0, fields - 1), (fields - 1, fields)
-    ring = np.empty((fields, RING, height, width), state.dtype)
+    ring = np.empty((fields + 1, RING, height, width), state.dtype)
     for step in range(steps):
         now, before, new = state[slot], state[(slot + 2) % 3], state[(slot + 1) % 3]
         left, ramp = steps - 1 - step + SPARE, ramps[step]
@@ -340,10 +351,10 @@ def advance(state, bits, slot, steps, box, edges, kinds, faces, ramps, c, d, g, 
 
 
 @njit(nogil=True, cache=True, fastmath={"contract", "reassoc", "nsz"})
-def _measure_row(n, u, um, uh, ul, v, vm, vp, vl, w, wm, wh, h):
+def _measure_row(n, u, um, ul, v, vm, vp, vl, w, wm, wl, wh, h):
     """Sums over a row of n cells: |velocity|^2, |curl|^2, |grad|^2, u, v, w; and the largest |div|.
 
-    Rows begin one cell before the first; um, vm, wm: at y-1, vp: v at y+1, ul, vl: at z-1, wh: w at z+1. h: 1 / spacing.
+    Rows begin one cell before the first; um, vm, wm: at y-1; vp: at y+1; ul, vl, wl: at z-1; wh: at z+1. h: 1 / spacing
     """
     h0, h1, h2 = h
     speed = curl = slope = su = sv = sw = largest = 0.0
@@ -362,7 +373,7 @@ def _measure_row(n, u, um, uh, ul, v, vm, vp, vl, w, wm, wh, h):
             sw += c
             speed += c * c
             uz, vz = (a - ul[i]) * h2, (b - vl[i]) * h2
-            wx, wy, wz = (c - w[i - 1]) * h0, (c - wm[i]) * h1, (c - uh[i]) * h2
+            wx, wy, wz = (c - w[i - 1]) * h0, (c - wm[i]) * h1, (c - wl[i]) * h2
             slope += uz * uz + vz * vz + wx * wx + wy * wy + wz * wz
             curl += (wy - vz) * (wy - vz) + (uz - wx) * (uz - wx)
             div += (np.float64(wh[i]) - c) * h2
@@ -381,14 +392,14 @@ def measure(now, box, h, sums, largest):
         for y in range(y0, y1):
             u, v = now[0, z], now[1, z]
             if planar:
-                row = _measure_row(n, u[y, x0 - 1 :], u[y - 1, x0 - 1 :], None, None, v[y, x0 - 1 :],
-                                   v[y - 1, x0 - 1 :], v[y + 1, x0 - 1 :], None, None, None, None, h)  # fmt: skip
+                row = _measure_row(n, u[y, x0 - 1 :], u[y - 1, x0 - 1 :], None, v[y, x0 - 1 :],
+                                   v[y - 1, x0 - 1 :], v[y + 1, x0 - 1 :], None, None, None, None, None, h)  # fmt: skip
             else:
                 w = now[2, z]
-                row = _measure_row(n, u[y, x0 - 1 :], u[y - 1, x0 - 1 :], now[2, z - 1, y, x0 - 1 :],
-                                   now[0, z - 1, y, x0 - 1 :], v[y, x0 - 1 :], v[y - 1, x0 - 1 :], v[y + 1, x0 - 1 :],
-                                   now[1, z - 1, y, x0 - 1 :], w[y, x0 - 1 :], w[y - 1, x0 - 1 :],
-                                   now[2, z + 1, y, x0 - 1 :], h)  # fmt: skip
+                ul, vl, wl, wh = now[0, z - 1], now[1, z - 1], now[2, z - 1], now[2, z + 1]
+                row = _measure_row(n, u[y, x0 - 1 :], u[y - 1, x0 - 1 :], ul[y, x0 - 1 :], v[y, x0 - 1 :],
+                                   v[y - 1, x0 - 1 :], v[y + 1, x0 - 1 :], vl[y, x0 - 1 :], w[y, x0 - 1 :],
+                                   w[y - 1, x0 - 1 :], wl[y, x0 - 1 :], wh[y, x0 - 1 :], h)  # fmt: skip
             plane = y - y0 if planar else z - z0
             for quantity in range(6):
                 sums[plane, quantity] += row[quantity]
