@@ -11,8 +11,8 @@ import numpy as np
 from gridstride.workers.fluids.block import FlowBlock
 from gridstride.workers.fluids.flow import Flow, Index
 from gridstride.workers.fluids.geometry import Geometry
-from gridstride.workers.fluids.obstacles import fluid_fractions
 from gridstride.workers.fluids.problems import sample
+from gridstride.workers.fluids.solids import kept
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Setup:
         backend = import_module("gridstride.workers.fluids." + device)
         block = FlowBlock(self.flow, start, stop, reach, backend, step)
         if self.solids:
-            keep = fluid_fractions(self.geometry, self.solids, block.low, block.high, self.flow.dtype)
+            keep = kept(self.flow, self.geometry, self.solids, block.low, block.high)
             if (keep < 1).any():
                 block.keep = backend.xp.asarray(keep)
         return block
