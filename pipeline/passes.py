@@ -61,9 +61,6 @@ def go_from_store_to_store(run: Run) -> None:
         due = run.due(0)
         records = _each_slab(run, due, None)
         run.take(0, Due(due.snapshot, due.sample, 0), records)
-    else:
-        # What was due at the checkpoint may not have been written before the run was cut short.
-        _observe(run, run.due(run.checkpoint.step))
     while run.checkpoint is not None and run.checkpoint.step < timeline.last:
         first = run.checkpoint.step
         event = timeline.next_event(first)
@@ -71,10 +68,9 @@ def go_from_store_to_store(run: Run) -> None:
         if prepared.setup.solids and timeline.sampled(event) and 1 < event - first == steps:
             steps -= 1  # the last step before a sample is a pass by itself: see `observe_block`
         _sweep(run, run.checkpoint, steps)
-        run.checkpoint = Checkpoint(1 - run.checkpoint.slot, first + steps)
-        states.switch(run.out, run.checkpoint)
-        _observe(run, run.due(run.checkpoint.step))
-        run.progress.report(run.checkpoint.step)
+        reached = Checkpoint(1 - run.checkpoint.slot, first + steps)
+        due = run.due(reached.step, reached.slot)  # a checkpoint says that all that was due up to it is written
+        run.take(reached.step, due, _each_slab(run, due, reached) if due.snapshot is not None or due.sample else [])
 
 
 def _sweep(run: Run, checkpoint: Checkpoint, steps: int) -> None:
@@ -103,16 +99,6 @@ def _sweep(run: Run, checkpoint: Checkpoint, steps: int) -> None:
         raise JobFailed(f"steps {checkpoint.step} to {checkpoint.step + steps}: {reasons[0]}")
 
 
-def _observe(run: Run, due: Due) -> None:
-    """Write and measure what is due of the checkpoint's state."""
-    if due.snapshot is None and not due.sample:
-        return
-    assert run.checkpoint is not None
-    if due.sample and len(run.diagnostics) > int((run.timeline.diagnostics < run.checkpoint.step).sum()):
-        due = Due(due.snapshot, False)  # it is in the diagnostics already
-    run.take(run.checkpoint.step, due, _each_slab(run, due, run.checkpoint))
-
-
 def _each_slab(run: Run, due: Due, checkpoint: Checkpoint | None) -> list[Record]:
     """Do something to every slab of the grid, some at a time: begin it, or look at it."""
     prepared, flow = run.prepared, run.prepared.setup.flow
@@ -136,8 +122,9 @@ def _each_slab(run: Run, due: Due, checkpoint: Checkpoint | None) -> list[Record
             first = Due(due.snapshot, due.sample, 0)
             future = run.client.submit(tasks.start_block, *args, *place, first, pure=False)
         else:
+            observed = Due(due.snapshot, due.sample)
             future = run.client.submit(
-                tasks.observe_block, *args, *place, checkpoint.slot, checkpoint.step, due, pure=False
+                tasks.observe_block, *args, *place, checkpoint.slot, checkpoint.step, observed, pure=False
             )
         flying.append(future)
         if len(flying) >= lanes:
