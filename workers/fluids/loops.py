@@ -1,7 +1,7 @@
 """The EDAC scheme on the CPU: rows, planes and steps, compiled by Numba; all release the GIL.
 
-A step marches through the planes of a block. As soon as the velocity of plane z is new, the pressure of the plane below
-can follow, while both are still in cache:
+A step marches through the planes of a block, a strip of rows at a time that stays in the second-level cache. As soon as
+the velocity of plane z is new, the pressure of the plane below can follow:
 
         plane      z-2        z-1         z         z+1
         velocity   new        new        new <----- now, before
@@ -25,6 +25,9 @@ from gridstride.workers.fluids.kinds import CUT, FIXED, OUTFLOW, PERIODIC, SLIP,
 COMPILE = {"nogil": True, "cache": True, "fastmath": {"contract"}}
 MAGNITUDE = 2**63 - 1  # all bits but the sign's
 RUN = 2048  # cells: short rows would cost more to set up than to compute, long runs leave the first-level cache
+STRIP_BYTES = (
+    600_000  # of the extrapolated planes: with the rows that go by, the second-level cache holds twice as much
+)
 RING = 4  # extrapolated planes kept: pressure of plane z - 1 needs z - 2 to z, velocity of plane z one more
 
 
@@ -171,13 +174,16 @@ def flatten(plane):
 
 
 @njit(**COMPILE)
-def _extrapolate_plane(now, before, ring, z):
+def _extrapolate_plane(now, before, ring, z, held):
     """All fields half a step ahead, for convection and diffusion (Adams-Bashforth); as one more field, the pressure
-    whose gradient drives the velocity."""
+    whose gradient drives the velocity. held: (first, last) of the rows that the ring holds."""
     half, lead, p = now.dtype.type(0.5), now.dtype.type(PRESSURE_LEAD), now.shape[0] - 1
+    top, bottom = held
     for field in range(now.shape[0]):
-        _extrapolate(flatten(now[field, z]), flatten(before[field, z]), half, flatten(ring[field, z % RING]))
-    _extrapolate(flatten(now[p, z]), flatten(before[p, z]), lead, flatten(ring[p + 1, z % RING]))
+        to = flatten(ring[field, z % RING])
+        _extrapolate(flatten(now[field, z, top:bottom]), flatten(before[field, z, top:bottom]), half, to)
+    to = flatten(ring[p + 1, z % RING])
+    _extrapolate(flatten(now[p, z, top:bottom]), flatten(before[p, z, top:bottom]), lead, to)
 
 
 @njit(**COMPILE)
@@ -188,50 +194,52 @@ def _runs(rows, columns, width, y):
 
 
 @njit(**COMPILE)
-def _velocity_plane(now, new, ring, z, rows, columns, c, d, g, force):
-    """New velocities of a plane; rows and columns: (first, last)."""
+def _velocity_plane(now, new, ring, z, rows, columns, top, c, d, g, force):
+    """New velocities of rows and columns (first, last) of a plane; top: the first row that the ring holds."""
     width, here, below, above = now.shape[3], z % RING, (z - 1) % RING, (z + 1) % RING
     u, v, p = flatten(ring[0, here]), flatten(ring[1, here]), flatten(ring[-1, here])
     u_now, v_now, u_new, v_new = flatten(now[0, z]), flatten(now[1, z]), flatten(new[0, z]), flatten(new[1, z])
     y = rows[0]
     while y < rows[1]:
-        o, n, y = _runs(rows, columns, width, y)
+        at, n, y = _runs(rows, columns, width, y)
+        o = at - top * width
         up, down = o + width, o - width
         if now.shape[0] == 3:
-            _along_x(n, u_new[o + 1 :], u_now[o:], u[o:], u[down:], u[up:], None, None, v[o:], v[up:], None, None,
+            _along_x(n, u_new[at + 1 :], u_now[at:], u[o:], u[down:], u[up:], None, None, v[o:], v[up:], None, None,
                      p[o:], c, d, g[0], force[0])  # fmt: skip
-            _across(n, v_new[o + 1 :], v_now[o:], v[o:], v[down:], v[up:], None, None, u[o:], u[down:], None, None,
+            _across(n, v_new[at + 1 :], v_now[at:], v[o:], v[down:], v[up:], None, None, u[o:], u[down:], None, None,
                     None, None, p[o:], p[down:], c, d, g[1], force[1])  # fmt: skip
             continue
         ul, vl, wl = flatten(ring[0, below]), flatten(ring[1, below]), flatten(ring[2, below])
         uh, vh, wh = flatten(ring[0, above]), flatten(ring[1, above]), flatten(ring[2, above])
         w, w_now, w_new, pl = flatten(ring[2, here]), flatten(now[2, z]), flatten(new[2, z]), flatten(ring[-1, below])
-        _along_x(n, u_new[o + 1 :], u_now[o:], u[o:], u[down:], u[up:], ul[o:], uh[o:], v[o:], v[up:], w[o:], wh[o:],
+        _along_x(n, u_new[at + 1 :], u_now[at:], u[o:], u[down:], u[up:], ul[o:], uh[o:], v[o:], v[up:], w[o:], wh[o:],
                  p[o:], c, d, g[0], force[0])  # fmt: skip
-        _across(n, v_new[o + 1 :], v_now[o:], v[o:], v[down:], v[up:], vl[o:], vh[o:], u[o:], u[down:], w[o:], w[down:],
-                wh[o:], wh[down:], p[o:], p[down:], c, d, g[1], force[1])  # fmt: skip
+        _across(n, v_new[at + 1 :], v_now[at:], v[o:], v[down:], v[up:], vl[o:], vh[o:], u[o:], u[down:], w[o:],
+                w[down:], wh[o:], wh[down:], p[o:], p[down:], c, d, g[1], force[1])  # fmt: skip
         # Along z: the row before is in the plane below, and the third axis is y.
-        _across(n, w_new[o + 1 :], w_now[o:], w[o:], wl[o:], wh[o:], w[down:], w[up:], u[o:], ul[o:], v[o:], vl[o:],
+        _across(n, w_new[at + 1 :], w_now[at:], w[o:], wl[o:], wh[o:], w[down:], w[up:], u[o:], ul[o:], v[o:], vl[o:],
                 v[up:], vl[up:], p[o:], pl[o:], (c[0], c[2], c[1]), (d[0], d[2], d[1]), g[2], force[2])  # fmt: skip
 
 
 @njit(**COMPILE)
-def _pressure_plane(now, new, ring, z, rows, columns, a, d, k):
-    """New pressure of a plane, from its new velocities."""
+def _pressure_plane(now, new, ring, z, rows, columns, top, a, d, k):
+    """New pressure of rows and columns of a plane, from its new velocities."""
     width, here, below, above = now.shape[3], z % RING, (z - 1) % RING, (z + 1) % RING
     p, p_now, p_new = flatten(ring[-2, here]), flatten(now[-1, z]), flatten(new[-1, z])
     u, v = flatten(new[0, z]), flatten(new[1, z])
     y = rows[0]
     while y < rows[1]:
-        o, n, y = _runs(rows, columns, width, y)
+        at, n, y = _runs(rows, columns, width, y)
+        o, high = at - top * width, at + width
         up, down = o + width, o - width
         if now.shape[0] == 3:
-            _pressure_run(n, p_new[o + 1 :], p_now[o:], p[o:], p[down:], p[up:], None, None, u[o:], v[o:], v[up:],
+            _pressure_run(n, p_new[at + 1 :], p_now[at:], p[o:], p[down:], p[up:], None, None, u[at:], v[at:], v[high:],
                           None, None, a, d, k)  # fmt: skip
             continue
         pl, ph, w, wh = flatten(ring[-2, below]), flatten(ring[-2, above]), flatten(new[2, z]), flatten(new[2, z + 1])
-        _pressure_run(n, p_new[o + 1 :], p_now[o:], p[o:], p[down:], p[up:], pl[o:], ph[o:], u[o:], v[o:], v[up:],
-                      w[o:], wh[o:], a, d, k)  # fmt: skip
+        _pressure_run(n, p_new[at + 1 :], p_now[at:], p[o:], p[down:], p[up:], pl[o:], ph[o:], u[at:], v[at:], v[high:],
+                      w[at:], wh[at:], a, d, k)  # fmt: skip
 
 
 @njit(**COMPILE)
@@ -241,8 +249,6 @@ def _thin_plane(new, z, rows, columns, keep, box, taken):
     own = box[0][0] <= z < box[0][1]
     by_rows = new.shape[0] == 3
     for component in range(keep.shape[0]):
-        if own and not by_rows:
-            taken[z - box[0][0], component] = 0.0
         for y in range(rows[0], rows[1]):
             row, share = new[component, z, y], keep[component, z, y]
             mine = own and box[1][0] <= y < box[1][1]
@@ -267,6 +273,54 @@ def _damp_plane(p, z, rows, columns, sponge):
 
 
 @njit(**COMPILE)
+def _march(now, before, new, bits, ring, first, last, ends, rows, box, edges, kinds, faces, ramp, numbers, keep, taken,
+           sponge):  # fmt: skip
+    """One step of a strip of rows, plane after plane; returns the largest velocity.
+
+    first, last, ends: of each axis, where p begins and ends, and where velocity ends; rows: of velocity, (first, last).
+    Pressure needs the next row's velocity: it is a row behind, and the strip that ends the block does one row more.
+    """
+    c, d, g, a, dp, k, force = numbers
+    fields, _, height, width = now.shape
+    planar, upmost = fields == 3, rows[1] == ends[1]
+    velocities, pressure = (0, fields - 1), (fields - 1, fields)
+    columns, own_columns, every = (first[2], ends[2]), (first[2], last[2]), (0, width)
+    behind = (max(first[1], rows[0] - 1), last[1] if upmost else rows[1] - 1)
+    held = (max(0, rows[0] - 2), min(height, rows[1] + 1))
+    fixed = kinds[0, 0] == FIXED or kinds[0, 0] == SLIP
+    peak = bits.dtype.type(0)
+    _extrapolate_plane(now, before, ring, first[0], held)
+    if not planar:
+        _extrapolate_plane(now, before, ring, first[0] - 1, held)
+    for z in range(first[0], ends[0] + (0 if planar else 1)):
+        if z < ends[0]:
+            if not planar:
+                _extrapolate_plane(now, before, ring, z + 1, held)
+            _velocity_plane(now, new, ring, z, rows, columns, held[0], c, d, g, force)
+            if keep.size:
+                _thin_plane(new, z, rows, columns, keep, box, taken)
+            fill(new, 2, velocities, ((z, z + 1), rows, every), edges[2], kinds, faces[2], ramp)
+            if upmost or rows[0] == first[1]:
+                fill(new, 1, velocities, ((z, z + 1), rows, every), edges[1], kinds, faces[1], ramp)
+            for component in range(fields - 1):
+                if component == 2 and fixed and z == edges[0, 0]:
+                    continue  # given, and put in place below
+                for y in range(rows[0], rows[1]):
+                    peak = max(peak, _largest(bits[component, z, y, columns[0] : columns[1]]))
+        if not planar and (z == first[0] + 1 or z == ends[0]):
+            fill(new, 0, velocities, ((0, 0), rows, every), edges[0], kinds, faces[0], ramp)
+        below = z if planar else z - 1
+        if first[0] <= below < last[0]:
+            _pressure_plane(now, new, ring, below, behind, own_columns, held[0], a, dp, k)
+            if sponge[0].size:
+                _damp_plane(new[fields - 1], below, behind, own_columns, sponge)
+            fill(new, 2, pressure, ((below, below + 1), behind, every), edges[2], kinds, faces[2], ramp)
+            if upmost:
+                fill(new, 1, pressure, ((below, below + 1), behind, every), edges[1], kinds, faces[1], ramp)
+    return peak
+
+
+@njit(**COMPILE)
 def advance(state, bits, slot, steps, box, edges, kinds, faces, ramps, c, d, g, a, dp, k, force, keep, taken,
             sponge, limit, peaks):  # fmt: skip
     """Advance a block by `steps` steps, or up to the first in which a velocity is beyond `limit`; returns how many.
@@ -284,62 +338,33 @@ def advance(state, bits, slot, steps, box, edges, kinds, faces, ramps, c, d, g, 
     sponge: what p is multiplied by in each step, an array along z, y, x; of size 0 where there is none
     limit, peaks (steps,): largest velocity, as bits
     """
-    fields, _, height, width = state.shape[1:]
-    planar = fields == 3
-    velocities, pressure = (0, fields - 1), (fields - 1, fields)
-    ring = np.empty((fields + 1, RING, height, width), state.dtype)
+    fields, depth, height, width = state.shape[1:]
+    planar, planes = fields == 3, 1 if depth == 1 else RING
+    strip = max(8, STRIP_BYTES // ((fields + 1) * planes * width * state.itemsize) - 3)
+    ring = np.empty((fields + 1, RING, min(height, strip + 3), width), state.dtype)
+    first, last, ends = np.empty(3, np.int64), np.empty(3, np.int64), np.empty(3, np.int64)
     for step in range(steps):
         now, before, new = state[slot], state[(slot + 2) % 3], state[(slot + 1) % 3]
         left, ramp = steps - 1 - step + SPARE, ramps[step]
         # p is computed from first to last; velocity one further where more of the grid follows
-        first, last, faces_end = np.empty(3, np.int64), np.empty(3, np.int64), np.empty(3, np.int64)
         for axis in range(3):
-            first[axis], last[axis], faces_end[axis] = box[axis][0], box[axis][1], box[axis][1]
+            first[axis], last[axis], ends[axis] = box[axis][0], box[axis][1], box[axis][1]
             if planar and axis == 0:
                 continue
-            first[axis], last[axis], faces_end[axis] = first[axis] - left, last[axis] + left, last[axis] + left + 1
+            first[axis], last[axis], ends[axis] = first[axis] - left, last[axis] + left, last[axis] + left + 1
             if kinds[axis, 0] != CUT:
                 first[axis] = max(first[axis], edges[axis, 0])
             if kinds[axis, 1] != CUT:
-                last[axis], faces_end[axis] = min(last[axis], edges[axis, 1]), min(faces_end[axis], edges[axis, 1])
-        rows, columns = (first[1], faces_end[1]), (first[2], faces_end[2])
-        own_rows, own_columns = (first[1], last[1]), (first[2], last[2])
-        every = (0, width)
-        if not planar:
-            _extrapolate_plane(now, before, ring, first[0] - 1)
-        _extrapolate_plane(now, before, ring, first[0])
+                last[axis], ends[axis] = min(last[axis], edges[axis, 1]), min(ends[axis], edges[axis, 1])
+        taken[:] = 0.0
         peak = bits.dtype.type(0)
-        for z in range(first[0], faces_end[0] + 1):
-            if z < faces_end[0]:
-                if not planar:
-                    _extrapolate_plane(now, before, ring, z + 1)
-                _velocity_plane(now, new, ring, z, rows, columns, c, d, g, force)
-                if keep.size:
-                    _thin_plane(new, z, rows, columns, keep, box, taken)
-                here = (z, z + 1)
-                fill(new, 2, velocities, (here, rows, every), edges[2], kinds, faces[2], ramp)
-                fill(new, 1, velocities, (here, rows, every), edges[1], kinds, faces[1], ramp)
-                for component in range(fields - 1):
-                    fixed = kinds[0, 0] == FIXED or kinds[0, 0] == SLIP
-                    if component == 2 and fixed and z == edges[0, 0]:
-                        continue  # given, and put in place below
-                    for y in range(rows[0], rows[1]):
-                        row = bits[(slot + 1) % 3, component, z, y, columns[0] : columns[1]]
-                        peak = max(peak, _largest(row))
-            if not planar and (z == first[0] + 1 or z == faces_end[0]):
-                fill(new, 0, velocities, ((0, 0), (0, height), every), edges[0], kinds, faces[0], ramp)
-            below = z if planar else z - 1
-            if first[0] <= below < last[0]:
-                if z == faces_end[0] and planar:
-                    continue
-                here = (below, below + 1)
-                _pressure_plane(now, new, ring, below, own_rows, own_columns, a, dp, k)
-                if sponge[0].size:
-                    _damp_plane(new[fields - 1], below, own_rows, own_columns, sponge)
-                fill(new, 2, pressure, (here, own_rows, every), edges[2], kinds, faces[2], ramp)
-                fill(new, 1, pressure, (here, own_rows, every), edges[1], kinds, faces[1], ramp)
+        for y in range(first[1], ends[1], strip):
+            rows = (y, min(y + strip, ends[1]))
+            peak = max(peak, _march(now, before, new, bits[(slot + 1) % 3], ring, first, last, ends, rows, box, edges,
+                                    kinds, faces, ramp, (c, d, g, a, dp, k, force), keep, taken, sponge))  # fmt: skip
         if not planar:
-            fill(new, 0, pressure, ((0, 0), (0, height), every), edges[0], kinds, faces[0], ramp)
+            for group in ((0, fields - 1), (fields - 1, fields)):
+                fill(new, 0, group, ((0, 0), (0, height), (0, width)), edges[0], kinds, faces[0], ramp)
         slot = (slot + 1) % 3
         peaks[step] = peak
         if peak > limit:
