@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "convolve", "correlate", "gaussian", "resume", "uniform"]
+__all__ = ["__version__", "convolve", "correlate", "gaussian", "resume", "simulate", "uniform"]
 
 
 def __getattr__(name: str) -> Any:
     # The API brings Dask and Zarr with it: it is imported when it is first used, not by `gridstride --help`.
     if name in __all__:
-        from gridstride.pipeline import images
+        from gridstride.pipeline import api
 
-        return getattr(images, name)
+        return getattr(api, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

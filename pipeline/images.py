@@ -334,8 +334,3 @@ def gaussian(input: str | Path, out: str | Path, sigma: Any, **arguments: Any) -
 def uniform(input: str | Path, out: str | Path, size: Any, **arguments: Any) -> Summary:
     """Mean filter, as scipy.ndimage.uniform_filter. size in elements, one or one per filtered axis; also origin."""
     return jobs.run(prepare_filter("uniform", input, out, size=size, **_split(arguments)))
-
-
-def resume(out: str | Path, **arguments: Any) -> Summary:
-    """Go on with the unfinished job at `out`; keywords are those of `RunOptions`."""
-    return jobs.run(jobs.resume(out, _split(arguments)["options"]))

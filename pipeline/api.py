@@ -1,0 +1,45 @@
+"""What `import gridstride` offers: every command as a function."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from gridstride.pipeline import jobs, simulation
+from gridstride.pipeline.cases import Case, load_case, make_case
+from gridstride.pipeline.config import RunOptions
+from gridstride.pipeline.images import convolve, correlate, gaussian, uniform
+from gridstride.pipeline.jobs import Summary
+from gridstride.pipeline.simulation import FlowSummary
+
+__all__ = ["convolve", "correlate", "gaussian", "resume", "simulate", "uniform"]
+
+
+def simulate(
+    case: str | Path | dict[str, Any] | Case,
+    out: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    blocks: int | None = None,
+    from_store: bool = False,
+    **options: Any,
+) -> FlowSummary:
+    """Run a Navier-Stokes simulation, or go on with it, and write it to the Zarr group `out`.
+
+    case: path of a case file, a mapping of its content, or a `Case`; overrides: "key.of.field=value"
+    blocks: slabs in memory, as many as pay by default; from_store: whether the state goes from store to store anyway
+    Keywords: those of `RunOptions`. Raises UsageError before anything is written, JobFailed if the flow blows up.
+    """
+    if isinstance(case, str | Path):
+        case = load_case(case, overrides)
+    elif isinstance(case, dict):
+        case = make_case(case)
+    return simulation.run(simulation.prepare(case, out, RunOptions(**options), blocks, from_store))
+
+
+def resume(out: str | Path, **options: Any) -> Summary | FlowSummary:
+    """Go on with the unfinished job or simulation at `out`. Keywords: those of `RunOptions`."""
+    if simulation.is_simulation(out):
+        return simulation.run(simulation.resume(out, RunOptions(**options)))
+    return jobs.run(jobs.resume(out, RunOptions(**options)))
