@@ -1,5 +1,5 @@
-"""`make demo`: real microscopy from TIFF to Zarr, smoothed and edge-filtered on a local cluster, with
-pictures and times.
+"""`make demo`: real microscopy from TIFF to Zarr, smoothed and edge-filtered on a local cluster, with pictures and
+times; then two shear layers that roll up into vortices, with a film.
 
 Everything goes to demo-output/. The same filters are run by scipy.ndimage on the whole array in memory, to compare
 results and times.
@@ -22,6 +22,8 @@ from scipy import ndimage
 
 import gridstride
 from gridstride.pipeline import images, stores
+from gridstride.pipeline.flow_plots import plot
+from gridstride.pipeline.movie import movie
 from gridstride.pipeline.preview import preview
 
 HERE = Path(__file__).parent
@@ -109,7 +111,26 @@ def main() -> None:
     ]
     print(f"results: {OUT.name}/gaussian.zarr, {OUT.name}/laplace.zarr, {OUT.name}/gaussian-tiled.zarr")
     print("pictures, before and after: " + ", ".join(f"{OUT.name}/{p.name}" for p in pictures))
-    print("next: .venv/bin/gridstride info demo-output/gaussian.zarr; .venv/bin/gridstride filter gaussian --help")
+    flow()
+    print("next: .venv/bin/gridstride info demo-output/gaussian.zarr; .venv/bin/gridstride filter gaussian --help;")
+    print("      .venv/bin/gridstride simulate examples/cases/cylinder.yaml cylinder.zarr")
+
+
+def flow() -> None:
+    """A simulation, its film and its diagnostics."""
+    out = OUT / "shear-layer.zarr"
+    print(
+        "\nNavier-Stokes: two shear layers roll up, 128 x 128, Re 10000 (compiles its kernels the first time)",
+        flush=True,
+    )
+    case = [f"grid.cells.{axis}=128" for axis in "xy"] + ["initial.sharpness=30", "output.snapshots.time=0.04"]
+    summary = gridstride.simulate(HERE / "cases" / "shear-layer.yaml", out, case)
+    print(
+        f"{out.name}: {summary.last} steps in {summary.seconds:.1f} s, {summary.stages['kernel']:.1f} s of it in kernels"
+    )
+    made = movie(out, OUT / "vorticity.gif", field="vorticity", size=480)
+    graph = plot(out, OUT / "diagnostics.png")
+    print(f"film: {OUT.name}/{made.path.name}, {made.frames} frames; diagnostics: {OUT.name}/{graph.name}")
 
 
 if __name__ == "__main__":
