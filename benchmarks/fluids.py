@@ -1,10 +1,10 @@
-"""The flow solver on this machine's CPU: kernel against memory bandwidth, whole runs against the kernel, other packages.
+"""The flow solver on the CPU: kernel against memory bandwidth, whole runs against the kernel, and other packages.
 
     python -m benchmarks fluids [--size 256] [--peers] [--install-peers] [--only kernels,runs,cavity,exchange,peers]
 
-One block a core advances in memory, and nothing else: that is the kernel's rate. Its limit is the bandwidth of a copy on
-all cores, measured in the same run, over the bytes that a step must move for a cell: both levels of every field read
-and one written, `BYTES_PER_FIELD` in float32.
+One block a core advances in memory, and nothing else: that is the kernel's rate. Its limit is the bandwidth of a copy
+on all cores, measured in the same run, over the bytes that a step must move for a cell: both levels of every field
+read and one written, `BYTES_PER_FIELD` in float32.
 """
 
 from __future__ import annotations
