@@ -1,6 +1,7 @@
 // Runs CUDA kernels on the CPU, a block at a time: each thread of a block is a fibre (ucontext), resumed in
-// a random order after every __syncthreads(), so that a missing barrier shows. Shared memory starts each
-// block as NaN, and an access past the launch's dynamic size is an address sanitizer report.
+// a random order after every __syncthreads(), so that a missing barrier shows; __syncwarp() and votes hold
+// up the threads of a warp. Shared memory starts each block as NaN, and an access past the
+// launch's dynamic size is an address sanitizer report.
 //
 // The program reads one request from stdin at a time and writes the buffers asked for to stdout: see
 // host.py.
@@ -8,9 +9,11 @@
 #define CUDA_HOST_H
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
+#include <sys/mman.h>
 #include <ucontext.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -26,14 +29,14 @@
 #define __device__
 #define __shared__
 #define __launch_bounds__(...)
-using std::exp, std::fabs, std::ilogb, std::rint, std::scalbn;
+using std::exp, std::fabs, std::fma, std::ilogb, std::rint, std::scalbn;
 
 struct Dim {
     unsigned x = 0, y = 0, z = 0;
 };
 Dim threadIdx, blockIdx, blockDim, gridDim;
 
-constexpr size_t MAX_SHARED = 48 * 1024, STACK = 64 * 1024;
+constexpr size_t MAX_SHARED = 48 * 1024, STACK = 64 * 1024, WARP = 32;
 alignas(16) double shared_memory[MAX_SHARED / sizeof(double)];
 
 [[noreturn]] inline void fail(const std::string& what)
@@ -47,8 +50,10 @@ struct Fibre {
     std::vector<char> stack = std::vector<char>(STACK);
     void* asan_stack = nullptr;
     Dim index;
+    size_t warp = 0;
     int barrier = 0;  // the line it waits at, 0 when it runs or has finished
-    bool finished = false;
+    bool of_warp = false;  // whether it waits for its warp alone
+    bool ready = true, vote = false, finished = false;
 };
 
 struct Scheduler {
@@ -70,10 +75,12 @@ struct Scheduler {
         swapcontext(&main, &fibre.context);
         __sanitizer_finish_switch_fiber(saved, nullptr, nullptr);
     }
-    void pause(int line)
+    void pause(int line, bool of_warp = false)
     {
         Fibre& fibre = *current;
         fibre.barrier = line;
+        fibre.of_warp = of_warp;
+        fibre.ready = false;
         __sanitizer_start_switch_fiber(&fibre.asan_stack, main_stack, main_size);
         swapcontext(&fibre.context, &main);
         __sanitizer_finish_switch_fiber(fibre.asan_stack, &main_stack, &main_size);
@@ -87,7 +94,8 @@ struct Scheduler {
         for (size_t t = 0; t < threads; ++t) {
             Fibre& fibre = fibres[t];
             fibre.index = {unsigned(t % blockDim.x), unsigned(t / blockDim.x), 0};
-            fibre.finished = false;
+            fibre.warp = t / WARP;
+            fibre.ready = true, fibre.vote = fibre.of_warp = fibre.finished = false;
             getcontext(&fibre.context);
             fibre.context.uc_stack.ss_sp = fibre.stack.data();
             fibre.context.uc_stack.ss_size = fibre.stack.size();
@@ -95,17 +103,47 @@ struct Scheduler {
             makecontext(&fibre.context, &Scheduler::enter, 0);
             order.push_back(&fibre);
         }
+        std::vector<bool> turn((threads + WARP - 1) / WARP);
         while (!order.empty()) {
+            // Some warps run ahead of others.
+            std::generate(turn.begin(), turn.end(), [&] { return random() % 2 == 0; });
             std::shuffle(order.begin(), order.end(), random);
-            for (Fibre* fibre : order) resume(*fibre);
+            for (Fibre* fibre : order)
+                if (fibre->ready && turn[fibre->warp]) resume(*fibre);
             // As on a device, threads that have returned are not waited for; but those that wait must wait
             // together.
             std::erase_if(order, [](Fibre* fibre) { return fibre->finished; });
-            for (Fibre* fibre : order)
-                if (fibre->barrier != order[0]->barrier)
-                    fail("divergent barriers: lines " + std::to_string(fibre->barrier) + " and " +
-                         std::to_string(order[0]->barrier));
+            release(order, turn.size());
         }
+    }
+    // Who may go on: a warp that waits for itself, and when all wait for all, all.
+    static void release(const std::vector<Fibre*>& order, size_t warps)
+    {
+        const auto meet = [](int& line, const Fibre* fibre) {
+            if (line && line != fibre->barrier)
+                fail("divergent barriers: lines " + std::to_string(line) + " and " +
+                     std::to_string(fibre->barrier));
+            line = fibre->barrier;
+        };
+        std::vector<int> lines(warps + 1);
+        bool ready = false;
+        for (Fibre* fibre : order) {
+            if (!fibre->ready) meet(lines[fibre->warp], fibre);
+            fibre->ready = fibre->ready || fibre->of_warp;
+            ready = ready || fibre->ready;
+        }
+        if (ready) return;
+        for (Fibre* fibre : order) {
+            meet(lines[warps], fibre);
+            fibre->ready = true;
+        }
+    }
+    bool any_of_warp() const
+    {
+        const size_t first = current->warp * WARP, last = std::min(first + WARP, fibres.size());
+        for (size_t t = first; t < last; ++t)
+            if (fibres[t].vote && !fibres[t].finished) return true;
+        return false;
     }
 };
 inline Scheduler scheduler;
@@ -120,6 +158,24 @@ inline void Scheduler::enter()
 }
 
 inline void __syncthreads(int line = __builtin_LINE()) { scheduler.pause(line); }
+inline void __syncwarp(unsigned = ~0u, int line = __builtin_LINE()) { scheduler.pause(line, true); }
+inline int __any_sync(unsigned, bool vote, int line = __builtin_LINE())
+{
+    scheduler.current->vote = vote;
+    scheduler.pause(line, true);
+    const bool any = scheduler.any_of_warp();
+    scheduler.pause(line, true);  // before anybody votes again
+    return any;
+}
+
+template <class T> inline T atomicMax(T* place, T value)
+{
+    const T before = *place;
+    *place = std::max(before, value);
+    return before;
+}
+inline int __float_as_int(float v) { return std::bit_cast<int>(v); }
+inline long long __double_as_longlong(double v) { return std::bit_cast<long long>(v); }
 
 // A launch's arguments, each in whole words of 8 bytes.
 using Raw = std::vector<std::vector<char>>;
@@ -193,15 +249,24 @@ inline void launch(const std::map<std::string, Launcher>& kernels, const std::ve
     ASAN_UNPOISON_MEMORY_REGION(memory, MAX_SHARED);
 }
 
+// Memory larger than there is: pages come when they are touched. (What malloc gives and takes, the sanitizer touches.)
+inline void* map_zeros(size_t size)
+{
+    void* const place = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return place == MAP_FAILED ? nullptr : place;
+}
+
 inline int serve(const std::map<std::string, Launcher>& kernels)
 {
     for (;;) {
         std::vector<char*> buffers(read<long long>());
+        std::vector<std::pair<char*, size_t>> mapped;
         for (char*& buffer : buffers) {
             const long long size = read<long long>(), sparse = read<long long>();
-            buffer = static_cast<char*>(sparse ? std::calloc(size, 1) : std::malloc(size));
+            buffer = static_cast<char*>(sparse ? map_zeros(size) : std::malloc(size));
             if (!buffer) fail("out of memory");
-            if (!sparse) std::memset(buffer, 0xCD, size);
+            if (sparse) mapped.emplace_back(buffer, size);
+            else std::memset(buffer, 0xCD, size);
             for (long long pieces = read<long long>(); pieces > 0; --pieces) {
                 const long long at = read<long long>();
                 const auto bytes = read_bytes(read<long long>());
@@ -209,10 +274,14 @@ inline int serve(const std::map<std::string, Launcher>& kernels)
             }
         }
         for (long long launches = read<long long>(); launches > 0; --launches) launch(kernels, buffers);
-        const long long wanted = read<long long>(), size = read<long long>();
-        std::fwrite(buffers.at(wanted), 1, size, stdout);
+        for (long long wanted = read<long long>(); wanted > 0; --wanted) {
+            const long long buffer = read<long long>();
+            std::fwrite(buffers.at(buffer), 1, read<long long>(), stdout);
+        }
         std::fflush(stdout);
-        for (char* buffer : buffers) std::free(buffer);
+        for (char* buffer : buffers)
+            if (std::ranges::none_of(mapped, [&](const auto& one) { return one.first == buffer; })) std::free(buffer);
+        for (const auto& [buffer, size] : mapped) munmap(buffer, size);
     }
 }
 #endif

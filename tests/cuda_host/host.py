@@ -108,13 +108,34 @@ class Host:
         contents = {"data": (data.nbytes, 0, [(0, data.tobytes())])}
         return self._result(plan, contents, max_grid)
 
+    def change(
+        self,
+        plan: Plan,
+        arrays: dict[str, np.ndarray],
+        changed: Iterable[str],
+        max_grid: int = kernels.MAX_GRID,
+        sparse: dict[str, tuple[int, list[tuple[int, bytes]]]] | None = None,
+    ) -> None:
+        """Run a plan whose kernels change some of the arrays, or of those as in `run_sparse`: the changed arrays get
+        their new values. Raises HostError as `run` does."""
+        contents: dict = {name: (array.nbytes, 0, [(0, array.tobytes())]) for name, array in arrays.items()}
+        contents |= {name: (nbytes, 1, pieces) for name, (nbytes, pieces) in (sparse or {}).items()}
+        answer = self._talk(*self._request(plan, contents, max_grid, changed := list(changed)))
+        for array in (arrays[name] for name in changed):
+            array[...] = np.frombuffer(answer[: array.nbytes], array.dtype).reshape(array.shape)
+            answer = answer[array.nbytes :]
+
     def run_sparse(self, plan: Plan, nbytes: int, pieces: list[tuple[int, bytes]]) -> np.ndarray:
         """With data of nbytes zeros but for the pieces (offset, bytes): for arrays larger than memory."""
         return self._result(plan, {"data": (nbytes, 1, pieces)}, kernels.MAX_GRID)
 
     def _result(self, plan: Plan, contents: dict, max_grid: int) -> np.ndarray:
-        size = int(np.prod(plan.out_shape)) * plan.out_dtype.itemsize
-        contents["out"] = (size, 0, [])
+        answer = self._talk(*self._request(plan, contents, max_grid, ["out"]))
+        return np.frombuffer(answer, plan.out_dtype).reshape(plan.out_shape)
+
+    def _request(self, plan: Plan, contents: dict, max_grid: int, wanted: list[str]) -> tuple[bytes, int]:
+        """What is asked of the program: to make buffers of contents, to launch, and to send some back; and its size."""
+        contents["out"] = (int(np.prod(plan.out_shape)) * plan.out_dtype.itemsize, 0, [])
         contents["constants"] = (len(plan.constants), 0, [(0, bytes(plan.constants))])
         contents |= {name: (nbytes, 0, []) for name, nbytes in plan.scratch.items()}
         names = list(contents)
@@ -133,8 +154,10 @@ class Host:
                     request.append(_int(names.index(arg.buffer), arg.offset))
                 else:
                     request += [_int(-1, arg.nbytes), arg.tobytes()]
-        request.append(_int(names.index("out"), size))
-        return np.frombuffer(self._talk(b"".join(request), size), plan.out_dtype).reshape(plan.out_shape)
+        sizes = [contents[name][0] for name in wanted]
+        request.append(_int(len(wanted)))
+        request += [_int(names.index(name), size) for name, size in zip(wanted, sizes, strict=True)]
+        return b"".join(request), sum(sizes)
 
     def _talk(self, request: bytes, size: int) -> bytes:
         if self.process is None:
