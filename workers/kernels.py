@@ -6,7 +6,7 @@ A launch is described without CuPy (`Plan`), so that tests run the same launches
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from math import prod
@@ -32,6 +32,9 @@ MARCH_TYPES = ("u8", "u16", "i16", "f32")
 FUSED_TAPS = range(3, 18, 2)
 FUSED_SHAPES = frozenset((m, n, n) for m in (1, *FUSED_TAPS) for n in FUSED_TAPS) | {(n, n, 1) for n in FUSED_TAPS}
 DENSE_SHAPES = frozenset({(n, n, n) for n in (3, 5, 7)} | {(1, n, n) for n in range(3, 16, 2)})
+
+# What cuda/edac.cu has.
+EDAC = ("velocity", "pressure", "ghosts", "plane_sums")
 
 
 @dataclass(frozen=True)
@@ -127,17 +130,19 @@ def source(file: str) -> str:
 
 
 def options(expression: str) -> tuple[str, ...]:
-    """Compiler options. Sums in float64 may not use fused multiply-adds: they are to have scipy's bits.
+    """Compiler options. Sums in float64 may not use fused multiply-adds: they are to have scipy's bits. Nor may the
+    steps of a flow but where the source says so: a cell's bits are not to depend on the compiler.
 
     -ftz is CuPy's: it adds it to whatever it compiles, and a later -ftz=false it overrules. It stands here so that what
     is compiled without CuPy is what a GPU runs. (float32 numbers below 1.2e-38 are 0 with it.)
     """
-    double = expression.split("<")[1].split(",")[1:2] == [" f64"]
-    return ("-std=c++17", "-ftz=true", *(["-fmad=false"] if double else []))
+    name, types = expression.split("<")
+    exact = name in EDAC or types.split(",")[1:2] == [" f64"]
+    return ("-std=c++17", "-ftz=true", *(["-fmad=false"] if exact else []))
 
 
 def instantiations() -> list[tuple[str, str]]:
-    """Every (file, name expression) that an operator can ask for.
+    """Every (file, name expression) that an operator or a flow can ask for.
 
     A pass reads the block's type and leaves sums, or reads sums and writes any type; correlate writes sums or
     the block's own type. All else goes through `cast`: the full product of types would be many times as many.
@@ -158,7 +163,12 @@ def instantiations() -> list[tuple[str, str]]:
             found += [("march.cu", f"dense<{i}, {o}, {z}, {y}, {x}, false>")]
             if i == "f32":  # a tap of zero matters where there are infinities
                 found += [("march.cu", f"dense<{i}, {o}, {z}, {y}, {x}, true>")]
-    return found
+    for number in ACCUMULATORS:
+        for components in (2, 3):
+            found += [("edac.cu", f"velocity<{number}, {components}, {solid}>") for solid in ("false", "true")]
+            found += [("edac.cu", f"pressure<{number}, {components}>")]
+        found += [("edac.cu", f"ghosts<{number}>")]
+    return [*found, ("edac.cu", "plane_sums<f64>")]
 
 
 def compile_to_cubin(file: str, expressions: Iterable[str], arch: str) -> tuple[bytes, str]:
@@ -232,16 +242,17 @@ def kernel(file: str, expression: str, device: int) -> Any:
     return module.get_function(expression)
 
 
-def run(plan: Plan, data: Any) -> Any:
+def run(plan: Plan, data: Any, more: Mapping[str, Any] | None = None) -> Any:
     """Run a plan on the current device and stream, and return the result without waiting for it.
 
-    data: contiguous CuPy array. Scratch memory goes back to CuPy's pool in the order of the stream.
+    data: contiguous CuPy array; more: others that launches refer to, by name. Scratch memory goes back to CuPy's pool
+    in the order of the stream.
     """
     import cupy
 
     out = cupy.empty(plan.out_shape, plan.out_dtype)
     buffers = {name: cupy.empty(nbytes, cupy.uint8) for name, nbytes in plan.scratch.items()}
-    buffers |= {"data": data, "out": out}
+    buffers |= {"data": data, "out": out, **(more or {})}
     if plan.constants:
         buffers["constants"] = cupy.asarray(np.frombuffer(plan.constants, np.uint8))
     device = cupy.cuda.runtime.getDevice()
