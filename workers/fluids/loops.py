@@ -23,6 +23,10 @@ from gridstride.workers.fluids.flow import PRESSURE_LEAD
 from gridstride.workers.fluids.kinds import CUT, FIXED, OUTFLOW, PERIODIC, SLIP, SPARE
 
 COMPILE = {"nogil": True, "cache": True, "fastmath": {"contract"}}
+# Without fused multiply-adds: of a sum of two products it is the compiler's choice which is rounded, and in a loop that
+# it makes several versions of, for blocks at one face of the grid or at both, it chooses more than once. Said outright,
+# for else the options of the function that calls are taken.
+PLAIN = COMPILE | {"fastmath": False}
 MAGNITUDE = 2**63 - 1  # all bits but the sign's
 RUN = 2048  # cells: short rows would cost more to set up than to compute, long runs leave the first-level cache
 STRIP_BYTES = (
@@ -108,7 +112,7 @@ def _largest(row):
 # --- what is beyond the grid ------------------------------------------------------------------------------------
 
 
-@njit(**COMPILE)
+@njit(**PLAIN)
 def fill(array, axis, fields, box, edges, kinds, faces, ramp):
     """Fill `fields` (first, last) of array (fields, z, y, x) beyond the grid's two faces on an axis (0 z, 1 y, 2 x).
 
