@@ -22,73 +22,14 @@ def shape_text(shape: Any) -> str:
     return " x ".join(map(str, shape))
 
 
-class Progress:
+class Bar:
     """A bar on a terminal, a line every few seconds elsewhere, nothing if `quiet`.
 
-    A voxel here is an element of the result.
+    name: of the work; unit: of what is counted from `first` to `total`
     """
 
-    def __init__(self, total: int, done: int, quiet: bool = False, every: float = 5.0) -> None:
-        self.total, self.done, self.first = total, done, done
-        self.quiet, self.every = quiet, every
-        self.voxels = self.bytes_in = self.bytes_out = 0
-        self.begin = self.last = time.monotonic()
-        self.console = Console(stderr=True)
-        self.bar: Any = None
-        if not quiet and self.console.is_terminal:
-            from rich import progress
-
-            self.bar = progress.Progress(
-                progress.TextColumn("{task.description}"),
-                progress.BarColumn(),
-                progress.MofNCompleteColumn(),
-                progress.TextColumn("blocks  {task.fields[rate]}"),
-                progress.TimeRemainingColumn(),
-                console=self.console,
-            )
-            self.task = self.bar.add_task("sweep", total=total, completed=done, rate="")
-
-    def __enter__(self) -> Progress:
-        if self.bar is not None:
-            self.bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.bar is not None:
-            self.bar.stop()
-
-    def report(self, record: dict[str, Any]) -> None:
-        """Count one finished block."""
-        if not record["skipped"]:
-            self.voxels += record["voxels"]
-            self.bytes_in += record["bytes_in"]
-            self.bytes_out += record["bytes_out"]
-        self.done += 1
-        now = time.monotonic()
-        if self.bar is not None:
-            self.bar.update(self.task, completed=self.done, rate=self._rate(now))
-        elif not self.quiet and (now - self.last >= self.every):
-            self.last = now
-            left = (now - self.begin) / (self.done - self.first) * (self.total - self.done)
-            print(
-                f"{self.done}/{self.total} blocks, {self._rate(now)}, {left:.0f} s left",
-                file=sys.stderr,
-                flush=True,
-            )
-
-    def _rate(self, now: float) -> str:
-        seconds = max(now - self.begin, 1e-9)
-        return (
-            f"{self.voxels / seconds / 1e6:.1f} Mvoxel/s, "
-            f"{self.bytes_in / seconds / 1e9:.2f} GB/s in, {self.bytes_out / seconds / 1e9:.2f} GB/s out"
-        )
-
-
-class StepProgress:
-    """The same for a simulation: steps made, the time reached in it, and cells advanced a second."""
-
-    def __init__(self, last: int, first: int, cells: int, dt: float, quiet: bool = False, every: float = 5.0) -> None:
-        self.last_step, self.first, self.cells, self.dt = last, first, cells, dt
+    def __init__(self, name: str, unit: str, total: int, first: int, quiet: bool, every: float) -> None:
+        self.name, self.unit, self.total, self.first = name, unit, total, first
         self.quiet, self.every = quiet, every
         self.begin = self.printed = time.monotonic()
         self.console = Console(stderr=True)
@@ -100,13 +41,13 @@ class StepProgress:
                 progress.TextColumn("{task.description}"),
                 progress.BarColumn(),
                 progress.MofNCompleteColumn(),
-                progress.TextColumn("steps  {task.fields[rate]}"),
+                progress.TextColumn(unit + "  {task.fields[rate]}"),
                 progress.TimeRemainingColumn(),
                 console=self.console,
             )
-            self.task = self.bar.add_task("simulate", total=last, completed=first, rate="")
+            self.task = self.bar.add_task(name, total=total, completed=first, rate="")
 
-    def __enter__(self) -> StepProgress:
+    def __enter__(self) -> Any:
         if self.bar is not None:
             self.bar.start()
         return self
@@ -115,22 +56,57 @@ class StepProgress:
         if self.bar is not None:
             self.bar.stop()
 
-    def report(self, step: int) -> None:
-        """Show that a step has been reached."""
+    @property
+    def seconds(self) -> float:
+        return max(time.monotonic() - self.begin, 1e-9)
+
+    def show(self, done: int, rate: str) -> None:
+        """Say how far the work is."""
         now = time.monotonic()
-        seconds = max(now - self.begin, 1e-9)
-        rate = f"t = {step * self.dt:.4g}, {(step - self.first) * self.cells / seconds / 1e6:.1f} Mcell-steps/s"
         if self.bar is not None:
-            self.bar.update(self.task, completed=step, rate=rate)
-        elif not self.quiet and now - self.printed >= self.every and step > self.first:
+            self.bar.update(self.task, completed=done, rate=rate)
+        elif not self.quiet and now - self.printed >= self.every and done > self.first:
             self.printed = now
-            left = seconds / (step - self.first) * (self.last_step - step)
-            print(f"{step}/{self.last_step} steps, {rate}, {left:.0f} s left", file=sys.stderr, flush=True)
+            left = (now - self.begin) / (done - self.first) * (self.total - done)
+            print(f"{done}/{self.total} {self.unit}, {rate}, {left:.0f} s left", file=sys.stderr, flush=True)
 
     def say(self, text: str) -> None:
         """A line of news, above the bar."""
         if not self.quiet:
             self.console.print(text, highlight=False)
+
+
+class Progress(Bar):
+    """How many blocks of a sweep are done. A voxel here is an element of the result."""
+
+    def __init__(self, total: int, done: int, quiet: bool = False, every: float = 5.0) -> None:
+        super().__init__("sweep", "blocks", total, done, quiet, every)
+        self.done = done
+        self.voxels = self.bytes_in = self.bytes_out = 0
+
+    def report(self, record: dict[str, Any]) -> None:
+        """Count one finished block."""
+        if not record["skipped"]:
+            self.voxels += record["voxels"]
+            self.bytes_in += record["bytes_in"]
+            self.bytes_out += record["bytes_out"]
+        self.done += 1
+        read, written = self.bytes_in / self.seconds / 1e9, self.bytes_out / self.seconds / 1e9
+        rate = f"{self.voxels / self.seconds / 1e6:.1f} Mvoxel/s, {read:.2f} GB/s in, {written:.2f} GB/s out"
+        self.show(self.done, rate)
+
+
+class StepProgress(Bar):
+    """How many steps of a simulation are made, which time in it is reached, and cells advanced a second."""
+
+    def __init__(self, last: int, first: int, cells: int, dt: float, quiet: bool = False, every: float = 5.0) -> None:
+        super().__init__("simulate", "steps", last, first, quiet, every)
+        self.cells, self.dt = cells, dt
+
+    def report(self, step: int) -> None:
+        """Show that a step has been reached."""
+        rate = (step - self.first) * self.cells / self.seconds / 1e6
+        self.show(step, f"t = {step * self.dt:.4g}, {rate:.1f} Mcell-steps/s")
 
 
 def plan_table(plan: Plan, facts: dict[str, str]) -> Table:
