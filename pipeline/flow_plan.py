@@ -21,7 +21,6 @@ EXCHANGE_SECONDS = 0.004  # of Dask's, for each block in an exchange
 BYTE_SECONDS = 1.5e-9  # for each byte of halo that is copied out, moved and copied in
 DEVICE_SPEED = 100  # how many times faster a GPU is than one CPU thread
 MOST_SUBSTEPS = 32
-STEPS_OF_A_PASS = 4
 ROUND_SECONDS = 2.0  # how long a single block computes before it is heard of again
 
 
@@ -30,6 +29,7 @@ class FlowPlan:
     """in_memory: whether the state stays with the workers; else it goes from store to store, `substeps` steps a pass
     edges: of the slabs along the flow's slab axis; one slab if the blocks of a pass are planned by `plan.make_plan`
     substeps: steps for one exchange of halos
+    chunks: of the states on disk, (z, y, x)
     memory: bytes of all processes together that this takes
     """
 
@@ -37,6 +37,7 @@ class FlowPlan:
     edges: tuple[int, ...]
     substeps: int
     memory: int
+    chunks: tuple[int, int, int] = (0, 0, 0)
 
     @property
     def blocks(self) -> int:
@@ -66,8 +67,9 @@ def make_flow_plan(
     if blocks is not None and not 1 <= blocks <= most:
         raise UsageError(f"{blocks} blocks for {cells} planes written {unit} at a time: expected 1 to {most}")
     lanes = workers if device == "gpu" else workers * threads
+    nothing = FlowPlan(False, (0, cells), substeps or 1, memory or 0)  # `passes.plan_passes` has the last word
     if from_store:
-        return FlowPlan(False, (0, cells), substeps or STEPS_OF_A_PASS, memory or 0)
+        return nothing
     choices = [blocks] if blocks is not None else sorted({1, *(n for n in (workers, lanes) if n <= most)})
     best: tuple[float, FlowPlan] | None = None
     for n in choices:
@@ -104,7 +106,7 @@ def make_flow_plan(
         raise UsageError(
             f"{blocks} blocks in memory do not fit {megabytes(memory or 0)}: leave out --blocks, or give more"
         )
-    return FlowPlan(False, (0, cells), substeps or STEPS_OF_A_PASS, memory or 0)
+    return nothing
 
 
 def cost(flow: Flow, edges: tuple[int, ...], k: int, lanes: int, device: str) -> float:

@@ -9,11 +9,15 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from collections.abc import Sequence
+from math import ceil, prod
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gridstride.pipeline import flow_tasks as tasks
 from gridstride.pipeline import states, stores
-from gridstride.pipeline.errors import JobFailed
+from gridstride.pipeline.errors import JobFailed, UsageError
+from gridstride.pipeline.flow_plan import CELL_SECONDS, EXCHANGE_SECONDS, FlowPlan
 from gridstride.pipeline.flow_tasks import Due, Record
 from gridstride.pipeline.journal import Journal
 from gridstride.pipeline.plan import CLIENT_BYTES, WORKER_BYTES, Plan, Request, make_plan
@@ -22,6 +26,7 @@ from gridstride.pipeline.sweep import Sweep, Work, write_work
 from gridstride.workers import device as devices
 from gridstride.workers import operators
 from gridstride.workers.fluids.block import FlowBlock
+from gridstride.workers.fluids.flow import Flow
 from gridstride.workers.fluids.kinds import SPARE
 from gridstride.workers.operators.steps import Steps
 
@@ -29,13 +34,64 @@ if TYPE_CHECKING:
     from gridstride.pipeline.simulation import Prepared, Run
 
 
-def plan_pass(prepared: Prepared, steps: int, first: int = 0) -> Plan:
-    """Blocks of one pass."""
+# Measured as those of `flow_plan`: to read and decode, or encode and write, a byte of state on one thread.
+STORE_BYTE_SECONDS = 2.5e-9
+STEPS = (2, 4, 8, 16)
+PLANES = 8  # of a chunk of the state along the slab axis, in three dimensions; in two, rows
+ROWS = 64
+
+
+def plan_passes(prepared: Prepared) -> FlowPlan:
+    """How the state is to be chunked, and how many steps a pass makes: what costs least of what fits.
+
+    Chunks span whole planes if memory allows, so that blocks have halos on two sides only. States that are there keep
+    their chunks. Raises UsageError where no block fits the memory.
+    """
+    flow, case = prepared.setup.flow, prepared.case
+    _, ny, nx = flow.cells
+    stored = states.state_path(prepared.out, 0)
+    if Journal(prepared.out).exists() and not prepared.options.overwrite and (Path(stored) / "zarr.json").exists():
+        options = [stores.describe(stored).chunks[1:]]
+    elif flow.planar:
+        options = [(1, min(ROWS, ny), nx), (1, min(ROWS, ny), min(ROWS, nx))]
+    else:
+        options = [(PLANES, rows, nx) for rows in dict.fromkeys(min(ny, n) for n in (ny, 256, 128, 64, 32))]
+    wanted = STEPS if case.run.substeps == "auto" else (case.run.substeps,)
+    best: tuple[float, FlowPlan] | None = None
+    refused = UsageError("")
+    for chunks in options:
+        for steps in wanted:
+            try:
+                plan = plan_pass(prepared, steps, chunks)
+            except UsageError as error:
+                refused = error
+                continue
+            found = cost_of_a_step(plan, steps, chunks, flow)
+            if best is None or found < best[0]:
+                edges = prepared.plan.edges
+                best = found, FlowPlan(False, edges, steps, plan.memory_total, chunks)  # type: ignore[arg-type]
+    if best is None:
+        raise refused
+    return best[1]
+
+
+def cost_of_a_step(plan: Plan, steps: int, chunks: Sequence[int], flow: Flow) -> float:
+    """Estimated seconds of one thread for a step of one cell, in passes of `steps` steps."""
+    read = taken = 1.0
+    for b, n, (before, after), chunk in zip(plan.block[1:], plan.shape[1:], plan.depth[1:], chunks, strict=True):
+        if b < n:
+            read *= (b + chunk * (ceil(before / chunk) + ceil(after / chunk))) / b
+            taken *= (b + (before + after) / 2) / b  # what each step computes, on average
+    state = 2 * flow.fields * flow.dtype.itemsize * STORE_BYTE_SECONDS * (1 + read)
+    dask = plan.tasks_per_block * EXCHANGE_SECONDS / 4 / prod(plan.block[1:])
+    return (state + dask) / steps + taken * CELL_SECONDS[flow.components]
+
+
+def plan_pass(prepared: Prepared, steps: int, chunks: Sequence[int], first: int = 0) -> Plan:
+    """Blocks of one pass over states of such chunks."""
     operator = Steps(prepared.setup, first, steps)
     flow, size = prepared.setup.flow, prepared.size
     shape = (2 * flow.fields, *flow.cells)
-    case = prepared.case
-    chunks = tuple(case.output.chunks.get(a, 1) for a in "zyx")
     request = Request(
         shape=shape,
         out_shape=shape,
@@ -76,7 +132,7 @@ def go_from_store_to_store(run: Run) -> None:
 def _sweep(run: Run, checkpoint: Checkpoint, steps: int) -> None:
     prepared = run.prepared
     operator = Steps(prepared.setup, checkpoint.step, steps)
-    plan = plan_pass(prepared, steps, checkpoint.step)
+    plan = plan_pass(prepared, steps, prepared.plan.chunks, checkpoint.step)
     source, target = (states.state_path(run.out, slot) for slot in (checkpoint.slot, 1 - checkpoint.slot))
     journal = Journal(target)
     what = {"first": checkpoint.step, "steps": steps, "block": plan.block}

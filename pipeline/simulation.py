@@ -10,7 +10,7 @@ import json
 import math
 import shutil
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +118,14 @@ def prepare(
         blocks,
         from_store,
     )
+    if plan.in_memory:
+        nz, ny, nx = (case.output.chunks.get(a, 1) for a in "zyx")
+        plan = replace(plan, chunks=(nz, ny, nx))
     prepared = Prepared(case, out, options, config, size, kind, reason, setup, timeline, plan)
+    if not plan.in_memory:
+        from gridstride.pipeline.passes import plan_passes
+
+        prepared = replace(prepared, plan=plan_passes(prepared))
     stored = Journal(out)
     if stored.exists() and not options.overwrite:
         _check_same(stored, prepared)
@@ -228,7 +235,7 @@ def _create(prepared: Prepared, journal: Journal) -> None:
     stores.durable_write(folder / "arrays.json", stores.json_bytes(prepared.arrays))
     axes = case.axes[::-1]
     chunks = tuple(case.output.chunks[a] for a in axes)
-    states.create_states(out, flow, (1,) * (3 - len(chunks)) + chunks, case.output.codec)
+    states.create_states(out, flow, prepared.plan.chunks, case.output.codec)
     layout = flow_store.Layout(
         cells=dict(case.grid.cells),
         spacing=dict(case.spacing),
