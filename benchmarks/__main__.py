@@ -1,4 +1,4 @@
-"""python -m benchmarks [NAME]: images, memory, crossover, gpu, kernels. Without a name: the first three."""
+"""python -m benchmarks [NAME]: images, memory, crossover, gpu, kernels, fluids, validation. Without, the first 3."""
 
 from __future__ import annotations
 
