@@ -1,6 +1,7 @@
 """The flow solver on the CPU: kernel against memory bandwidth, whole runs against the kernel, and other packages.
 
-    python -m benchmarks fluids [--size 256] [--peers] [--install-peers] [--only kernels,runs,cavity,exchange,peers]
+    python -m benchmarks fluids [--size 256] [--install-peers] [--only runs,cavity,exchange,peers]
+    python -m benchmarks fluids --gpu
 
 One block a core advances in memory, and nothing else: that is the kernel's rate. Its limit is the bandwidth of a copy
 on all cores, measured in the same run, over the bytes that a step must move for a cell: both levels of every field
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import statistics
+import sys
 import tempfile
 import threading
 import time
@@ -106,6 +108,52 @@ def kernels(size: int) -> tuple[list[list[Any]], dict[str, Any]]:
             limit = bandwidth / (BYTES_PER_FIELD * fields)
             name = " x ".join(str(n) for n in cells if n > 1)
             rows.append([name, threads, rate / 1e6, 1e9 / rate, BYTES_PER_FIELD * fields, limit / 1e6, rate / limit])
+    return rows, facts
+
+
+def gpu_kernels(size: int) -> tuple[list[list[Any]], dict[str, Any]]:
+    """The same on the current GPU, whose copies are timed between events; blocks hold a run's whole state."""
+    import cupy
+
+    from gridstride.workers.fluids import gpu
+
+    n = 2**28
+    source, target = cupy.ones(n, cupy.float32), cupy.empty(n, cupy.float32)
+    times = []
+    for _ in range(REPEAT):
+        begin, end = cupy.cuda.Event(), cupy.cuda.Event()
+        begin.record()
+        cupy.copyto(target, source)
+        end.record()
+        end.synchronize()
+        times.append(cupy.cuda.get_elapsed_time(begin, end) / 1e3)
+    bandwidth = 2 * 4 * n / statistics.median(times)
+    del source, target
+    rows = []
+    for cells in ((128,) * 3, (size,) * 3, (2 * size,) * 3, (1, 1024, 1024), (1, 8192, 8192)):
+        case = vortex(cells[1], 2 if cells[0] == 1 else 3)
+        flow = make_setup(case, 0.5 * stable_step(case)).flow
+        block = FlowBlock(flow, (0, 0, 0), flow.cells, 0, gpu)
+        block.state[...] = cupy.float32(0.1)
+        block.fill()
+        block.advance(3)
+        begin = time.perf_counter()
+        block.advance(5)  # ends when the peaks have come down
+        steps = max(10, int(SECONDS / ((time.perf_counter() - begin) / 5)))
+        times = []
+        for _ in range(REPEAT):
+            begin = time.perf_counter()
+            block.advance(steps)
+            times.append(time.perf_counter() - begin)
+        rate = steps * prod(flow.cells) / statistics.median(times)
+        bytes_moved = BYTES_PER_FIELD * flow.fields
+        limit = bandwidth / bytes_moved
+        name = " x ".join(str(n) for n in cells if n > 1)
+        rows.append([name, "GPU", rate / 1e6, 1e9 / rate, bytes_moved, limit / 1e6, rate / limit])
+        del block
+    properties = cupy.cuda.runtime.getDeviceProperties(0)
+    driver = cupy.cuda.runtime.driverGetVersion()
+    facts = {"device": properties["name"].decode(), "driver_cuda": driver, "copy_gb_per_s": round(bandwidth / 1e9, 1)}
     return rows, facts
 
 
@@ -222,9 +270,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--exchange-size", type=int, default=128)
     parser.add_argument("--install-peers", action="store_true", help="install other packages into benchmarks/.peers")
     parser.add_argument("--only", default="kernels,runs,cavity,exchange,peers")
-    import sys
+    parser.add_argument("--gpu", action="store_true", help="the kernels on the GPU, and nothing else")
 
     chosen = parser.parse_args(sys.argv[2:] if arguments is None else arguments)
+    if chosen.gpu:
+        rows, facts = gpu_kernels(chosen.size)
+        report.show(f"kernel on {facts['device']}, float32", COLUMNS, rows)
+        report.save(f"fluids-{facts['device'].lower().replace(' ', '-')}", COLUMNS, rows, **facts)
+        return
     parts = chosen.only.split(",")
     more: dict[str, Any] = {}
     rows, facts = kernels(chosen.size)
