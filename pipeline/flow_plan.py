@@ -138,6 +138,6 @@ def _memory(flow: Flow, edges: tuple[int, ...], k: int, solids: bool, workers: i
         share = ring * (flow.components if solids else 0) // (3 * flow.fields)
         plane = prod(extent) // extent[axis] * 2 * flow.fields * flow.dtype.itemsize
         halo = 4 * 2 * (k + SPARE + 1) * plane if len(edges) > 2 else 0
-        # A checkpoint is both levels of the block on their way to the store, once as copied and once encoded.
-        total += ring + share + halo + 2 * (2 * ring // 3)
+        # What is written goes field by field: gathered, put together, and encoded.
+        total += ring + share + halo + 3 * ring // (3 * flow.fields)
     return int(total / HEADROOM) + (CLIENT_BYTES + workers * WORKER_BYTES if workers else 0)
