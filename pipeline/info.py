@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from math import ceil, prod
 from pathlib import Path
+from typing import Any
 
 import zarr
 from rich.table import Table
 
 from gridstride.pipeline import stores
 from gridstride.pipeline.errors import UsageError, megabytes
+from gridstride.pipeline.flow_store import FlowStore, is_flow
 from gridstride.pipeline.journal import Journal
 from gridstride.pipeline.progress import shape_text
+from gridstride.pipeline.states import read_checkpoint
 
 
 def info_table(path: str | Path, array: str | None = None) -> Table:
@@ -28,6 +31,7 @@ def info_table(path: str | Path, array: str | None = None) -> Table:
             for name in stores.list_arrays(node):
                 item = stores.describe(path, name)
                 table.add_row(name, shape_text(item.shape), str(item.dtype), shape_text(item.chunks))
+            table.caption, table.caption_justify = _simulation(Path(path), node), "left"
             return table
     info = stores.describe(path, array)
     table = Table(title=str(path), title_justify="left", show_header=False)
@@ -58,3 +62,18 @@ def info_table(path: str | Path, array: str | None = None) -> Table:
         grid = [ceil(n / b) if b else 0 for n, b in zip(info.shape, block, strict=True)]
         table.add_row("job", f"{len(journal.done())} blocks of {shape_text(block)} written (grid {shape_text(grid)})")
     return table
+
+
+def _simulation(path: Path, group: zarr.Group) -> str | None:
+    """How far the simulation that writes a group is."""
+    made: Any = group.attrs.get("gridstride")
+    if not is_flow(path) or not isinstance(made, dict):
+        return None
+    store = FlowStore.open(path)
+    checkpoint = read_checkpoint(path)
+    step = 0 if checkpoint is None else checkpoint.step
+    written = sum(1 for _ in store.written(store.fields))
+    return (
+        f"{store.name}: Mach {made['mach']:g}, dt {made['dt']:.4g}; checkpoint at step {step} of {made['steps']}, "
+        f"t = {step * made['dt']:.4g}; {written} of {store.times.size} snapshots written"
+    )
