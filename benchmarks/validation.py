@@ -142,7 +142,9 @@ def travelling(quick: bool) -> list[list[Any]]:
         mach.loglog(machs, distances, "o-", label="max |u - u(Ma -> 0)|, 64²")
         mach.loglog(machs, [distances[0] * (m / machs[0]) ** 2 for m in machs], "k:", label="Ma²")
         mach.set_xlabel("Mach number")
-        for axes in (space, mach):
+        for axes, ticks in ((space, sizes), (mach, machs)):
+            axes.set_xticks(ticks, [str(t) for t in ticks])
+            axes.set_xticks([], minor=True)
             axes.legend(fontsize=8)
             axes.grid(alpha=0.3)
 

@@ -251,6 +251,22 @@ def test_ghost_cells_hold_what_is_beyond_the_face(axis: int, kind: int) -> None:
             np.testing.assert_array_equal(f[n + 1], f[n])
 
 
+def test_an_exact_flow_begins_with_the_level_before_and_pressure_half_a_step_ahead() -> None:
+    block, setup, _ = begun(
+        {
+            "grid": {"cells": {"x": 12, "y": 8}, "size": {"x": 1.0, "y": 1.0}},
+            "fluid": {"viscosity": 0.05, "speed": 2.0},
+            "initial": {"problem": "travelling-taylor-green", "speed": 1.0, "background": {"x": 1.0, "y": 0.5}},
+            "run": {"until": 0.5, "precision": "double"},
+        }
+    )
+    dt = setup.flow.dt
+    for level, t in ((block.now, 0.0), (block.before, -dt)):
+        for field, at in ((0, t), (1, t), (2, t + dt / 2)):
+            exact = problems.sample(setup.problem, setup.geometry, (0, 0, 0), setup.flow.cells, at)[field]
+            np.testing.assert_allclose(level[(field, *block.own)], exact, atol=1e-14)
+
+
 # --- known flows ------------------------------------------------------------------------------------------------
 
 
