@@ -20,7 +20,8 @@ KINDS = {
     "outflow": kinds.OUTFLOW,
 }
 AXES = "zyx"
-# How strongly a sponge damps pressure waves: sound that crosses it and comes back is e^-6 of what it was.
+# How strongly a sponge damps pressure: near the value that sends back least (docs/navier-stokes.md). Sound short beside
+# the layer is absorbed, long waves are not: p alone is damped, and a stronger damping reflects.
 SPONGE_DECAY = 6.0
 
 
@@ -96,7 +97,7 @@ def _sponges(case: Case, geometry: Geometry) -> tuple[np.ndarray, ...]:
             distance = (np.arange(n) + 0.5) * h
             distance = distance if side == "-" else distance[::-1]
             depth = np.clip(1 - distance / face.sponge, 0, 1)
-            # A wave loses half of the rate, for p alone is damped; depth^2 is 1/3 on average; there and back is twice.
+            # depth^2 is 1/3 on average, and a wave crosses the layer twice
             strength = SPONGE_DECAY * sound / face.sponge * 3
             rates = (rates if rates.size else np.zeros(n)) + strength * depth**2
         found.append(rates)
