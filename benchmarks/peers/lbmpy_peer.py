@@ -35,7 +35,7 @@ def kernel_config(vectors: str, threads: int) -> CreateKernelConfig:
 
 
 class TaylorGreen:
-    """Streaming in place (the AA pattern), which moves least memory; lbmpy's ready-made flow is three times slower."""
+    """Streaming in place (the AA pattern) moves least memory: lbmpy's ready-made flow is about three times slower."""
 
     def __init__(self, n: int, vectors: str) -> None:
         relaxation = {
