@@ -59,7 +59,8 @@ class Record:
 
 @dataclass
 class Held:
-    """A block with its edges and its record: the result of a task. Its size is what Dask is to know of."""
+    """A block with its edges and its record: the result of a task. Dask must know its size, or it would move blocks to
+    where their neighbours' edges are."""
 
     block: FlowBlock
     edges: np.ndarray | None
@@ -112,11 +113,13 @@ def begin_block(
     return _held(block, record, exchange)
 
 
-def advance_block(
-    edges: np.ndarray, held: np.ndarray, out: str, run_id: str, first: int, steps: int, due: Due, block_id: Any = None
-) -> np.ndarray:
-    """The function of `map_overlap`: `edges` are the block's own, with the neighbours' planes around them."""
-    here: Held = held.flat[0]
+def as_they_are(edges: np.ndarray) -> np.ndarray:
+    """The function of `map_overlap`, which has put the neighbours' planes around a block's edges."""
+    return edges
+
+
+def advance_block(edges: np.ndarray, here: Held, out: str, run_id: str, first: int, steps: int, due: Due) -> Held:
+    """Advance a block; `edges` are its own, with the neighbours' planes around them."""
     axis = here.block.flow.slab_axis
     deep = here.block.deep
     size = edges.shape[1 + axis]
@@ -125,9 +128,7 @@ def advance_block(
         below = edges[(slice(None),) * (1 + axis) + (slice(0, deep),)]
     if here.block.stop[axis] < here.block.flow.cells[axis] or here.block.flow.periodic(axis):
         above = edges[(slice(None),) * (1 + axis) + (slice(size - deep, size),)]
-    result = np.empty((1,) * edges.ndim, object)
-    result[(0,) * edges.ndim] = _advance(here, below, above, out, run_id, first, steps, due, True)
-    return result
+    return _advance(here, below, above, out, run_id, first, steps, due, True)
 
 
 def advance_alone(here: Held, out: str, run_id: str, first: int, steps: int, due: Due) -> Held:
@@ -216,18 +217,10 @@ def _observe(out: str, block: FlowBlock, arrays: tuple[str, ...], due: Due, reco
             states.write_state(states.state_path(out, due.state), block)
 
 
-def take_edges(held: Any) -> np.ndarray:
-    here: Held = held.flat[0] if isinstance(held, np.ndarray) else held
-    assert here.edges is not None
-    return here.edges
+def take_edges(held: Held) -> np.ndarray:
+    assert held.edges is not None
+    return held.edges
 
 
-def take_block(held: Any, ndim: int) -> np.ndarray:
-    """As an array of one object, which `map_overlap` takes."""
-    result = np.empty((1,) * ndim, object)
-    result[(0,) * ndim] = held.flat[0] if isinstance(held, np.ndarray) else held
-    return result
-
-
-def take_record(held: Any) -> Record:
-    return (held.flat[0] if isinstance(held, np.ndarray) else held).record
+def take_record(held: Held) -> Record:
+    return held.record

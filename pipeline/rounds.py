@@ -85,47 +85,34 @@ class Rounds:
             ]
             return [self.client.submit(tasks.take_record, self.held[0], pure=False)]
         import dask.array as da
-
-        ndim, axis = 4, 1 + self.flow.slab_axis
-        edges = da.Array(
-            self._keys("edges", tasks.take_edges), f"edges-{self.run_id}-{self.rounds}", self._chunks(), self.flow.dtype
-        )
-        ones: list[Any] = [(1,)] * ndim
-        ones[axis] = (1,) * self.plan.blocks
-        blocks = da.Array(
-            self._keys("blocks", tasks.take_block, ndim), f"blocks-{self.run_id}-{self.rounds}", tuple(ones), object
-        )
-        deep = self.plan.substeps + SPARE + 1
-        boundary = "periodic" if self.flow.periodic(self.flow.slab_axis) else "none"
-        result = da.map_overlap(
-            tasks.advance_block,
-            edges,
-            blocks,
-            depth=[{axis: deep}, {axis: 0}],
-            boundary=[{axis: boundary}, {axis: "none"}],
-            trim=False,
-            allow_rechunk=False,
-            align_arrays=False,
-            meta=np.empty((0,) * ndim, object),
-            dtype=object,
-            chunks=tuple(ones),
-            out=self.out,
-            run_id=self.run_id,
-            first=first,
-            steps=steps,
-            due=due,
-            name=f"advance-{self.run_id}-{self.rounds}",
-        )
-        graph = dict(result.dask)
-        wanted = [self._at(result.name, index) for index in range(self.plan.blocks)]
-        records = [(f"record-{self.run_id}-{self.rounds}", index) for index in range(self.plan.blocks)]
-        graph.update({record: (tasks.take_record, key) for record, key in zip(records, wanted, strict=True)})
         from dask.optimization import cull
 
-        graph, _ = cull(graph, [*wanted, *records])
-        futures = self.client.get(graph, [*wanted, *records], sync=False)
-        self.held = futures[: len(wanted)]
-        return futures[len(wanted) :]
+        axis, blocks = 1 + self.flow.slab_axis, range(self.plan.blocks)
+        this = f"{self.run_id}-{self.rounds}"
+        own = {self._at(f"edges-{this}", index): (tasks.take_edges, held) for index, held in enumerate(self.held)}
+        edges = da.Array(own, f"edges-{this}", self._chunks(), self.flow.dtype)
+        met = da.map_overlap(
+            tasks.as_they_are,
+            edges,
+            depth={axis: self.plan.substeps + SPARE + 1},
+            boundary={axis: "periodic" if self.flow.periodic(self.flow.slab_axis) else "none"},
+            trim=False,
+            allow_rechunk=False,
+            meta=np.empty((0,) * 4, self.flow.dtype),
+            name=f"met-{this}",
+        )
+        # A block comes as a future of its own: as an array of one object Dask would think it small, and move it.
+        graph = dict(met.dask)
+        advance = [(f"advance-{this}", index) for index in blocks]
+        records = [(f"record-{this}", index) for index in blocks]
+        for index, held in enumerate(self.held):
+            joined = self._at(met.name, index)
+            graph[advance[index]] = (tasks.advance_block, joined, held, self.out, self.run_id, first, steps, due)
+            graph[records[index]] = (tasks.take_record, advance[index])
+        graph, _ = cull(graph, [*advance, *records])
+        futures = self.client.get(graph, [*advance, *records], sync=False)
+        self.held = futures[: self.plan.blocks]
+        return futures[self.plan.blocks :]
 
     def due_to_keep(self) -> bool:
         """Whether the next round should leave the blocks where `renew` finds them."""
@@ -188,10 +175,6 @@ class Rounds:
         position = [0, 0, 0, 0]
         position[1 + self.flow.slab_axis] = index
         return (name, *position)
-
-    def _keys(self, name: str, take: Any, *args: Any) -> dict[Any, Any]:
-        name = f"{name}-{self.run_id}-{self.rounds}"
-        return {self._at(name, index): (take, held, *args) for index, held in enumerate(self.held)}
 
     def _chunks(self) -> tuple[tuple[int, ...], ...]:
         """Of the edges: 2 x deep planes of each block, and all that its arrays have along the other axes."""
