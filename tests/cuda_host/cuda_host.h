@@ -103,17 +103,19 @@ struct Scheduler {
             makecontext(&fibre.context, &Scheduler::enter, 0);
             order.push_back(&fibre);
         }
-        std::vector<bool> turn((threads + WARP - 1) / WARP);
+        size_t turn = 0;
         while (!order.empty()) {
-            // Some warps run ahead of others.
-            std::generate(turn.begin(), turn.end(), [&] { return random() % 2 == 0; });
+            // A warp runs on until others get their turn, so that some run far ahead.
             std::shuffle(order.begin(), order.end(), random);
+            const auto waits = [&](Fibre* fibre) { return fibre->ready && fibre->warp == turn; };
+            if (random() % 4 == 0 || std::ranges::none_of(order, waits))
+                turn = (*std::ranges::find_if(order, &Fibre::ready))->warp;
             for (Fibre* fibre : order)
-                if (fibre->ready && turn[fibre->warp]) resume(*fibre);
+                if (waits(fibre)) resume(*fibre);
             // As on a device, threads that have returned are not waited for; but those that wait must wait
             // together.
             std::erase_if(order, [](Fibre* fibre) { return fibre->finished; });
-            release(order, turn.size());
+            release(order, threads / WARP + 1);
         }
     }
     // Who may go on: a warp that waits for itself, and when all wait for all, all.
