@@ -13,8 +13,8 @@
 // which tile it is in, on how the compiler unrolls or on the GPU's generation; and tests on the CPU see these bits.
 #include "stencil.cuh"
 
-constexpr int WIDTH = 32, HIGH = 8, THREADS = WIDTH * HIGH;  // a tile, and a block of threads, in x and y
-constexpr int PITCH = WIDTH + 2, AREA = PITCH * (HIGH + 2);  // a tile with a ring of cells around it
+constexpr int WIDTH = 32, WARPS = 8, THREADS = WIDTH * WARPS;  // of a block of threads, in x and y
+template <class T> constexpr int rows = sizeof(T) == 4 ? 2 : 1;  // of cells, one above another, that a thread makes
 
 extern __shared__ f64 shared_memory[];
 
@@ -66,8 +66,23 @@ template <class T> struct Numbers {
     T force[3], lead;
 };
 
-// A march: a tile of 32 x 8 cells goes up, a plane of z at a time, or in two dimensions eight rows at a time.
-template <int C> struct March {
+// A tile of 32 x 8 R cells, with a ring of cells around it.
+template <int R> struct Tile {
+    static constexpr int HIGH = WARPS * R, PITCH = WIDTH + 2, AREA = PITCH * (HIGH + 2), RING = AREA - WIDTH * HIGH;
+    static_assert(RING <= THREADS);
+
+    // Where this thread's first cell is.
+    __device__ static int own() { return (threadIdx.y * R + 1) * PITCH + threadIdx.x + 1; }
+
+    // Of the ring, a cell for each of the first threads: the row below, the one above, and both sides.
+    __device__ static int ring_x(int t) { return t < 2 * PITCH ? t % PITCH - 1 : t % 2 * (WIDTH + 1) - 1; }
+    __device__ static int ring_y(int t) { return t < 2 * PITCH ? t / PITCH * (HIGH + 1) - 1 : (t - 2 * PITCH) / 2; }
+    __device__ static int ring(int t) { return (ring_y(t) + 1) * PITCH + ring_x(t) + 1; }
+};
+
+// A march: a tile goes up, a plane of z at a time, or in two dimensions its own height of rows at a time.
+template <int C, int R> struct March {
+    static constexpr int HIGH = Tile<R>::HIGH;
     int x0, y0, begin, end;
 
     __device__ March(const Range& r, u32 number)
@@ -86,43 +101,49 @@ template <int C> struct March {
         begin += int(number) * r.chunk;
         end = smaller(begin + r.chunk, end);
     }
-    __device__ int row(int p, int y) const { return C == 3 ? y0 + y : y0 + p * HIGH + y; }
     __device__ int plane(int p) const { return C == 3 ? p : 0; }
+    __device__ int row(int p) const { return C == 3 ? y0 : y0 + p * HIGH; }
 
-    // Where cell (x, y) of the tile lies in a field at step p. What lies beyond the range and one cell more, or `inside`
-    // beyond the range, is never used: any place will do.
-    __device__ i64 element(const Range& r, int p, int x, int y, int inside = 0) const
+    // The element of a field that the tile begins with at step p.
+    __device__ i64 element(const Range& r, int p) const { return plane(p) * r.plane + row(p) * r.width + x0; }
+
+    // How many elements further cell (x, y) of the tile is. What lies beyond the range and one cell more is never used:
+    // any place will do.
+    __device__ int offset(const Range& r, int p, int x, int y) const
     {
-        const int column = larger(smaller(x0 + x, r.last[2] - inside), r.first[2] - 1 + inside);
-        return plane(p) * r.plane + smaller(row(p, y), r.last[1] - inside) * r.width + column;
+        const int column = larger(smaller(x, r.last[2] - x0), r.first[2] - 1 - x0);
+        return smaller(y, r.last[1] - row(p)) * int(r.width) + column;
     }
 };
 
-// Of the ring around a tile, a cell for each of the first threads: the row below, the one above, and both sides.
-__device__ inline int ring_x(int t) { return t < 2 * PITCH ? t % PITCH - 1 : t % 2 * (WIDTH + 1) - 1; }
-__device__ inline int ring_y(int t) { return t < 2 * PITCH ? t / PITCH * (HIGH + 1) - 1 : (t - 2 * PITCH) / 2; }
-
 // A tile and its ring on their way to shared memory: both levels of N fields.
-template <class T, int N> struct Cargo {
-    static constexpr int RING = AREA - THREADS;
-    T now[N], before[N], ring_now[N], ring_before[N];
+template <class T, int N, int R> struct Cargo {
+    T now[R][N], before[R][N], ring_now[N], ring_before[N];
 
     template <int C>
-    __device__ void load(const T* level, const T* level_before, const Range& r, const March<C>& march, int p)
+    __device__ void load(const T* level, const T* level_before, const Range& r, const March<C, R>& march, int p)
     {
-        const int t = thread_number();
-        const i64 here = march.element(r, p, threadIdx.x, threadIdx.y);
+        const i64 first = march.element(r, p);
+        int at[R];
+#pragma unroll
+        for (int i = 0; i < R; ++i) at[i] = march.offset(r, p, threadIdx.x, threadIdx.y * R + i);
 #pragma unroll
         for (int f = 0; f < N; ++f) {
-            now[f] = level[f * r.cells + here];
-            before[f] = level_before[f * r.cells + here];
+            const T* const field = level + (f * r.cells + first);
+            const T* const field_before = level_before + (f * r.cells + first);
+#pragma unroll
+            for (int i = 0; i < R; ++i) {
+                now[i][f] = field[at[i]];
+                before[i][f] = field_before[at[i]];
+            }
         }
-        if (t >= RING) return;
-        const i64 there = march.element(r, p, ring_x(t), ring_y(t));
+        const int t = thread_number();
+        if (t >= Tile<R>::RING) return;
+        const int there = march.offset(r, p, Tile<R>::ring_x(t), Tile<R>::ring_y(t));
 #pragma unroll
         for (int f = 0; f < N; ++f) {
-            ring_now[f] = level[f * r.cells + there];
-            ring_before[f] = level_before[f * r.cells + there];
+            ring_now[f] = (level + (f * r.cells + first))[there];
+            ring_before[f] = (level_before + (f * r.cells + first))[there];
         }
     }
 
@@ -132,11 +153,13 @@ template <class T, int N> struct Cargo {
         const int t = thread_number();
 #pragma unroll
         for (int f = 0; f < N; ++f) {
+            T* const field = tile + f * Tile<R>::AREA;
             const T part = f < N - 1 ? T(0.5) : ahead;
-            tile[f * AREA + (threadIdx.y + 1) * PITCH + threadIdx.x + 1] = fma(part, now[f] - before[f], now[f]);
-            if (t < RING)
-                tile[f * AREA + (ring_y(t) + 1) * PITCH + ring_x(t) + 1] =
-                    fma(part, ring_now[f] - ring_before[f], ring_now[f]);
+#pragma unroll
+            for (int i = 0; i < R; ++i)
+                field[Tile<R>::own() + i * Tile<R>::PITCH] = fma(part, now[i][f] - before[i][f], now[i][f]);
+            if (t < Tile<R>::RING)
+                field[Tile<R>::ring(t)] = fma(part, ring_now[f] - ring_before[f], ring_now[f]);
         }
     }
 };
@@ -166,19 +189,38 @@ __device__ inline T stepped(const Numbers<T>& n, T now, T e, const Pair<T>& x, c
     return now + ((diffusion - convection) - fma(n.g[AXIS], slope, -n.force[AXIS]));
 }
 
+// What a thread's cells need of the plane below: u there and at x + 1, v there and at y + 1, w, and p.
+template <class T, int R> struct Below {
+    T u[R], east[R], v[R + 1], w[R], p[R];
+
+    __device__ void take(const T* tile)
+    {
+        constexpr int PITCH = Tile<R>::PITCH, AREA = Tile<R>::AREA;
+#pragma unroll
+        for (int i = 0; i < R; ++i) {
+            u[i] = tile[i * PITCH];
+            east[i] = tile[i * PITCH + 1];
+            v[i] = tile[i * PITCH + AREA];
+            w[i] = tile[i * PITCH + 2 * AREA];
+            p[i] = tile[i * PITCH + 3 * AREA];
+        }
+        v[R] = tile[R * PITCH + AREA];
+    }
+};
+
 // All components of the new velocity, less what solids take: (1 - keep) of each. `parts` is what they take of the
 // block's own cells, (planes, components, rows, pieces of 32 cells) or (rows, components, pieces).
 //
 // Bytes a cell from and to memory, in float32: 8 fields read and 3 written are 44; in two dimensions 6 and 2 are 32;
-// solids are 12 and 8 more. From the second-level cache, ring and all, 1.6 times as much is read.
-// Arithmetic a cell: 30 instructions a component, 20 in two dimensions, and 10.6 (8) to extrapolate. From shared memory
-// 25 words are read (15), and 5.3 (4) written.
+// solids are 12 and 8 more. From the second-level cache 1.45 times as much is read, for the ring.
+// Instructions a cell for compute capability 9.0: 245, of which 100 are arithmetic and 26 read shared memory; in two
+// dimensions 165, 52 and 12. (Solids: 380 and 290, where there are any.) Addresses of 64 bits are most of the rest.
 template <class T, int C, bool SOLID>
-__global__ void __launch_bounds__(THREADS, sizeof(T) == 8 ? 2 : C == 3 && SOLID ? 3 : 4)
+__global__ void __launch_bounds__(THREADS, C == 2 && sizeof(T) == 4 ? 3 : 2)
 velocity(const T* __restrict__ now, const T* __restrict__ before, T* __restrict__ out, const T* __restrict__ keep,
          f64* __restrict__ parts, Bits<T>* peaks, Bits<T> limit, const Range range, const Numbers<T> number)
 {
-    constexpr int N = C + 1, SIZE = N * AREA;
+    constexpr int R = rows<T>, N = C + 1, PITCH = Tile<R>::PITCH, AREA = Tile<R>::AREA, SIZE = N * AREA;
     // Shared: three tiles, and what solids take.
     T* const tiles = reinterpret_cast<T*>(shared_memory);
     f64* const lines = reinterpret_cast<f64*>(tiles + 3 * SIZE);
@@ -191,116 +233,129 @@ velocity(const T* __restrict__ now, const T* __restrict__ before, T* __restrict_
     }
     Bits<T> fastest = 0;
     for (u32 m = blockIdx.x; m < range.marches; m += gridDim.x) {
-        const March<C> march(range, m);
+        const March<C, R> march(range, m);
         const int x = march.x0 + threadIdx.x;
-        const bool own_x = x >= range.own[2][0] && x < range.own[2][1];
         // In three dimensions a plane is computed when the one above it is there.
         const int first = march.begin - (C == 3), last = march.end + (C == 3);
-        Cargo<T, N> cargo;
-        T here[C], share[C] = {}, below[6] = {};  // this cell's values now; solids; of the plane below: see the end
-        int upper = 0;                            // which of the tiles plane p goes to
+        Cargo<T, N, R> cargo;
+        T here[R][C], share[R][C] = {};  // these cells' values now; solids
+        Below<T, R> below = {};
+        int lower = 0, middle = SIZE, upper = 2 * SIZE;  // the tiles of planes p - 2, p - 1 and p
 
         __syncthreads();  // the tiles before these have been used
         cargo.load(now, before, range, march, first);
 #pragma unroll 1
         for (int p = first; p <= march.end; ++p) {
-            const int middle = upper == 0 ? 2 : upper - 1;
-            if (p < last) cargo.store(tiles + upper * SIZE, number.lead);
-            T arrived[C], arrived_share[C] = {};
+            if (p < last) cargo.store(tiles + upper, number.lead);
+            T arrived[R][C], arrived_share[R][C] = {};
 #pragma unroll
-            for (int c = 0; c < C; ++c) arrived[c] = cargo.now[c];
+            for (int i = 0; i < R; ++i)
+#pragma unroll
+                for (int c = 0; c < C; ++c) arrived[i][c] = cargo.now[i][c];
             __syncthreads();  // the plane is loaded
             if (p + 1 < last) cargo.load(now, before, range, march, p + 1);
             if (SOLID && p >= march.begin && p < march.end) {
-                const i64 at = march.element(range, p, threadIdx.x, threadIdx.y, 1);
+                const i64 element = march.element(range, p);
 #pragma unroll
-                for (int c = 0; c < C; ++c) arrived_share[c] = keep[c * range.cells + at];
+                for (int i = 0; i < R; ++i) {
+                    const int at = march.offset(range, p, threadIdx.x, threadIdx.y * R + i);
+#pragma unroll
+                    for (int c = 0; c < C; ++c) arrived_share[i][c] = (keep + (c * range.cells + element))[at];
+                }
             }
 
-            const int at = (threadIdx.y + 1) * PITCH + threadIdx.x + 1;
-            const T* const U = tiles + middle * SIZE + at;
-            const T* const V = U + AREA;
-            const T* const P = U + C * AREA;
+            const T* const column = tiles + middle + Tile<R>::own();
             if (p > march.begin) {
-                T value[C];
-                const Pair<T> ux = {U[-1], U[1], U[-1] + U[0], U[0] + U[1]};
-                const Pair<T> uy = {U[-PITCH], U[PITCH], V[-1] + V[0], V[PITCH - 1] + V[PITCH]};
-                const Pair<T> vx = {V[-1], V[1], U[-PITCH] + U[0], U[1 - PITCH] + U[1]};
-                const Pair<T> vy = {V[-PITCH], V[PITCH], V[-PITCH] + V[0], V[0] + V[PITCH]};
-                if constexpr (C == 3) {
-                    const T* const W = V + AREA;
-                    const T* const up = tiles + upper * SIZE + at;
-                    const T *const v_up = up + AREA, *const w_up = v_up + AREA;
-                    const Pair<T> uz = {below[0], up[0], W[-1] + W[0], w_up[-1] + w_up[0]};
-                    const Pair<T> vz = {below[2], v_up[0], W[-PITCH] + W[0], w_up[-PITCH] + w_up[0]};
-                    const Pair<T> wx = {W[-1], W[1], below[0] + U[0], below[1] + U[1]};
-                    const Pair<T> wy = {W[-PITCH], W[PITCH], below[2] + V[0], below[3] + V[PITCH]};
-                    const Pair<T> wz = {below[4], w_up[0], below[4] + W[0], W[0] + w_up[0]};
-                    value[0] = stepped<C, 0, 1>(number, here[0], U[0], ux, uy, uz, P[0] - P[-1]);
-                    value[1] = stepped<C, 1, 1>(number, here[1], V[0], vx, vy, vz, P[0] - P[-PITCH]);
-                    value[2] = stepped<C, 2, 2>(number, here[2], W[0], wx, wz, wy, P[0] - below[5]);
-                } else {
-                    value[0] = stepped<C, 0, 1>(number, here[0], U[0], ux, uy, uy, P[0] - P[-1]);
-                    value[1] = stepped<C, 1, 1>(number, here[1], V[0], vx, vy, vy, P[0] - P[-PITCH]);
+                T value[R][C];
+#pragma unroll
+                for (int i = 0; i < R; ++i) {
+                    const T* const U = column + i * PITCH;
+                    const T* const V = U + AREA;
+                    const T* const P = U + C * AREA;
+                    const Pair<T> ux = {U[-1], U[1], U[-1] + U[0], U[0] + U[1]};
+                    const Pair<T> uy = {U[-PITCH], U[PITCH], V[-1] + V[0], V[PITCH - 1] + V[PITCH]};
+                    const Pair<T> vx = {V[-1], V[1], U[-PITCH] + U[0], U[1 - PITCH] + U[1]};
+                    const Pair<T> vy = {V[-PITCH], V[PITCH], V[-PITCH] + V[0], V[0] + V[PITCH]};
+                    if constexpr (C == 3) {
+                        const T* const W = V + AREA;
+                        const T* const up = tiles + upper + Tile<R>::own() + i * PITCH;
+                        const T *const v_up = up + AREA, *const w_up = v_up + AREA;
+                        const Pair<T> uz = {below.u[i], up[0], W[-1] + W[0], w_up[-1] + w_up[0]};
+                        const Pair<T> vz = {below.v[i], v_up[0], W[-PITCH] + W[0], w_up[-PITCH] + w_up[0]};
+                        const Pair<T> wx = {W[-1], W[1], below.u[i] + U[0], below.east[i] + U[1]};
+                        const Pair<T> wy = {W[-PITCH], W[PITCH], below.v[i] + V[0], below.v[i + 1] + V[PITCH]};
+                        const Pair<T> wz = {below.w[i], w_up[0], below.w[i] + W[0], W[0] + w_up[0]};
+                        value[i][0] = stepped<C, 0, 1>(number, here[i][0], U[0], ux, uy, uz, P[0] - P[-1]);
+                        value[i][1] = stepped<C, 1, 1>(number, here[i][1], V[0], vx, vy, vz, P[0] - P[-PITCH]);
+                        value[i][2] = stepped<C, 2, 2>(number, here[i][2], W[0], wx, wz, wy, P[0] - below.p[i]);
+                    } else {
+                        value[i][0] = stepped<C, 0, 1>(number, here[i][0], U[0], ux, uy, uy, P[0] - P[-1]);
+                        value[i][1] = stepped<C, 1, 1>(number, here[i][1], V[0], vx, vy, vy, P[0] - P[-PITCH]);
+                    }
                 }
 
-                const int q = p - 1, y = march.row(q, threadIdx.y), z = march.plane(q);
-                const bool inside = x >= range.first[2] && x < range.last[2] && y < range.last[1];
-                const i64 at_q = z * range.plane + y * range.width + x;
-                const bool own_line = y >= range.own[1][0] && y < range.own[1][1] &&
-                                      (C == 2 || (z >= range.own[0][0] && z < range.own[0][1]));
-                f64 took[C];
-                bool solid = false;
+                const int q = p - 1, z = march.plane(q);
+                const i64 element = march.element(range, q);
+#pragma unroll
+                for (int i = 0; i < R; ++i) {
+                    const int row = threadIdx.y * R + i, y = march.row(q) + row;
+                    const int at = row * int(range.width) + threadIdx.x;
+                    if constexpr (SOLID) {
+                        const bool own_line = y >= range.own[1][0] && y < range.own[1][1] &&
+                                              (C == 2 || (z >= range.own[0][0] && z < range.own[0][1]));
+                        const bool counts = x >= range.own[2][0] && x < range.own[2][1];
+                        f64 took[C];
+                        bool solid = false;
+#pragma unroll
+                        for (int c = 0; c < C; ++c) {
+                            const T left = value[i][c] * share[i][c];
+                            took[c] = counts ? f64(value[i][c]) - f64(left) : 0.0;
+                            solid = solid || (counts && share[i][c] != T(1));
+                            value[i][c] = left;
+                        }
+                        // A warp is a row of 32 cells: its first lanes add up a component each, in the order of x.
+                        const bool any = __any_sync(~0u, solid);
+                        if (any) {
+                            __syncwarp();  // the row's values before these have been used
+#pragma unroll
+                            for (int c = 0; c < C; ++c) lines[c * THREADS + thread_number()] = took[c];
+                            __syncwarp();  // the row's values are there
+                        }
+                        const int piece = march.x0 < range.own[2][0] ? pieces : (march.x0 - range.own[2][0]) / WIDTH;
+                        if (int(threadIdx.x) < C && own_line && piece < pieces) {
+                            const int own_y = y - range.own[1][0], level = C == 3 ? z - range.own[0][0] : own_y;
+                            const f64* const line = lines + threadIdx.x * THREADS + threadIdx.y * WIDTH;
+                            f64 sum = 0;
+                            if (any)
+                                for (int j = 0; j < WIDTH; ++j) sum += line[j];
+                            i64 of_row = i64(level) * C + threadIdx.x;
+                            if (C == 3) of_row = of_row * own_rows + own_y;
+                            parts[of_row * pieces + piece] = sum;
+                        }
+                    }
+                    if (x >= range.first[2] && x < range.last[2] && y < range.last[1]) {
+#pragma unroll
+                        for (int c = 0; c < C; ++c) {
+                            (out + (c * range.cells + element))[at] = value[i][c];
+                            const bool computed = (c == 0 ? x : c == 1 ? y : z) != range.given[2 - c];
+                            const Bits<T> speed = magnitude(value[i][c]);
+                            if (computed && speed > fastest) fastest = speed;
+                        }
+                    }
+                }
+            }
+            if constexpr (C == 3) below.take(column);
+#pragma unroll
+            for (int i = 0; i < R; ++i)
 #pragma unroll
                 for (int c = 0; c < C; ++c) {
-                    if constexpr (SOLID) {
-                        const T left = value[c] * share[c];
-                        const bool counts = own_line && own_x;
-                        took[c] = counts ? f64(value[c]) - f64(left) : 0.0;
-                        solid = solid || (counts && share[c] != T(1));
-                        value[c] = left;
-                    }
-                    if (inside) {
-                        out[c * range.cells + at_q] = value[c];
-                        const bool computed = (c == 0 ? x : c == 1 ? y : z) != range.given[2 - c];
-                        const Bits<T> speed = magnitude(value[c]);
-                        if (computed && speed > fastest) fastest = speed;
-                    }
+                    here[i][c] = arrived[i][c];
+                    share[i][c] = arrived_share[i][c];
                 }
-                if constexpr (SOLID) {
-                    // A warp is a row of the tile: its first lanes add up a component each, in the order of x.
-                    const bool any = __any_sync(~0u, solid);
-                    if (any) {
-#pragma unroll
-                        for (int c = 0; c < C; ++c) lines[c * THREADS + thread_number()] = took[c];
-                        __syncwarp();  // the row's values are there
-                    }
-                    const int piece = march.x0 < range.own[2][0] ? pieces : (march.x0 - range.own[2][0]) / WIDTH;
-                    if (int(threadIdx.x) < C && own_line && piece < pieces) {
-                        const int row = y - range.own[1][0], level = C == 3 ? z - range.own[0][0] : row;
-                        const f64* const line = lines + threadIdx.x * THREADS + threadIdx.y * WIDTH;
-                        f64 sum = 0;
-                        if (any)
-                            for (int i = 0; i < WIDTH; ++i) sum += line[i];
-                        i64 of_row = i64(level) * C + threadIdx.x;
-                        if (C == 3) of_row = of_row * own_rows + row;
-                        parts[of_row * pieces + piece] = sum;
-                    }
-                }
-            }
-            // The plane is the one below, now: u here and at x + 1, v here and at y + 1, w, and p.
-            if constexpr (C == 3) {
-                const T* const W = V + AREA;
-                const T values[6] = {U[0], U[1], V[0], V[PITCH], W[0], P[0]};
-#pragma unroll
-                for (int i = 0; i < 6; ++i) below[i] = values[i];
-            }
-#pragma unroll
-            for (int c = 0; c < C; ++c) {
-                here[c] = arrived[c];
-                share[c] = arrived_share[c];
-            }
-            upper = upper == 2 ? 0 : upper + 1;
+            const int next = lower;
+            lower = middle;
+            middle = upper;
+            upper = next;
         }
     }
     raise_peak(peaks + 1, fastest);
@@ -328,88 +383,107 @@ plane_sums(const Sum* __restrict__ parts, Sum* __restrict__ sums, i64 count, i64
 
 // --- pressure ----------------------------------------------------------------------------------------------------
 
-// The new velocities around a cell: those through its faces.
-template <class T, int C> struct Faces {
-    T u, east, v, north, top;
+// The new velocities through the faces of a thread's cells.
+template <class T, int C, int R> struct Faces {
+    T u[R], east[R], v[R + 1], top[R];
 
-    __device__ void load(const T* velocity, const Range& r, i64 at)
+    __device__ void load(const T* velocity, const Range& r, const March<C, R>& march, int p)
     {
-        u = velocity[at];
-        east = velocity[at + 1];
-        v = velocity[r.cells + at];
-        north = velocity[r.cells + at + r.width];
-        if (C == 3) top = velocity[2 * r.cells + at + r.plane];
+        velocity += march.element(r, p);
+        int at[R + 1];
+#pragma unroll
+        for (int i = 0; i <= R; ++i) {
+            at[i] = march.offset(r, p, threadIdx.x, threadIdx.y * R + i);
+            v[i] = (velocity + r.cells)[at[i]];
+        }
+#pragma unroll
+        for (int i = 0; i < R; ++i) {
+            u[i] = velocity[at[i]];
+            east[i] = velocity[march.offset(r, p, threadIdx.x + 1, threadIdx.y * R + i)];
+            if (C == 3) top[i] = (velocity + (2 * r.cells + r.plane))[at[i]];
+        }
     }
 };
 
 // The new pressure, times the sponge's factors along z, y and x if there is one.
 //
 // Bytes a cell from and to memory, in float32: 2 levels of p and 3 velocities read and 1 field written are 24; in two
-// dimensions 2, 2 and 1 are 20. So a step moves 68 bytes a cell (52): at 4.3 TB/s it makes 63 (82) thousand million
-// cells a second, of which arithmetic would take a fifth of an H100's lanes.
-// Arithmetic a cell: 34 instructions, 24 in two dimensions, and 2.7 to extrapolate.
+// dimensions 2, 2 and 1 are 20. Instructions a cell: 140, of which 40 are arithmetic; in two dimensions 145 and 30.
+//
+// So a step moves 68 bytes a cell (52) in 385 instructions (310): at 4.3 TB/s it would make 63 (82) thousand million
+// cells a second, for which an H100 at 1.75 GHz needs five sixths of what its multiprocessors can issue.
 template <class T, int C>
-__global__ void __launch_bounds__(THREADS, sizeof(T) == 4 ? 4 : 3)
+__global__ void __launch_bounds__(THREADS, 3)
 pressure(const T* __restrict__ now, const T* __restrict__ before, const T* __restrict__ velocity, T* __restrict__ out,
          const T* __restrict__ sponge_z, const T* __restrict__ sponge_y, const T* __restrict__ sponge_x,
          const Bits<T>* peaks, Bits<T> limit, const Range range, const Numbers<T> number)
 {
+    constexpr int R = rows<T>, PITCH = Tile<R>::PITCH, AREA = Tile<R>::AREA;
     T* const tiles = reinterpret_cast<T*>(shared_memory);  // three
     if (is_over(peaks, limit)) return;
     for (u32 m = blockIdx.x; m < range.marches; m += gridDim.x) {
-        const March<C> march(range, m);
+        const March<C, R> march(range, m);
         const int x = march.x0 + threadIdx.x;
         const int first = march.begin - (C == 3), last = march.end + (C == 3);
-        Cargo<T, 1> cargo;
-        Faces<T, C> faces = {};
-        T here = 0, below = 0, bottom = 0;  // p now; of the plane below; w through the face below
-        int upper = 0;
+        Cargo<T, 1, R> cargo;
+        Faces<T, C, R> faces = {};
+        T here[R] = {}, below[R] = {}, bottom[R] = {};  // p now; of the plane below; w through the faces below
+        int lower = 0, middle = AREA, upper = 2 * AREA;  // the tiles of planes p - 2, p - 1 and p
 
         __syncthreads();  // the pressure before this has been used
         cargo.load(now, before, range, march, first);
         if (C == 3) {
-            const i64 at = march.element(range, march.begin, threadIdx.x, threadIdx.y, 1);
-            bottom = velocity[2 * range.cells + at];
+            const T* const w = velocity + (2 * range.cells + march.element(range, march.begin));
+#pragma unroll
+            for (int i = 0; i < R; ++i)
+                bottom[i] = w[march.offset(range, march.begin, threadIdx.x, threadIdx.y * R + i)];
         }
 #pragma unroll 1
         for (int p = first; p <= march.end; ++p) {
-            const int middle = upper == 0 ? 2 : upper - 1;
-            if (p < last) cargo.store(tiles + upper * AREA, T(0.5));
-            const T arrived = cargo.now[0];
-            Faces<T, C> arrived_faces = faces;
+            if (p < last) cargo.store(tiles + upper, T(0.5));
+            T arrived[R];
+#pragma unroll
+            for (int i = 0; i < R; ++i) arrived[i] = cargo.now[i][0];
+            Faces<T, C, R> arrived_faces = faces;
             __syncthreads();  // the plane's pressure is loaded
             if (p + 1 < last) cargo.load(now, before, range, march, p + 1);
-            if (p >= march.begin && p < march.end)
-                arrived_faces.load(velocity, range, march.element(range, p, threadIdx.x, threadIdx.y, 1));
+            if (p >= march.begin && p < march.end) arrived_faces.load(velocity, range, march, p);
 
-            const int at = (threadIdx.y + 1) * PITCH + threadIdx.x + 1;
-            const T* const P = tiles + middle * AREA + at;
-            if (p > march.begin) {
-                const T e = P[0], west = P[-1], east = P[1], south = P[-PITCH], north = P[PITCH];
-                T advection = number.a[0] * fma(faces.u, e - west, faces.east * (east - e));
-                advection = fma(number.a[1], fma(faces.v, e - south, faces.north * (north - e)), advection);
-                T diffusion = number.dp[0] * ((west + east) - (e + e));
-                diffusion = fma(number.dp[1], (south + north) - (e + e), diffusion);
-                T divergence = number.k[0] * (faces.east - faces.u);
-                divergence = fma(number.k[1], faces.north - faces.v, divergence);
-                if constexpr (C == 3) {
-                    const T high = tiles[upper * AREA + at];
-                    advection = fma(number.a[2], fma(bottom, e - below, faces.top * (high - e)), advection);
-                    diffusion = fma(number.dp[2], (below + high) - (e + e), diffusion);
-                    divergence = fma(number.k[2], faces.top - bottom, divergence);
+            const int q = p - 1, z = march.plane(q);
+            T* const to = out + march.element(range, q);
+#pragma unroll
+            for (int i = 0; i < R; ++i) {
+                const T* const P = tiles + middle + Tile<R>::own() + i * PITCH;
+                const T e = P[0], u = faces.u[i], east = faces.east[i], v = faces.v[i], north = faces.v[i + 1];
+                if (p > march.begin) {
+                    T advection = number.a[0] * fma(u, e - P[-1], east * (P[1] - e));
+                    advection = fma(number.a[1], fma(v, e - P[-PITCH], north * (P[PITCH] - e)), advection);
+                    T diffusion = number.dp[0] * ((P[-1] + P[1]) - (e + e));
+                    diffusion = fma(number.dp[1], (P[-PITCH] + P[PITCH]) - (e + e), diffusion);
+                    T divergence = number.k[0] * (east - u);
+                    divergence = fma(number.k[1], north - v, divergence);
+                    if constexpr (C == 3) {
+                        const T top = faces.top[i], above = tiles[upper + Tile<R>::own() + i * PITCH];
+                        advection = fma(number.a[2], fma(bottom[i], e - below[i], top * (above - e)), advection);
+                        diffusion = fma(number.dp[2], (below[i] + above) - (e + e), diffusion);
+                        divergence = fma(number.k[2], top - bottom[i], divergence);
+                        bottom[i] = top;
+                    }
+                    T value = here[i] + ((diffusion - advection) - divergence);
+                    const int row = threadIdx.y * R + i, y = march.row(q) + row;
+                    if (x >= range.first[2] && x < range.last[2] && y < range.last[1]) {
+                        if (sponge_x) value *= (sponge_z[z] * sponge_y[y]) * sponge_x[x];
+                        to[row * int(range.width) + threadIdx.x] = value;
+                    }
                 }
-                T value = here + ((diffusion - advection) - divergence);
-                const int q = p - 1, y = march.row(q, threadIdx.y), z = march.plane(q);
-                if (x >= range.first[2] && x < range.last[2] && y < range.last[1]) {
-                    if (sponge_x) value *= (sponge_z[z] * sponge_y[y]) * sponge_x[x];
-                    out[z * range.plane + y * range.width + x] = value;
-                }
-                if constexpr (C == 3) bottom = faces.top;
+                below[i] = e;
+                here[i] = arrived[i];
             }
-            below = P[0];
-            here = arrived;
             faces = arrived_faces;
-            upper = upper == 2 ? 0 : upper + 1;
+            const int next = lower;
+            lower = middle;
+            middle = upper;
+            upper = next;
         }
     }
 }

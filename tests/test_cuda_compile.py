@@ -233,7 +233,7 @@ def test_kernels_that_march_are_listed_and_within_limits():
 
 def test_z_is_cut_so_that_all_multiprocessors_have_work():
     for size, taps, columns in ((512, 17, 256), (512, 17, 16), (100, 7, 300), (1000, 3, 1), (1, 1, 5), (64, 17, 1000)):
-        chunk = gpu._chunk(size, taps, columns)
+        chunk = gpu.march_length(size, taps, columns)
         chunks = kernels.ceil_div(size, chunk)
         assert 1 <= chunk <= size
         assert chunks == 1 or chunk >= taps

@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from gridstride.workers import gpu as plans
 from gridstride.workers import kernels
 from gridstride.workers.fluids import cpu, gpu
 from gridstride.workers.fluids.block import LEVELS, FlowBlock
@@ -21,7 +22,7 @@ from tests.cuda_host.host import Host, build
 
 pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="g++ builds the kernels for the CPU; it is missing")
 
-PLANAR, SOLID = (1, 19, 37), (5, 11, 37)  # several tiles of 8 x 32 and what is left over
+PLANAR, SOLID = (1, 35, 37), (5, 19, 37)  # several tiles of 32 x 16 or 8, and what is left over
 WALLS = ((FIXED, FIXED), (FIXED, OUTFLOW), (FIXED, OUTFLOW))
 
 
@@ -41,7 +42,7 @@ def host(program):
 @pytest.fixture(autouse=True)
 def few_blocks(monkeypatch):
     """So that marches are cut along the axis they go."""
-    monkeypatch.setattr(gpu, "BLOCKS_AT_ONCE", 16)
+    monkeypatch.setattr(plans, "BLOCKS_AT_ONCE", 16)
     gpu.plan_advance.cache_clear()
 
 
@@ -94,18 +95,22 @@ def test_every_boundary_on_every_axis(host, axis, pair):
         check(flow, state, host, 2)
 
 
-@pytest.mark.parametrize("cells", [(1, 4, 4), (1, 8, 32), (1, 9, 33), (1, 7, 31), (1, 40, 5), (1, 5, 70)])
+@pytest.mark.parametrize("cells", [(1, 4, 4), (1, 16, 32), (1, 17, 33), (1, 15, 31), (1, 33, 5), (1, 5, 70)])
 def test_planes_at_the_edges_of_tiles(host, cells):
-    rng = np.random.default_rng(1)
-    flow = make_flow(rng, cells, WALLS)
-    check(flow, some_state(rng, flow), host, 2, keep=some_solid(rng, flow))
+    for dtype in ("float32", "float64"):
+        rng = np.random.default_rng(1)
+        flow = make_flow(rng, cells, WALLS, dtype)
+        check(flow, some_state(rng, flow), host, 2, keep=some_solid(rng, flow))
 
 
-@pytest.mark.parametrize("cells", [(4, 4, 4), (4, 8, 32), (5, 9, 33), (7, 7, 31), (30, 5, 4), (4, 17, 5), (4, 4, 66)])
+@pytest.mark.parametrize(
+    "cells", [(4, 4, 4), (4, 16, 32), (5, 17, 33), (7, 15, 31), (30, 5, 4), (4, 33, 5), (4, 4, 66)]
+)
 def test_boxes_at_the_edges_of_tiles(host, cells):
-    rng = np.random.default_rng(1)
-    flow = make_flow(rng, cells, WALLS)
-    check(flow, some_state(rng, flow), host, 2, keep=some_solid(rng, flow))
+    for dtype in ("float32", "float64"):
+        rng = np.random.default_rng(1)
+        flow = make_flow(rng, cells, WALLS, dtype)
+        check(flow, some_state(rng, flow), host, 2, keep=some_solid(rng, flow))
 
 
 @pytest.mark.parametrize("solids", [False, True])
@@ -134,7 +139,7 @@ def test_blocks_with_halos_agree_with_the_cpu(host, seed, solids):
     ("cells", "cuts", "dtype"),
     [
         ((9, 10, 35), ((4,), (), ()), "float64"),
-        ((8, 10, 33), ((2, 5), (5,), ()), "float32"),
+        ((8, 19, 33), ((2, 5), (5,), ()), "float32"),
         ((6, 10, 40), ((), (3,), (7, 20)), "float32"),
         ((1, 21, 35), ((), (5, 13), ()), "float64"),
         ((1, 21, 70), ((), (9,), (1, 33, 60)), "float32"),
@@ -158,7 +163,7 @@ def test_neither_cuts_nor_steps_an_exchange_change_a_bit(host, cells, cuts, dtyp
         np.testing.assert_array_equal(block.saved(), wanted)
 
 
-@pytest.mark.parametrize("cells", [PLANAR, (9, 11, 37)], ids=["2-D", "3-D"])
+@pytest.mark.parametrize("cells", [PLANAR, (9, 18, 37)], ids=["2-D", "3-D"])
 def test_no_launch_changes_a_bit(program, monkeypatch, cells):
     """Any number of blocks of threads, any cut into marches, any order of threads; sums and peaks too."""
     rng = np.random.default_rng(4)
@@ -166,7 +171,7 @@ def test_no_launch_changes_a_bit(program, monkeypatch, cells):
     state, keep = some_state(rng, flow), some_solid(rng, flow)
     found = []
     for at_once, max_grid, seed in ((16, 3, 1), (1, 1, 2), (1000, 1, 3), (1000, kernels.MAX_GRID, 4), (30, 7, 5)):
-        monkeypatch.setattr(gpu, "BLOCKS_AT_ONCE", at_once)
+        monkeypatch.setattr(plans, "BLOCKS_AT_ONCE", at_once)
         gpu.plan_advance.cache_clear()
         host = Host(program, seed)
         block = block_of(flow, state, OnHost(host, max_grid), keep=keep)
@@ -303,7 +308,7 @@ def sums_of_planes(host, count, length):
     arrays = {"parts": parts, "sums": np.full(count, np.nan)}
     plan = kernels.Plan((0,), np.dtype(np.uint8))
     args = kernels.Ref("parts"), kernels.Ref("sums"), np.int64(count), np.int64(length)
-    plan.launch(gpu.FILE, "plane_sums<f64>", count, (gpu.WIDTH, gpu.HIGH), gpu.THREADS * 8, args)
+    plan.launch(gpu.FILE, "plane_sums<f64>", count, (gpu.WIDTH, gpu.WARPS), gpu.THREADS * 8, args)
     host.change(plan, arrays, ["sums"], max_grid=2)
     return arrays["sums"], parts.sum(axis=1)
 
@@ -357,7 +362,7 @@ def test_launches_are_of_kernels_that_are_compiled_and_fit_shared_memory(cells, 
 
 
 def test_marches_are_long_where_there_are_many_and_short_where_there_are_few(monkeypatch):
-    monkeypatch.setattr(gpu, "BLOCKS_AT_ONCE", 528)
+    monkeypatch.setattr(plans, "BLOCKS_AT_ONCE", 264)
 
     def marches(cells):
         part = part_of(cells, WALLS)
@@ -366,11 +371,20 @@ def test_marches_are_long_where_there_are_many_and_short_where_there_are_few(mon
 
     chunk, count = marches((256, 256, 256))
     assert chunk >= 32
-    assert 0.9 * 528 <= count <= 528 * 4
-    assert marches((1, 128, 128)) == (1, 64)  # each tile by itself
+    assert 0.9 * 264 <= count <= 264 * 4
+    assert marches((1, 128, 128)) == (1, 32)  # each tile by itself
     chunk, count = marches((1, 4096, 4096))
     assert chunk >= 32
-    assert 0.9 * 528 <= count <= 528
+    assert 0.9 * 264 <= count <= 264 * 4
+
+
+def test_what_32_bits_do_not_hold_is_refused():
+    part = part_of(PLANAR, WALLS)
+    with pytest.raises(ValueError, match="too wide"):
+        gpu.plan_advance(far_away(replace(part, faces=(((1, 1),) * 2,) * 3), (1, 4, 2**26)), 0, 1, 1)
+    slab = replace(part_of(SOLID, WALLS), shape=(4, 2**16, 2**15), box=((1, 3), (1, 2**16 - 1), (1, 2**15 - 1)))
+    with pytest.raises(ValueError, match="too many ghost cells"):
+        gpu.plan_advance(replace(slab, edges=((1, 3), (1, 2**16 - 1), (1, 2**15 - 1))), 0, 1, 1)
 
 
 def test_the_compilers_own_fused_multiply_adds_are_off():

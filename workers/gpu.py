@@ -267,7 +267,7 @@ def _launch_march(
     box["batches"] = batches = prod(extent[:-3])
     box["available"], box["size"] = [*[1] * missing, *shape[-3:]], (size := [*[1] * missing, *extent[-3:]])
     columns = batches * ceil_div(size[1], high) * ceil_div(size[2], WIDTH)
-    box["chunk"] = chunk = _chunk(size[0], taps[0], columns)
+    box["chunk"] = chunk = march_length(size[0], taps[0], columns)
     table = np.concatenate(lines)
     box["holes"] = (table < 0).any()
     tall = high + taps[1] - 1
@@ -279,17 +279,18 @@ def _launch_march(
     plan.launch("march.cu", expression, tiles, (WIDTH, THREADS // WIDTH), shared, args)
 
 
-def _chunk(size: int, taps: int, columns: int) -> int:
+def march_length(size: int, more: int, columns: int) -> int:
     """How many outputs along z a block of threads makes: what takes the least time if planes take equal time.
 
-    A block also goes through taps - 1 planes of its halo and one to fill the pipeline. The number of `columns` times
-    chunks should be just below a multiple of what the GPU runs at a time. No more is read as halo than is made.
+    A block goes through `more` planes besides: its halo (of taps - 1 planes) and one to fill the pipeline. The number
+    of `columns` times chunks should be just below a multiple of what the GPU runs at a time. No more is read as halo
+    than is made.
     """
 
     def planes(chunks: int) -> int:
-        return ceil_div(columns * chunks, BLOCKS_AT_ONCE) * (ceil_div(size, chunks) + taps)
+        return ceil_div(columns * chunks, BLOCKS_AT_ONCE) * (ceil_div(size, chunks) + more)
 
-    return ceil_div(size, min(range(1, max(1, min(size // taps, 64)) + 1), key=planes))
+    return ceil_div(size, min(range(1, max(1, min(size // more, 64)) + 1), key=planes))
 
 
 def _round_through(plan: Plan, held: Ref, count: int, acc: np.dtype, op: Separable) -> None:

@@ -20,6 +20,7 @@ import numpy as np
 from gridstride.workers import kernels
 from gridstride.workers.fluids.flow import PRESSURE_LEAD
 from gridstride.workers.fluids.kinds import CUT, FIXED, OUTFLOW, SLIP, SPARE
+from gridstride.workers.gpu import march_length
 from gridstride.workers.kernels import Plan, Ref, ceil_div, type_name
 
 if TYPE_CHECKING:
@@ -29,8 +30,9 @@ name = "gpu"
 
 FILE = "edac.cu"
 # As in cuda/edac.cu.
-WIDTH, HIGH = 32, 8
-THREADS, AREA = WIDTH * HIGH, (WIDTH + 2) * (HIGH + 2)
+WIDTH, WARPS = 32, 8
+THREADS = WIDTH * WARPS
+ROWS = {"float32": 2, "float64": 1}
 RANGE = np.dtype(
     [(key, np.int64) for key in ("cells", "plane", "width")]
     + [("first", np.int32, 3), ("last", np.int32, 3), ("own", np.int32, (3, 2)), ("given", np.int32, 3)]
@@ -45,10 +47,6 @@ EDGES = np.dtype(
     align=True,
 )
 NUMBERS = ("c", "d", "g", "a", "dp", "k", "force")
-
-# Blocks of threads that a large GPU runs at a time: four on each of an H100's 132 multiprocessors. It decides how a
-# march is cut, and nothing else.
-BLOCKS_AT_ONCE = 528
 
 NULL = np.uint64(0)
 Run = Callable[[Plan, Any, dict[str, Any]], Any]
@@ -137,6 +135,16 @@ class Part:
         return np.dtype(self.dtype).itemsize
 
     @property
+    def high(self) -> int:
+        """Cells of a tile along y."""
+        return WARPS * ROWS[self.dtype]
+
+    @property
+    def tile(self) -> int:
+        """Bytes of a field's tile, with a ring of cells around it."""
+        return (WIDTH + 2) * (self.high + 2) * self.item
+
+    @property
     def bits(self) -> np.dtype:
         """Integers of the numbers' size."""
         return np.dtype(f"i{self.item}")
@@ -193,22 +201,22 @@ def plan_advance(part: Part, slot: int, steps: int, limit: int) -> Plan:
         peaks, ramp = Ref("peaks", step * item), Ref("ramps", step * item)
 
         around, marches = _range(part, first, faces, part.solid)
-        shared = 3 * (components + 1) * AREA * item + (components * THREADS * 8 if part.solid else 0)
+        shared = 3 * (components + 1) * part.tile + (components * THREADS * 8 if part.solid else 0)
         levels = part.at(now), part.at(before), part.at(new)
         args: tuple[Any, ...] = (*levels, keep, parts, peaks, most, around, numbers)
-        plan.launch(FILE, part.kernel("velocity", components, part.solid), marches, (WIDTH, HIGH), shared, args)
+        plan.launch(FILE, part.kernel("velocity", components, part.solid), marches, (WIDTH, WARPS), shared, args)
         _launch_ghosts(plan, part, part.at(new), (0, components), (first, faces), (ramp, peaks, most))
 
         around, marches = _range(part, first, last)
         args = part.at(now, components), part.at(before, components), part.at(new), part.at(new, components)
         args = (*args, *sponge, peaks, most, around, numbers)
-        plan.launch(FILE, part.kernel("pressure", components), marches, (WIDTH, HIGH), 3 * AREA * item, args)
+        plan.launch(FILE, part.kernel("pressure", components), marches, (WIDTH, WARPS), 3 * part.tile, args)
         _launch_ghosts(plan, part, part.at(new), (components, components + 1), (first, last), (ramp, peaks, most))
         slot = new
     if part.solid and steps:
         count = prod(part.taken)
         args = parts, Ref("taken"), np.int64(count), np.int64(length)
-        plan.launch(FILE, "plane_sums<f64>", count, (WIDTH, HIGH), THREADS * 8, args)
+        plan.launch(FILE, "plane_sums<f64>", count, (WIDTH, WARPS), THREADS * 8, args)
     return plan
 
 
@@ -244,6 +252,8 @@ def _range(part: Part, first: list[int], last: list[int], aligned: bool = False)
     aligned: whether tiles begin where the block's own cells begin, so that the pieces of rows that solids are summed
         over are the same in every step
     """
+    if part.shape[2] >= 2**26:
+        raise ValueError(f"a block of shape {part.shape} is too wide for the kernels' 32-bit numbers")
     values = np.zeros((), RANGE)
     _strides(part, values)
     values["first"], values["last"], values["own"] = first, last, part.box
@@ -255,22 +265,12 @@ def _range(part: Part, first: list[int], last: list[int], aligned: bool = False)
     own = part.box[2][0]
     values["origin"] = origin = own - ceil_div(own - first[2], WIDTH) * WIDTH if aligned else first[2]
     values["across"] = across = ceil_div(last[2] - origin, WIDTH)
-    high = ceil_div(last[1] - first[1], HIGH)
+    high = ceil_div(last[1] - first[1], part.high)
     values["down"] = down = high if part.components == 3 else 1
     size, more = (last[0] - first[0], 3) if part.components == 3 else (high, 1)
-    values["chunk"] = chunk = _chunk(size, more, across * down)
+    values["chunk"] = chunk = march_length(size, more, across * down)
     values["marches"] = marches = across * down * ceil_div(size, chunk)
     return values, marches
-
-
-def _chunk(size: int, more: int, columns: int) -> int:
-    """How many steps a march has: what takes the least time if steps take equal time, `more` of which each march makes
-    that compute nothing. As `workers.gpu._chunk`."""
-
-    def steps(chunks: int) -> int:
-        return ceil_div(columns * chunks, BLOCKS_AT_ONCE) * (ceil_div(size, chunks) + more)
-
-    return ceil_div(size, min(range(1, max(1, min(size // more, 64)) + 1), key=steps))
 
 
 def _launch_ghosts(
@@ -306,4 +306,4 @@ def _launch_ghosts(
     values["ends"] = ends
     faces = [Ref(f"face{axis}{side}") for axis in range(3) for side in range(2)]
     tiles = ceil_div(sum(ends), THREADS)
-    plan.launch(FILE, part.kernel("ghosts"), tiles, (WIDTH, HIGH), 0, (level, *faces, *given, values))
+    plan.launch(FILE, part.kernel("ghosts"), tiles, (WIDTH, WARPS), 0, (level, *faces, *given, values))
