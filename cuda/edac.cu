@@ -361,15 +361,18 @@ velocity(const T* __restrict__ now, const T* __restrict__ before, T* __restrict_
     raise_peak(peaks + 1, fastest);
 }
 
-// Sums of the parts of each plane and component (in two dimensions of each row), one block of threads for each.
-template <class Sum>
+// Sums of the parts of each plane and component (in two dimensions of each row), one block of threads for each; if any
+// step was made, that is: peaks[0] is that of the step before the first.
+template <class T>
 __global__ void __launch_bounds__(THREADS)
-plane_sums(const Sum* __restrict__ parts, Sum* __restrict__ sums, i64 count, i64 length)
+plane_sums(const f64* __restrict__ parts, f64* __restrict__ sums, i64 count, i64 length, const Bits<T>* peaks,
+           Bits<T> limit)
 {
-    Sum* const all = reinterpret_cast<Sum*>(shared_memory);
+    f64* const all = shared_memory;
     const int t = thread_number();
+    if (is_over(peaks, limit)) return;
     for (i64 i = blockIdx.x; i < count; i += gridDim.x) {
-        Sum sum = 0;
+        f64 sum = 0;
         for (i64 e = t; e < length; e += THREADS) sum += parts[i * length + e];
         __syncthreads();  // the sums before these have been used
         all[t] = sum;

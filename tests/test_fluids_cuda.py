@@ -220,6 +220,21 @@ def test_a_block_stays_at_the_step_that_went_beyond_the_limit(host, cells, dtype
     check(flow, state, host, 5, limit=float(peaks[-1]) * 1.001, keep=keep)
 
 
+@pytest.mark.parametrize("stop", [None, 1, 4, 6])
+@pytest.mark.parametrize("cells", [PLANAR, (4, 9, 13)], ids=["2-D", "3-D"])
+def test_many_steps_are_made_by_the_same_plan_again(host, monkeypatch, cells, stop):
+    """Also when a step goes beyond the limit: those planned after it take nothing from solids."""
+    monkeypatch.setattr(gpu, "STEPS_OF_A_PLAN", 3)
+    rng = np.random.default_rng(10)
+    flow = make_flow(rng, cells, WALLS, ramp=5.0)
+    state, keep = some_state(rng, flow), some_solid(rng, flow)
+    peaks = block_of(flow, state, cpu, keep=keep, reach=8).advance(8).peaks
+    limit = np.inf if stop is None else 0.999 * float(peaks[:stop].max())
+    _, done = check(flow, state, host, 8, keep=keep, limit=limit)
+    assert (done.steps == 8) == (stop is None)
+    assert gpu.plan_advance.cache_info().currsize <= 2
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_infinity_and_nan_are_beyond_all_limits(host, bad):
     rng = np.random.default_rng(7)
@@ -305,10 +320,11 @@ def test_arrays_of_more_than_2_to_31_elements(host, shape):
 def sums_of_planes(host, count, length):
     """Sums of whole numbers, which are the same in any order; and NumPy's."""
     parts = np.random.default_rng(0).integers(-1000, 1000, (count, length)).astype(float)
-    arrays = {"parts": parts, "sums": np.full(count, np.nan)}
+    arrays = {"parts": parts, "sums": np.full(count, np.nan), "peaks": np.zeros(1, np.int32)}
     plan = kernels.Plan((0,), np.dtype(np.uint8))
-    args = kernels.Ref("parts"), kernels.Ref("sums"), np.int64(count), np.int64(length)
-    plan.launch(gpu.FILE, "plane_sums<f64>", count, (gpu.WIDTH, gpu.WARPS), gpu.THREADS * 8, args)
+    places = (kernels.Ref(name) for name in ("parts", "sums", "peaks"))
+    args = next(places), next(places), np.int64(count), np.int64(length), next(places), np.int32(1)
+    plan.launch(gpu.FILE, "plane_sums<f32>", count, (gpu.WIDTH, gpu.WARPS), gpu.THREADS * 8, args)
     host.change(plan, arrays, ["sums"], max_grid=2)
     return arrays["sums"], parts.sum(axis=1)
 

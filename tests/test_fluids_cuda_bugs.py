@@ -214,7 +214,7 @@ def compare(host, trial: Trial) -> str:
 
 def try_out(folder, name: str, edit=str) -> str:
     """What is wrong with the kernels after an edit, tried in three orders of threads; "" if nothing is."""
-    kernels = ["plane_sums<f64>"]
+    kernels = ["plane_sums<f32>"]
     if name != SUMS:
         components = 2 if (FAR.get(name) or TRIALS[name].cells)[0] == 1 else 3
         solid = name not in FAR and TRIALS[name].solid

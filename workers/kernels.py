@@ -167,8 +167,8 @@ def instantiations() -> list[tuple[str, str]]:
         for components in (2, 3):
             found += [("edac.cu", f"velocity<{number}, {components}, {solid}>") for solid in ("false", "true")]
             found += [("edac.cu", f"pressure<{number}, {components}>")]
-        found += [("edac.cu", f"ghosts<{number}>")]
-    return [*found, ("edac.cu", "plane_sums<f64>")]
+        found += [("edac.cu", f"{name}<{number}>") for name in ("ghosts", "plane_sums")]
+    return found
 
 
 def compile_to_cubin(file: str, expressions: Iterable[str], arch: str) -> tuple[bytes, str]:
