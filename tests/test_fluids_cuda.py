@@ -13,9 +13,13 @@ import pytest
 
 from gridstride.workers import gpu as plans
 from gridstride.workers import kernels
-from gridstride.workers.fluids import cpu, gpu
+from gridstride.workers.fluids import cpu, gpu, measures
 from gridstride.workers.fluids.block import LEVELS, FlowBlock
+from gridstride.workers.fluids.geometry import Geometry
 from gridstride.workers.fluids.kinds import CUT, FIXED, OUTFLOW, PERIODIC, SLIP, SPARE
+from gridstride.workers.fluids.obstacles import Cylinder, Sphere
+from gridstride.workers.fluids.problems import Rest
+from gridstride.workers.fluids.setup import Setup
 from tests.cuda_host import flows
 from tests.cuda_host.flows import OnHost, block_of, in_parts, make_flow, some_kinds, some_solid, some_state, worst
 from tests.cuda_host.host import Host, build
@@ -277,6 +281,28 @@ def test_ghost_cells_are_filled_as_on_the_cpu(host, seed, cells):
     for a, b in ((ours.now, theirs.now), (ours.before, theirs.before)):
         np.testing.assert_allclose(a, b, rtol=0, atol=8 * eps)
         assert np.isfinite(a).all()
+
+
+def test_the_module_is_a_backend_that_simulations_find_by_its_name(host, monkeypatch):
+    """As `Setup` does on a worker, from the start to what is measured: all but CuPy itself."""
+    monkeypatch.setitem(vars(gpu), "xp", np)
+    monkeypatch.setattr(gpu, "to_host", lambda array: array)
+    monkeypatch.setattr(kernels, "run", OnHost(host).run)
+    rng = np.random.default_rng(11)
+    for cells, solid in ((PLANAR, Cylinder((1.2, 1.1), 0.5)), ((10, 19, 37), Sphere((1.2, 0.9, 0.5), 0.4))):
+        flow = make_flow(rng, cells, WALLS, "float64")
+        geometry = Geometry(cells, flow.spacing, (0.0,) * 3, (cells[0] == 1, False, False), flow.components)
+        setup = Setup(flow, geometry, (solid,), Rest())
+        found = []
+        for device in ("gpu", "cpu"):
+            block = setup.block((0, 0, 0), cells, 4, device)
+            setup.begin(block)
+            done = block.advance(4, flow.sound_speed)
+            arrays = [measures.centred(block, name) for name in measures.arrays_of(("velocity", "pressure"), 2)]
+            found.append((block.saved(), *arrays, done.peaks, done.taken, measures.measure(block).values))
+        for ours, theirs in zip(*found, strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-10 * np.abs(theirs).max())
+        assert found[0][-2].any()
 
 
 def far_away(part: gpu.Part, shape) -> gpu.Part:

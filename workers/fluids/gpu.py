@@ -67,8 +67,8 @@ def to_host(array: Any) -> np.ndarray:
     return array.get()
 
 
-def advance(block: FlowBlock, steps: int, limit: float, run: Run = kernels.run) -> Advance:
-    """As `cpu.advance`. It waits for the GPU."""
+def advance(block: FlowBlock, steps: int, limit: float, run: Run | None = None) -> Advance:
+    """As `cpu.advance`. It waits for the GPU. run: what runs plans, as `kernels.run`."""
     from gridstride.workers.fluids.block import Advance
 
     flow, backend = block.flow, block.backend
@@ -85,17 +85,18 @@ def advance(block: FlowBlock, steps: int, limit: float, run: Run = kernels.run) 
     for first in range(0, steps, most):
         count = min(most, steps - first)
         here = {"peaks": buffers["peaks"][first : first + count + 1], "ramps": buffers["ramps"][first : first + count]}
-        run(plan_advance(part, (block.slot + first) % 3, count, last), block.state, buffers | here)
+        plan = plan_advance(part, (block.slot + first) % 3, count, last)
+        (run or kernels.run)(plan, block.state, buffers | here)
     peaks = backend.to_host(buffers["peaks"])[1:]
     beyond = np.flatnonzero(peaks > last)
     done = int(beyond[0]) + 1 if beyond.size else steps
     return Advance(done, peaks[:done].view(flow.dtype), backend.to_host(buffers["taken"]))
 
 
-def fill(block: FlowBlock, level: int, ramp: Any, run: Run = kernels.run) -> None:
+def fill(block: FlowBlock, level: int, ramp: Any, run: Run | None = None) -> None:
     """Fill the ghost cells of one level."""
     ramps = np.array([ramp], block.flow.dtype)
-    run(plan_fill(Part.of(block), level), block.state, _given(block, ramps))
+    (run or kernels.run)(plan_fill(Part.of(block), level), block.state, _given(block, ramps))
 
 
 def _given(block: FlowBlock, ramps: np.ndarray) -> dict[str, Any]:
