@@ -171,11 +171,11 @@ def whole_runs(size: int, kernel: float) -> list[list[Any]]:
             ("one block", 1, "auto"),
             ("k = 1", cpu_count(), 1),
         ):
-            case = vortex(size, snapshots={"steps": 100})
+            case = vortex(size, snapshots={"steps": 200})
             dt = make_timeline(case).dt
             content = case.resolved()
-            content["run"] |= {"until": 200 * dt, "dt": dt, "substeps": substeps}
-            content["output"] |= {"chunks": {"x": 128, "y": 128, "z": 32}, "diagnostics": {"steps": 100}}
+            content["run"] |= {"until": 400 * dt, "dt": dt, "substeps": substeps}
+            content["output"] |= {"chunks": {"x": 128, "y": 128, "z": 32}, "diagnostics": {"steps": 200}}
             prepared = simulation.prepare(make_case(content), folder / "run.zarr", options, blocks)
             summary = simulation.run(prepared, client)
             rate = summary.cell_steps_per_second
@@ -286,7 +286,7 @@ def main(arguments: list[str] | None = None) -> None:
     if "runs" in parts:
         whole = next(row[2] for row in rows if row[1] == cpu_count() and row[0].count("x") == 2)
         more["runs"] = {"columns": RUN_COLUMNS, "rows": whole_runs(chosen.size, whole * 1e6)}
-        report.show(f"whole runs of 200 steps, {chosen.size}^3", RUN_COLUMNS, more["runs"]["rows"])
+        report.show(f"whole runs of 400 steps, {chosen.size}^3", RUN_COLUMNS, more["runs"]["rows"])
     if "cavity" in parts:
         table = [cavity(128), cavity(128, 0.2), cavity(256, 0.2, 20.0)]
         more["cavity"] = {"columns": CAVITY_COLUMNS, "rows": table}

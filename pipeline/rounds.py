@@ -85,7 +85,7 @@ class Rounds:
             ]
             return [self.client.submit(tasks.take_record, self.held[0], pure=False)]
         import dask.array as da
-        from dask.optimization import cull
+        from dask.array.optimization import optimize
 
         axis, blocks = 1 + self.flow.slab_axis, range(self.plan.blocks)
         this = f"{self.run_id}-{self.rounds}"
@@ -109,8 +109,8 @@ class Rounds:
             joined = self._at(met.name, index)
             graph[advance[index]] = (tasks.advance_block, joined, held, self.out, self.run_id, first, steps, due)
             graph[records[index]] = (tasks.take_record, advance[index])
-        graph, _ = cull(graph, [*advance, *records])
-        futures = self.client.get(graph, [*advance, *records], sync=False)
+        wanted = [*advance, *records]  # one task after another costs milliseconds: chains are made one
+        futures = self.client.get(optimize(graph, wanted), wanted, sync=False)
         self.held = futures[: self.plan.blocks]
         return futures[self.plan.blocks :]
 

@@ -163,13 +163,16 @@ class FlowBlock:
     def edges(self) -> np.ndarray:
         """What neighbours along the slab axis need: both levels of the first and of the last `deep` planes, (2 fields,
         2 deep planes, ...), on the host."""
-        axis, deep = self.flow.slab_axis, self.deep
+        axis, n, deep = self.flow.slab_axis, self.flow.fields, self.deep
         first, last = self.start[axis] - self.low[axis], self.stop[axis] - self.low[axis]
-        parts = []
-        for level in (self.now, self.before):
-            ends = [_planes(level, axis, first, first + deep), _planes(level, axis, last - deep, last)]
-            parts.append(np.concatenate([self.backend.to_host(end) for end in ends], axis=1 + axis))
-        return np.concatenate(parts)
+        sides = list(self.shape)
+        sides[axis] = 2 * deep
+        edges = np.empty((2 * n, *sides), self.flow.dtype)
+        for level, part in ((self.now, slice(0, n)), (self.before, slice(n, None))):
+            for at, place in ((first, 0), (last - deep, deep)):
+                ends = self.backend.to_host(_planes(level, axis, at, at + deep))
+                _planes(edges[part], axis, place, place + deep)[...] = ends
+        return edges
 
     def join(self, below: np.ndarray | None, above: np.ndarray | None) -> None:
         """Take in the neighbours' planes, as `edges` gives them: the last ones of the block below, the first ones of
