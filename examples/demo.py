@@ -125,9 +125,8 @@ def flow() -> None:
     )
     case = [f"grid.cells.{axis}=128" for axis in "xy"] + ["initial.sharpness=30", "output.snapshots.time=0.04"]
     summary = gridstride.simulate(HERE / "cases" / "shear-layer.yaml", out, case)
-    print(
-        f"{out.name}: {summary.last} steps in {summary.seconds:.1f} s, {summary.stages['kernel']:.1f} s of it in kernels"
-    )
+    kernel = summary.stages["kernel"]
+    print(f"{out.name}: {summary.last} steps in {summary.seconds:.1f} s, {kernel:.1f} s of it in kernels")
     made = movie(out, OUT / "vorticity.gif", field="vorticity", size=480)
     graph = plot(out, OUT / "diagnostics.png")
     print(f"film: {OUT.name}/{made.path.name}, {made.frames} frames; diagnostics: {OUT.name}/{graph.name}")
