@@ -19,6 +19,7 @@ from gridstride.workers.fluids.kinds import SPARE
 CELL_SECONDS = {2: 2.5e-9, 3: 7e-9}  # of a step for a cell, by number of dimensions, on one thread
 EXCHANGE_SECONDS = 0.004  # of Dask's, for each block in an exchange
 BYTE_SECONDS = 1.5e-9  # for each byte of halo that is copied out, moved and copied in
+LAUNCH_SECONDS = 50e-6  # of a step on a GPU, for Python to launch it; not measured
 DEVICE_SPEED = 100  # how many times faster a GPU is than one CPU thread
 MOST_SUBSTEPS = 32
 ROUND_SECONDS = 2.0  # how long a single block computes before it is heard of again
@@ -124,7 +125,9 @@ def cost(flow: Flow, edges: tuple[int, ...], k: int, lanes: int, device: str) ->
 
 
 def _steps_of_a_round(flow: Flow, device: str) -> int:
-    seconds = prod(flow.cells) * CELL_SECONDS[flow.components] / (DEVICE_SPEED if device == "gpu" else 1)
+    seconds = prod(flow.cells) * CELL_SECONDS[flow.components]
+    if device == "gpu":
+        seconds = max(seconds / DEVICE_SPEED, LAUNCH_SECONDS)
     return max(1, int(ROUND_SECONDS / seconds))
 
 
