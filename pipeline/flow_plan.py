@@ -17,7 +17,8 @@ from gridstride.workers.fluids.kinds import SPARE
 
 # Measured on the 2-core machine of docs/performance.md (`python -m benchmarks fluids`): they choose, and bound nothing.
 CELL_SECONDS = {2: 2.5e-9, 3: 7e-9}  # of a step for a cell, by number of dimensions, on one thread
-EXCHANGE_SECONDS = 0.004  # of Dask's, for each block in an exchange
+EXCHANGE_SECONDS = 0.035  # of an exchange that are Dask's and waiting
+BLOCK_SECONDS = 0.009  # the same, for each block in it
 BYTE_SECONDS = 1.5e-9  # for each byte of halo that is copied out, moved and copied in
 LAUNCH_SECONDS = 50e-6  # of a step on a GPU, for Python to launch it; not measured
 DEVICE_SPEED = 100  # how many times faster a GPU is than one CPU thread
@@ -121,7 +122,10 @@ def cost(flow: Flow, edges: tuple[int, ...], k: int, lanes: int, device: str) ->
     rounds = ceil(n / lanes)
     redundant = k + 2 * SPARE  # planes: k - 1 on average over both sides, and the spare ones
     halo = 2 * 2 * (k + SPARE + 1) * plane * 2 * flow.fields * flow.dtype.itemsize
-    return rounds * plane * (thickest + redundant) * cell + (n * EXCHANGE_SECONDS + rounds * halo * BYTE_SECONDS) / k
+    return (
+        rounds * plane * (thickest + redundant) * cell
+        + (EXCHANGE_SECONDS + n * BLOCK_SECONDS + rounds * halo * BYTE_SECONDS) / k
+    )
 
 
 def _steps_of_a_round(flow: Flow, device: str) -> int:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from gridstride.pipeline import flow_tasks as tasks
 from gridstride.pipeline import states, stores
 from gridstride.pipeline.errors import JobFailed, UsageError
-from gridstride.pipeline.flow_plan import CELL_SECONDS, EXCHANGE_SECONDS, FlowPlan
+from gridstride.pipeline.flow_plan import CELL_SECONDS, FlowPlan
 from gridstride.pipeline.flow_tasks import Due, Record
 from gridstride.pipeline.journal import Journal
 from gridstride.pipeline.plan import CLIENT_BYTES, WORKER_BYTES, Plan, Request, make_plan
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 # Measured as those of `flow_plan`: to read and decode, or encode and write, a byte of state on one thread.
 STORE_BYTE_SECONDS = 2.5e-9
+TASK_SECONDS = 1e-3  # of Dask's, for a task
 STEPS = (2, 4, 8, 16)
 PLANES = 8  # of a chunk of the state along the slab axis, in three dimensions; in two, rows
 ROWS = 64
@@ -83,7 +84,7 @@ def cost_of_a_step(plan: Plan, steps: int, chunks: Sequence[int], flow: Flow) ->
             read *= (b + chunk * (ceil(before / chunk) + ceil(after / chunk))) / b
             taken *= (b + (before + after) / 2) / b  # what each step computes, on average
     state = 2 * flow.fields * flow.dtype.itemsize * STORE_BYTE_SECONDS * (1 + read)
-    dask = plan.tasks_per_block * EXCHANGE_SECONDS / 4 / prod(plan.block[1:])
+    dask = plan.tasks_per_block * TASK_SECONDS / prod(plan.block[1:])
     return (state + dask) / steps + taken * CELL_SECONDS[flow.components]
 
 
