@@ -8,7 +8,6 @@ task 1                b [c.....d] e                the memory of its worker. Not
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -193,8 +192,3 @@ def wait_for_workers(client: Any, count: int, seconds: float) -> int:
         if alive >= count or (time.monotonic() > until):
             return alive
         time.sleep(0.2)
-
-
-def batches(items: list[Any], size: int) -> Iterator[list[Any]]:
-    for first in range(0, len(items), size):
-        yield items[first : first + size]

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from gridstride.workers.fluids.kinds import FIXED, PERIODIC
+from gridstride.workers.fluids.kinds import PERIODIC
 
 Index = tuple[int, int, int]
 PRESSURE_LEAD = 0.2
@@ -106,9 +106,6 @@ class Flow:
         """What the sponge multiplies pressure by in a step, along an axis."""
         rates = self.sponge[axis] if self.sponge else np.zeros(0)
         return np.exp(-rates * self.dt) if rates.size else np.ones(self.cells[axis])
-
-    def given(self, axis: int) -> bool:
-        return FIXED in self.kinds[axis]
 
 
 def longest_step(spacing: tuple[float, ...], sound_speed: float, speed: float, diffusivity: float) -> float:
