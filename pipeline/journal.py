@@ -83,6 +83,10 @@ class Journal:
         with os.scandir(self.blocks) as entries:
             return {tuple(map(int, e.name.split("."))) for e in entries if not e.name.endswith(".tmp")}
 
+    def has(self, index: tuple[int, ...]) -> bool:
+        """Whether a block is finished."""
+        return self.marker(index).exists()
+
     def marker(self, index: tuple[int, ...]) -> Path:
         return self.blocks / ".".join(map(str, index))
 

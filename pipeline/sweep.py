@@ -119,7 +119,7 @@ def compute_alone(out: str, run_id: str, index: Index) -> dict[str, Any]:
 def _finish(work: Work, index: Index, data: np.ndarray, lo: Index) -> dict[str, Any]:
     book = journal(work.out)
     start, stop = work.plan.start(index), work.plan.stop(index)
-    if book.marker(index).exists():  # a rerun after its worker died: what it wrote is final
+    if book.has(index):  # a rerun after its worker died: what it wrote is final
         return {"index": index, "skipped": True, "stages": devices.stages.drain()}
     result = devices.compute(work.operator, Block(data, lo, start, stop, work.plan.shape), work.device)
     first, last = work.plan.out_range(index)
