@@ -84,6 +84,8 @@ RUN_OPTIONS = _apply(
         click.option("--memory", type=Size(), help="Host memory for all processes together, such as 2GB."),
         click.option("--ignore-disk", is_flag=True, help="Start even if the uncompressed result has no room."),
         click.option("--quiet", is_flag=True, help="No progress, no plan."),
+        click.option("--log-json", is_flag=True, help="Events as JSON lines on stderr, nothing else there."),
+        click.option("--log", metavar="FILE", help="Events as JSON lines into this file too."),
         click.option("--debug", is_flag=True, help="Tracebacks and Dask's own log."),
     ]
 )
@@ -146,7 +148,12 @@ def _guard(command: Callable[..., Any]) -> Callable[..., Any]:
             text = " ".join(str(error).split()) or type(error).__name__
             kind = "" if hasattr(error, "exit_code") else f"{type(error).__name__}: "
             hint = "" if hasattr(error, "exit_code") else " (--debug shows where)"
-            click.echo(f"gridstride: {kind}{text}{hint}", err=True)
+            if kwargs.get("log_json"):
+                from gridstride.pipeline.events import Events
+
+                Events(as_json=True).say("exit", f"{kind}{text}", "error", code=code)
+            else:
+                click.echo(f"gridstride: {kind}{text}{hint}", err=True)
             sys.exit(code)
 
     return run
@@ -166,38 +173,20 @@ def _run(prepared: Any, dry_run: bool = False) -> None:
     from rich.console import Console
 
     from gridstride.pipeline import jobs
-    from gridstride.pipeline.progress import plan_table, shape_text, summary_table
+    from gridstride.pipeline.progress import job_facts, operator_name, plan_table, shape_text, summary_table
 
-    options = prepared.options
+    options, plan = prepared.options, prepared.plan
     console = Console(stderr=not dry_run)
-    operator = prepared.job.operator
-    algorithm = getattr(operator, "algorithm", operator.kind)
     if dry_run:
-        taps = ", ".join(str(b + a + 1) for b, a in operator.halo)
-        facts = {
-            "device": prepared.reason,
-            "workers": f"{prepared.size.workers} with {prepared.size.threads} threads each",
-            "algorithm": f"{algorithm}, taps {taps}, sums in {operator.precision} precision",
-            "dtype": f"{prepared.job.input.dtype} -> {operator.out_dtype}",
-            "chunks": f"{shape_text(prepared.job.input.chunks)} ({prepared.job.input.codecs}) -> "
-            f"{shape_text(prepared.job.chunks)} ({prepared.job.codec})",
-        }
-        if prepared.job.shards:
-            facts["shards"] = shape_text(prepared.job.shards)
-        console.print(plan_table(prepared.plan, facts))
+        console.print(plan_table(job_facts(prepared)))
         return
-    if not options.quiet:
-        plan = prepared.plan
-        click.echo(
-            f"device: {prepared.reason}; workers: {prepared.size.workers}, threads each: {prepared.size.threads}",
-            err=True,
-        )
-        click.echo(
-            f"plan: {plan.blocks} blocks of up to {shape_text(plan.block)}, batches: {plan.batches}, {algorithm}",
-            err=True,
-        )
+    if options.watched:
+        device, size = prepared.reason, prepared.size
+        click.echo(f"device: {device}; workers: {size.workers}, threads each: {size.threads}", err=True)
+        shape, algorithm = shape_text(plan.block), operator_name(prepared.job.operator)
+        click.echo(f"plan: {plan.blocks} blocks of up to {shape}, batches: {plan.batches}, {algorithm}", err=True)
     summary = jobs.run(prepared)
-    if not options.quiet and summary.computed:
+    if options.watched and summary.computed:
         console.print(summary_table(summary.stages, summary.idle, summary.seconds))
     click.echo(
         f"{summary.out}: {summary.computed} blocks computed, {summary.skipped} done before, {summary.retried} retried, "
@@ -210,7 +199,7 @@ def _run(prepared: Any, dry_run: bool = False) -> None:
             else ""
         )
     )
-    for index, reasons in summary.failed.items():
+    for index, reasons in summary.failed.items() if not options.log_json else ():
         for reason in reasons:
             click.echo(f"failed: block {index}: {reason}", err=True)
     summary.raise_if_failed()
@@ -316,11 +305,11 @@ def _simulate(prepared: Any, dry_run: bool = False) -> None:
     if dry_run:
         console.print(flow_report.plan_table(prepared))
         return
-    if not prepared.options.quiet:
+    if prepared.options.watched:
         for line in flow_report.plan_lines(prepared):
             click.echo(line, err=True)
     summary = simulation.run(prepared)
-    if not prepared.options.quiet and summary.stages:
+    if prepared.options.watched and summary.stages:
         console.print(flow_report.stage_table(summary))
     click.echo(flow_report.summary_line(prepared, summary))
 

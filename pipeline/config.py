@@ -51,6 +51,8 @@ class RunOptions:
     overwrite: replace what is at the output
     ignore_disk: start even if the result, uncompressed, has no room
     quiet: show no progress
+    log_json: events as JSON lines on stderr, and nothing else there; log: a file that gets these lines
+    report: an HTML file to write about the run, however it ends
     """
 
     device: str = "auto"
@@ -62,6 +64,14 @@ class RunOptions:
     ignore_disk: bool = False
     quiet: bool = True
     debug: bool = False
+    log_json: bool = False
+    log: str | None = None
+    report: str | None = None
+
+    @property
+    def watched(self) -> bool:
+        """Whether a person is told how it goes."""
+        return not (self.quiet or self.log_json)
 
 
 class ClusterConfig(BaseModel):

@@ -18,6 +18,7 @@ from gridstride.pipeline import states, stores
 from gridstride.pipeline.flow_store import field_path
 from gridstride.workers import device as devices
 from gridstride.workers import operators
+from gridstride.workers.cluster import this_worker
 from gridstride.workers.fluids import measures
 from gridstride.workers.fluids.block import FlowBlock
 from gridstride.workers.fluids.setup import Setup
@@ -44,6 +45,7 @@ class Due:
 class Record:
     """What a task says of a block: index; the step it is at; seconds by stage; what was measured.
 
+    spans: when threads of its worker were in which stage
     peaks: the largest velocity component after each step; blown: where it is beyond the speed of sound, for people
     """
 
@@ -55,6 +57,7 @@ class Record:
     blown: str | None = None
     sums: measures.Sums | None = None
     taken: np.ndarray | None = None
+    spans: list[devices.Span] = field(default_factory=list)
 
 
 @dataclass
@@ -82,15 +85,6 @@ def open_setup(out: str, run_id: str) -> tuple[Setup, tuple[str, ...]]:
 _kept: dict[tuple[str, int], Held] = {}
 
 
-def _worker() -> str:
-    from distributed import get_worker
-
-    try:
-        return get_worker().address
-    except ValueError:
-        return ""
-
-
 def begin_block(
     out: str, run_id: str, device: str, index: int, start: Any, stop: Any, reach: int, checkpoint: Any, exchange: bool,
     due: Due,
@@ -107,7 +101,7 @@ def begin_block(
             from gridstride.pipeline.restart import begin_from_store
 
             begin_from_store(out, setup, block)
-    record = Record(index, block.step, _worker(), {})
+    record = Record(index, block.step, this_worker(), {})
     if checkpoint is None:
         _observe(out, block, arrays, due, record)
     return _held(block, record, exchange)
@@ -146,7 +140,7 @@ def _advance(
         block.join(below, above)
     with devices.stages("kernel"):
         done = block.advance(steps, block.flow.sound_speed)
-    record = Record(here.record.index, block.step, _worker(), {}, done.peaks, taken=done.taken)
+    record = Record(here.record.index, block.step, this_worker(), {}, done.peaks, taken=done.taken)
     if not done.peaks[-1] <= block.flow.sound_speed:
         record.blown = block.where_fastest()
     else:
@@ -177,12 +171,12 @@ def observe_block(
     with devices.stages("read + decode"):
         block = setup.block(start, stop, again, device, step - again)
         states.read_state(states.state_path(out, 1 - slot if again else slot), block)
-    record = Record(index, step, _worker(), {})
+    record = Record(index, step, this_worker(), {})
     if again:
         with devices.stages("kernel"):
             record.taken = block.advance(1).taken
     _observe(out, block, arrays, due, record)
-    record.stages = devices.stages.drain()
+    record.stages, record.spans = devices.stages.drain(), devices.stages.spans()
     return record
 
 
@@ -194,7 +188,7 @@ def start_block(out: str, run_id: str, device: str, index: int, start: Any, stop
 def _held(block: FlowBlock, record: Record, exchange: bool) -> Held:
     with devices.stages("halo"):
         edges = block.edges() if exchange else None
-    record.stages = devices.stages.drain()
+    record.stages, record.spans = devices.stages.drain(), devices.stages.spans()
     return Held(block, edges, record)
 
 

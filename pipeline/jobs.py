@@ -21,10 +21,12 @@ import gridstride
 from gridstride.pipeline import checks, deployment, stores
 from gridstride.pipeline.config import ClusterConfig, RunOptions
 from gridstride.pipeline.errors import JobFailed, UsageError
+from gridstride.pipeline.events import Events, open_events
 from gridstride.pipeline.journal import Journal, job_hash
 from gridstride.pipeline.plan import Plan, Request, make_plan
-from gridstride.pipeline.progress import Progress
+from gridstride.pipeline.progress import Progress, job_facts
 from gridstride.pipeline.sweep import Outcome, Sweep, Work, write_work
+from gridstride.pipeline.watch import watch_workers
 from gridstride.workers import cluster, operators
 from gridstride.workers import device as devices
 
@@ -175,23 +177,34 @@ def run(prepared: Prepared, client: Any = None) -> Summary:
     journal.lock()
     try:
         _create(prepared, journal)
-        begin = time.perf_counter()
         done = len(journal.done())
         if done >= plan.blocks:
             return _summary(prepared, Outcome(skipped=done), 0.0)
-        config, device = prepared.config, prepared.device
-        running = nullcontext(client) if client else deployment.start(config, device, prepared.size, options.debug)
-        with running as client:
-            started = time.perf_counter() - begin
-            work = Work(job.input.path, str(job.out.resolve()), prepared.device, plan, job.operator)
-            run_id = f"{os.getpid():x}{time.time_ns():x}"
-            with Progress(plan.blocks, done, options.quiet) as progress:
-                outcome = Sweep(client, work, run_id, progress.report).run()
-        summary = _summary(prepared, outcome, started)
-        journal.write_summary(_plain(summary))
-        return summary
+        facts = {"done": done, "total": plan.blocks, "unit": "blocks", "plan": job_facts(prepared)}
+        identity = journal.read()["hash"]
+        with open_events(journal.folder, identity, options, prepared.device, done > 0, **facts) as events:
+            return _sweep(prepared, journal, done, events, client)
     finally:
         journal.unlock()
+
+
+def _sweep(prepared: Prepared, journal: Journal, done: int, events: Events, client: Any) -> Summary:
+    job, options, plan, device = prepared.job, prepared.options, prepared.plan, prepared.device
+    begin = time.perf_counter()
+    start = deployment.start(prepared.config, device, prepared.size, options.debug)
+    with nullcontext(client) if client else start as client, watch_workers(client, events):
+        started = time.perf_counter() - begin
+        work = Work(job.input.path, str(job.out.resolve()), device, plan, job.operator)
+        run_id = f"{os.getpid():x}{time.time_ns():x}"
+        with Progress(plan.blocks, done, not options.watched, events=events) as progress:
+            outcome = Sweep(client, work, run_id, progress.report, events).run()
+    summary = _summary(prepared, outcome, started)
+    journal.write_summary(_plain(summary))
+    if summary.failed:
+        events.say("failed", f"{len(summary.failed)} blocks failed", "error", summary=_plain(summary))
+    else:
+        events.say("finished", f"{summary.computed} blocks in {summary.seconds:.2f} s", summary=_plain(summary))
+    return summary
 
 
 def _create(prepared: Prepared, journal: Journal) -> None:

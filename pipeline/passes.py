@@ -145,7 +145,8 @@ def _sweep(run: Run, checkpoint: Checkpoint, steps: int) -> None:
     journal.begin(what)
     write_work(target, source, prepared.device, plan)
     run_id = f"{run.run_id}{time.time_ns():x}"
-    outcome = Sweep(run.client, Work(source, target, prepared.device, plan, operator), run_id, lambda _: None).run()
+    work = Work(source, target, prepared.device, plan, operator)
+    outcome = Sweep(run.client, work, run_id, run.take_block, run.events).run()
     for name, seconds in outcome.stages.items():
         run.stages[name] = run.stages.get(name, 0.0) + seconds
     if outcome.failed:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
 from gridstride.pipeline.errors import megabytes
+from gridstride.pipeline.events import Events
 from gridstride.pipeline.plan import Plan
+
+if TYPE_CHECKING:
+    from gridstride.pipeline.jobs import Prepared
 
 # Stages in the order a block goes through them.
 STAGES = (
@@ -26,13 +30,17 @@ class Bar:
     """A bar on a terminal, a line every few seconds elsewhere, nothing if `quiet`.
 
     name: of the work; unit: of what is counted from `first` to `total`
+    events: where progress is told too, and whose lines go above the bar
     """
 
-    def __init__(self, name: str, unit: str, total: int, first: int, quiet: bool, every: float) -> None:
+    def __init__(
+        self, name: str, unit: str, total: int, first: int, quiet: bool, every: float, events: Events | None
+    ) -> None:
         self.name, self.unit, self.total, self.first = name, unit, total, first
         self.quiet, self.every = quiet, every
         self.begin = self.printed = time.monotonic()
-        self.console = Console(stderr=True)
+        self.events = events or Events()
+        self.console: Console = self.events.console
         self.bar: Any = None
         if not quiet and self.console.is_terminal:
             from rich import progress
@@ -60,9 +68,10 @@ class Bar:
     def seconds(self) -> float:
         return max(time.monotonic() - self.begin, 1e-9)
 
-    def show(self, done: int, rate: str) -> None:
+    def show(self, done: int, rate: str, **facts: Any) -> None:
         """Say how far the work is."""
         now = time.monotonic()
+        self.events.progress(done, self.total, self.unit, f"{done}/{self.total} {self.unit}, {rate}", **facts)
         if self.bar is not None:
             self.bar.update(self.task, completed=done, rate=rate)
         elif not self.quiet and now - self.printed >= self.every and done > self.first:
@@ -70,17 +79,14 @@ class Bar:
             left = (now - self.begin) / (done - self.first) * (self.total - done)
             print(f"{done}/{self.total} {self.unit}, {rate}, {left:.0f} s left", file=sys.stderr, flush=True)
 
-    def say(self, text: str) -> None:
-        """A line of news, above the bar."""
-        if not self.quiet:
-            self.console.print(text, highlight=False)
-
 
 class Progress(Bar):
     """How many blocks of a sweep are done. A voxel here is an element of the result."""
 
-    def __init__(self, total: int, done: int, quiet: bool = False, every: float = 5.0) -> None:
-        super().__init__("sweep", "blocks", total, done, quiet, every)
+    def __init__(
+        self, total: int, done: int, quiet: bool = False, every: float = 5.0, events: Events | None = None
+    ) -> None:
+        super().__init__("sweep", "blocks", total, done, quiet, every, events)
         self.done = done
         self.voxels = self.bytes_in = self.bytes_out = 0
 
@@ -93,26 +99,55 @@ class Progress(Bar):
         self.done += 1
         read, written = self.bytes_in / self.seconds / 1e9, self.bytes_out / self.seconds / 1e9
         rate = f"{self.voxels / self.seconds / 1e6:.1f} Mvoxel/s, {read:.2f} GB/s in, {written:.2f} GB/s out"
-        self.show(self.done, rate)
+        self.show(self.done, rate, voxels=self.voxels, bytes_in=self.bytes_in, bytes_out=self.bytes_out)
+        self.events.spans.take(record.get("worker", ""), record.get("spans", ()))
 
 
 class StepProgress(Bar):
     """How many steps of a simulation are made, which time in it is reached, and cells advanced a second."""
 
-    def __init__(self, last: int, first: int, cells: int, dt: float, quiet: bool = False, every: float = 5.0) -> None:
-        super().__init__("simulate", "steps", last, first, quiet, every)
+    def __init__(
+        self,
+        last: int,
+        first: int,
+        cells: int,
+        dt: float,
+        quiet: bool = False,
+        every: float = 5.0,
+        events: Events | None = None,
+    ) -> None:
+        super().__init__("simulate", "steps", last, first, quiet, every, events)
         self.cells, self.dt = cells, dt
 
     def report(self, step: int) -> None:
         """Show that a step has been reached."""
         rate = (step - self.first) * self.cells / self.seconds / 1e6
-        self.show(step, f"t = {step * self.dt:.4g}, {rate:.1f} Mcell-steps/s")
+        self.show(step, f"t = {step * self.dt:.4g}, {rate:.1f} Mcell-steps/s", time_reached=step * self.dt)
 
 
-def plan_table(plan: Plan, facts: dict[str, str]) -> Table:
-    """The plan as a table; `facts` are lines about the job that the plan does not know."""
-    table = Table(title="plan", show_header=False, title_justify="left")
-    rows = dict(facts)
+def job_facts(prepared: Prepared) -> dict[str, str]:
+    """A job and its plan in words, line by line."""
+    job, operator = prepared.job, prepared.job.operator
+    taps = ", ".join(str(b + a + 1) for b, a in operator.halo)
+    facts = {
+        "device": prepared.reason,
+        "workers": f"{prepared.size.workers} with {prepared.size.threads} threads each",
+        "algorithm": f"{operator_name(operator)}, taps {taps}, sums in {operator.precision} precision",
+        "dtype": f"{job.input.dtype} -> {operator.out_dtype}",
+        "chunks": f"{shape_text(job.input.chunks)} ({job.input.codecs}) -> {shape_text(job.chunks)} ({job.codec})",
+    }
+    if job.shards:
+        facts["shards"] = shape_text(job.shards)
+    return facts | plan_facts(prepared.plan)
+
+
+def operator_name(operator: Any) -> str:
+    return getattr(operator, "algorithm", operator.kind)
+
+
+def plan_facts(plan: Plan) -> dict[str, str]:
+    """The plan in words, line by line."""
+    rows: dict[str, str] = {}
     rows["input"] = f"{shape_text(plan.shape)}, {megabytes(plan.bytes_in)}"
     rows["result"] = f"{shape_text(plan.out_shape)}, {megabytes(plan.bytes_out)} before compression"
     rows["halo"] = ", ".join(f"{b}+{a}" for b, a in plan.halo)
@@ -124,7 +159,13 @@ def plan_table(plan: Plan, facts: dict[str, str]) -> Table:
     parts = ", ".join(f"{name} {megabytes(size)}" for name, size in plan.memory_parts.items() if size)
     rows["memory per worker"] = f"{megabytes(plan.memory_per_worker)} ({parts})"
     rows["memory in all"] = megabytes(plan.memory_total)
-    for name, text in rows.items():
+    return rows
+
+
+def plan_table(facts: dict[str, str]) -> Table:
+    """What `job_facts` says, as a table."""
+    table = Table(title="plan", show_header=False, title_justify="left")
+    for name, text in facts.items():
         table.add_row(name, text)
     return table
 

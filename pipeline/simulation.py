@@ -10,7 +10,7 @@ import json
 import math
 import shutil
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,9 @@ from gridstride.pipeline.cases import Case, make_case
 from gridstride.pipeline.config import ClusterConfig, RunOptions
 from gridstride.pipeline.diagnostics import Diagnostics
 from gridstride.pipeline.errors import JobFailed, UsageError
+from gridstride.pipeline.events import Events, open_events
 from gridstride.pipeline.flow_plan import FlowPlan, make_flow_plan
+from gridstride.pipeline.flow_report import plan_facts
 from gridstride.pipeline.flow_tasks import Due, LostState, Record
 from gridstride.pipeline.flows import make_setup
 from gridstride.pipeline.journal import FOLDER, Journal, job_hash
@@ -30,6 +32,7 @@ from gridstride.pipeline.progress import StepProgress
 from gridstride.pipeline.restart import check_source
 from gridstride.pipeline.states import Checkpoint
 from gridstride.pipeline.timeline import Timeline, make_timeline, stable_step
+from gridstride.pipeline.watch import watch_workers
 from gridstride.workers import cluster, operators
 from gridstride.workers import device as devices
 from gridstride.workers.fluids import measures
@@ -198,12 +201,18 @@ def run(prepared: Prepared, client: Any = None) -> FlowSummary:
         checkpoint = states.read_checkpoint(out)
         if checkpoint is not None and checkpoint.step >= prepared.timeline.last:
             return FlowSummary(str(out), prepared.timeline.last, prepared.timeline.last, prepared.cells)
+        reached, last = 0 if checkpoint is None else checkpoint.step, prepared.timeline.last
+        facts = {"done": reached, "total": last, "unit": "steps", "plan": plan_facts(prepared)}
+        identity = journal.read()["hash"]
         start = deployment.start(prepared.config, prepared.device, prepared.size, options.debug)
-        with nullcontext(client) if client else start as client:
-            started = time.perf_counter() - begin
-            summary = Run(prepared, client).run(checkpoint)
-        summary.startup_seconds = started
-        return summary
+        with open_events(journal.folder, identity, options, prepared.device, reached > 0, **facts) as events:
+            with nullcontext(client) if client else start as client, watch_workers(client, events):
+                started = time.perf_counter() - begin
+                summary = Run(prepared, client, events).run(checkpoint)
+            summary.startup_seconds = started
+            steps = summary.last - summary.first
+            events.say("finished", f"{steps} steps in {summary.seconds:.2f} s", summary=asdict(summary))
+            return summary
     finally:
         journal.unlock()
 
@@ -265,8 +274,8 @@ def _create(prepared: Prepared, journal: Journal) -> None:
 class Run:
     """One process's way through a simulation."""
 
-    def __init__(self, prepared: Prepared, client: Any) -> None:
-        self.prepared, self.client = prepared, client
+    def __init__(self, prepared: Prepared, client: Any, events: Events) -> None:
+        self.prepared, self.client, self.events = prepared, client, events
         self.timeline, self.out = prepared.timeline, str(prepared.out.resolve())
         self.run_id = f"{time.time_ns():x}"
         self.stages: dict[str, float] = {}
@@ -283,7 +292,9 @@ class Run:
         if prepared.setup.solids:
             self._write_solid()
         failures, at = 0, first
-        with StepProgress(last, first, prepared.cells, self.timeline.dt, prepared.options.quiet) as self.progress:
+        quiet = not prepared.options.watched
+        progress = StepProgress(last, first, prepared.cells, self.timeline.dt, quiet, events=self.events)
+        with progress as self.progress:
             while True:
                 self.diagnostics.truncate(-1 if self.checkpoint is None else self.checkpoint.step)
                 try:
@@ -296,7 +307,7 @@ class Run:
                     at = reached
                     if failures > RECOVERIES:
                         raise JobFailed(f"the state was lost {failures} times at step {reached}: {error}") from error
-                    self.progress.say(f"{error}: going back to step {reached}")
+                    self.events.say("state-lost", f"{error}: going back to step {reached}", "warning", step=reached)
                     self._recover()
         self.diagnostics.flush()
         self.diagnostics.close()
@@ -374,6 +385,7 @@ class Run:
         for record in records:
             for name, seconds in record.stages.items():
                 self.stages[name] = self.stages.get(name, 0.0) + seconds
+            self.events.spans.take(record.worker, record.spans)
         self.stop_if_blown(step, records)
         if due.sample:
             self.diagnostics.append(self._row(step, records))
@@ -381,7 +393,12 @@ class Run:
             self.diagnostics.flush()
             self.checkpoint = Checkpoint(due.state, step)
             states.switch(self.out, self.checkpoint)
+            self.events.say("checkpoint", f"checkpoint at step {step}", step=step)
         self.progress.report(step)
+
+    def take_block(self, record: dict[str, Any]) -> None:
+        """What a block of a pass says of its worker."""
+        self.events.spans.take(record["worker"], record["spans"])
 
     def _row(self, step: int, records: list[Record]) -> dict[str, float]:
         """One sample: sums over planes in their order, so that the cut changes no bit."""

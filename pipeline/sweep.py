@@ -29,10 +29,12 @@ import numpy as np
 
 from gridstride.pipeline import stores
 from gridstride.pipeline.errors import UsageError
+from gridstride.pipeline.events import Events
 from gridstride.pipeline.journal import FOLDER, journal
 from gridstride.pipeline.plan import Plan
 from gridstride.workers import device as devices
 from gridstride.workers import operators
+from gridstride.workers.cluster import this_worker
 from gridstride.workers.operators.base import Block
 
 Index = tuple[int, ...]
@@ -120,7 +122,7 @@ def _finish(work: Work, index: Index, data: np.ndarray, lo: Index) -> dict[str, 
     book = journal(work.out)
     start, stop = work.plan.start(index), work.plan.stop(index)
     if book.has(index):  # a rerun after its worker died: what it wrote is final
-        return {"index": index, "skipped": True, "stages": devices.stages.drain()}
+        return {"index": index, "skipped": True, **_drained()}
     result = devices.compute(work.operator, Block(data, lo, start, stop, work.plan.shape), work.device)
     first, last = work.plan.out_range(index)
     with devices.stages("encode + write"):
@@ -133,8 +135,13 @@ def _finish(work: Work, index: Index, data: np.ndarray, lo: Index) -> dict[str, 
         "voxels": result.size,
         "bytes_in": prod(b - a for a, b in zip(start, stop, strict=True)) * data.itemsize,
         "bytes_out": result.nbytes,
-        "stages": devices.stages.drain(),
+        **_drained(),
     }
+
+
+def _drained() -> dict[str, Any]:
+    """What this process measured since it was last asked, and which worker it is."""
+    return {"worker": this_worker(), "stages": devices.stages.drain(), "spans": devices.stages.spans()}
 
 
 # --- in the client ----------------------------------------------------------------------------------------------
@@ -150,10 +157,19 @@ class Sweep:
     """Runs the blocks that the journal does not have yet.
 
     report: called with each block's record as it comes in
+    events: where failures are told
     """
 
-    def __init__(self, client: Any, work: Work, run_id: str, report: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(
+        self,
+        client: Any,
+        work: Work,
+        run_id: str,
+        report: Callable[[dict[str, Any]], None],
+        events: Events | None = None,
+    ) -> None:
         self.client, self.work, self.run_id, self.report = client, work, run_id, report
+        self.events = events or Events()
         self.plan = work.plan
         self.outcome = Outcome()
         self.reads: dict[Region, Any] = {}
@@ -184,6 +200,7 @@ class Sweep:
                     self._take(future.result()[(0,) * len(index)])
                 else:
                     errors[index] = future.exception() or RuntimeError(future.status)
+                    self._tell("failed", index, f"failed ({_reason(errors[index])}): it is tried again at the end")
                 if not batch.futures:
                     flying.remove(batch)
             self.reads.clear()
@@ -309,9 +326,15 @@ class Sweep:
                 record = future.result()
             except Exception as error:
                 self.outcome.failed[index] = self._explain(index, error)
+                self._tell("lost", index, f"failed again: {'; '.join(self.outcome.failed[index])}", "error")
             else:
                 self.outcome.retried += 1
                 self._take(record)
+                self._tell("retried", index, "is written after all: it was tried again", "info")
+
+    def _tell(self, what: str, index: Index, text: str, level: str = "warning") -> None:
+        name = ".".join(map(str, index))
+        self.events.say(f"block-{what}", f"block {name} {text}", level, block=name)
 
     def _explain(self, index: Index, error: BaseException) -> list[str]:
         """What is wrong with a block: the chunks it cannot read, else the error itself."""
@@ -322,7 +345,11 @@ class Sweep:
             bad = []
         where = traceback.extract_tb(error.__traceback__)
         place = f" ({Path(where[-1].filename).name}:{where[-1].lineno})" if where else ""
-        return bad or [f"{type(error).__name__}: {stores.first_line(error)}{place}"]
+        return bad or [f"{_reason(error)}{place}"]
+
+
+def _reason(error: BaseException) -> str:
+    return f"{type(error).__name__}: {stores.first_line(error)}"
 
 
 def _indices(box: Any) -> Iterator[Index]:

@@ -154,6 +154,16 @@ def answers(address: str) -> bool:
         return False
 
 
+def this_worker() -> str:
+    """Address of the Dask worker that runs this task; "" outside one."""
+    from distributed import get_worker
+
+    try:
+        return get_worker().address
+    except ValueError:
+        return ""
+
+
 def describe(client: Any) -> list[dict[str, Any]]:
     """One row for each worker: address, threads, memory, device and versions."""
 
