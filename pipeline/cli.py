@@ -82,6 +82,12 @@ RUN_OPTIONS = _apply(
         click.option("--cluster", metavar="FILE", help="Cluster file (see cluster.yaml)."),
         click.option("--workers", type=click.IntRange(1), help="Worker processes."),
         click.option("--memory", type=Size(), help="Host memory for all processes together, such as 2GB."),
+        click.option(
+            "--halos",
+            type=click.Choice(["auto", "neighbours", "store"]),
+            default="auto",
+            help="Where blocks get their halos: from their neighbours (map_overlap), or each task reads its own.",
+        ),
         click.option("--ignore-disk", is_flag=True, help="Start even if the uncompressed result has no room."),
         click.option("--quiet", is_flag=True, help="No progress, no plan."),
         click.option("--log-json", is_flag=True, help="Events as JSON lines on stderr, nothing else there."),

@@ -48,6 +48,7 @@ class RunOptions:
     cluster: path of a cluster file, or None for the defaults
     workers, memory: override the cluster file (memory: bytes of all processes together)
     block: block shape
+    halos: where blocks get them from: neighbours (`map_overlap`), store (each task reads its own), or auto
     overwrite: replace what is at the output
     ignore_disk: start even if the result, uncompressed, has no room
     quiet: show no progress
@@ -60,6 +61,7 @@ class RunOptions:
     workers: int | None = None
     memory: int | None = None
     block: tuple[int, ...] | None = None
+    halos: str = "auto"
     overwrite: bool = False
     ignore_disk: bool = False
     quiet: bool = True

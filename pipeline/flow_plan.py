@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil, prod
 
+from gridstride.pipeline.batches import CLIENT_BYTES, HEADROOM, WORKER_BYTES
 from gridstride.pipeline.errors import UsageError, megabytes
-from gridstride.pipeline.plan import CLIENT_BYTES, HEADROOM, WORKER_BYTES
 from gridstride.workers.fluids.block import FlowBlock
 from gridstride.workers.fluids.flow import Flow
 from gridstride.workers.fluids.kinds import SPARE

@@ -156,6 +156,9 @@ def prepare(job: Job, options: RunOptions) -> Prepared:
         memory=size.memory,
         device_memory=devices.device_memory() if kind == "gpu" else None,
         block=block,
+        read_unit=job.input.chunks,
+        exact=job.operator.exact,
+        halos=options.halos,
     )
     plan = make_plan(request)
     if stored.exists() and not options.overwrite:
@@ -177,7 +180,7 @@ def run(prepared: Prepared, client: Any = None) -> Summary:
     journal.lock()
     try:
         _create(prepared, journal)
-        done = len(journal.done())
+        done = int(journal.done_mask(plan.grid).sum())
         if done >= plan.blocks:
             return _summary(prepared, Outcome(skipped=done), 0.0)
         facts = {"done": done, "total": plan.blocks, "unit": "blocks", "plan": job_facts(prepared)}

@@ -3,7 +3,8 @@
     OUT/.gridstride/
         job.json         what determines every byte of the result; its hash is the job's identity
         operator.json    the operator, with operator.npz for its arrays
-        blocks/I.J.K     one empty file per finished block, made after the block's data is on disk
+        blocks/I.J.K     one empty file per finished block, or box of blocks (I0-I1.J.K0-K1, both ends counted), made
+                         after its data is on disk
         lock             held while a client writes here
         summary.json     the last run's figures
 
@@ -17,19 +18,37 @@ import fcntl
 import hashlib
 import json
 import os
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import product
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.stores import durable_write, json_bytes, sync_folder
 
 FOLDER = ".gridstride"
 
+Index = tuple[int, ...]
+
 
 def job_hash(job: dict[str, Any]) -> str:
     """Identity of a job: a hash of everything that determines the result's bytes, the blocks aside."""
     return hashlib.sha256(json_bytes(job)).hexdigest()[:16]
+
+
+def marker_name(first: Index, last: Index | None = None) -> str:
+    """Name of the marker of a block, or of the box of blocks from `first` to `last`, which is counted: 4.0-7.2."""
+    ends = zip(first, last or first, strict=True)
+    return ".".join(str(a) if a == b else f"{a}-{b}" for a, b in ends)
+
+
+def marked_box(name: str) -> tuple[Index, Index]:
+    """First and last block of the box that a marker names."""
+    ends = [part.partition("-") for part in name.split(".")]
+    return tuple(int(a) for a, _, _ in ends), tuple(int(b or a) for a, _, b in ends)
 
 
 class Journal:
@@ -76,23 +95,35 @@ class Journal:
             self._lock.close()
             self._lock = None
 
-    def done(self) -> set[tuple[int, ...]]:
+    def markers(self) -> Iterator[str]:
+        """Names of the markers that are there."""
+        if self.blocks.exists():
+            with os.scandir(self.blocks) as entries:
+                yield from (e.name for e in entries if not e.name.endswith(".tmp"))
+
+    def done(self) -> set[Index]:
         """Indices of the finished blocks."""
-        if not self.blocks.exists():
-            return set()
-        with os.scandir(self.blocks) as entries:
-            return {tuple(map(int, e.name.split("."))) for e in entries if not e.name.endswith(".tmp")}
+        boxes = (marked_box(name) for name in self.markers())
+        return {i for box in boxes for i in product(*(range(a, b + 1) for a, b in zip(*box, strict=True)))}
 
-    def has(self, index: tuple[int, ...]) -> bool:
-        """Whether a block is finished."""
-        return self.marker(index).exists()
+    def done_mask(self, grid: Sequence[int]) -> np.ndarray:
+        """Which blocks of a grid are finished: a byte for each, where `done` takes a hundred."""
+        mask = np.zeros(grid, bool)
+        for name in self.markers():
+            mask[tuple(slice(a, b + 1) for a, b in zip(*marked_box(name), strict=True))] = True
+        return mask
 
-    def marker(self, index: tuple[int, ...]) -> Path:
-        return self.blocks / ".".join(map(str, index))
+    def has(self, first: Index, last: Index | None = None) -> bool:
+        """Whether a block, or a box of them, was finished under this name."""
+        return self.marker(first, last).exists()
 
-    def mark(self, index: tuple[int, ...]) -> None:
-        """Record that a block's data is on disk. Call it after the data was synced, never before."""
-        handle = os.open(self.marker(index), os.O_CREAT | os.O_WRONLY, 0o644)
+    def marker(self, first: Index, last: Index | None = None) -> Path:
+        return self.blocks / marker_name(first, last)
+
+    def mark(self, first: Index, last: Index | None = None) -> None:
+        """Record that the data of a block, or of the box of blocks from `first` to `last`, is on disk. Call it after
+        the data was synced, never before."""
+        handle = os.open(self.marker(first, last), os.O_CREAT | os.O_WRONLY, 0o644)
         os.fsync(handle)
         os.close(handle)
         sync_folder(self.blocks)

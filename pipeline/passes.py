@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from gridstride.pipeline import flow_tasks as tasks
 from gridstride.pipeline import states, stores
+from gridstride.pipeline.batches import CLIENT_BYTES, STORE_BYTE_SECONDS, TASK_SECONDS, WORKER_BYTES
 from gridstride.pipeline.errors import JobFailed, UsageError
 from gridstride.pipeline.flow_plan import CELL_SECONDS, FlowPlan
 from gridstride.pipeline.flow_tasks import Due, Record
 from gridstride.pipeline.journal import Journal
-from gridstride.pipeline.plan import CLIENT_BYTES, WORKER_BYTES, Plan, Request, make_plan
+from gridstride.pipeline.plan import Plan, Request, make_plan
 from gridstride.pipeline.states import Checkpoint
 from gridstride.pipeline.sweep import Sweep, Work, write_work
 from gridstride.workers import device as devices
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
     from gridstride.pipeline.simulation import Prepared, Run
 
 
-# Measured as those of `flow_plan`: to read and decode, or encode and write, a byte of state on one thread.
-STORE_BYTE_SECONDS = 2.5e-9
-TASK_SECONDS = 1e-3  # of Dask's, for a task
 STEPS = (2, 4, 8, 16)
 PLANES = 8  # of a chunk of the state along the slab axis, in three dimensions; in two, rows
 ROWS = 64

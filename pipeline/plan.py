@@ -14,20 +14,22 @@ from dataclasses import dataclass, field
 from itertools import product
 from math import ceil, prod
 
+from gridstride.pipeline.batches import (
+    CLIENT_BYTES,
+    HEADROOM,
+    MAX_TASKS,
+    TASKS_PER_BLOCK,
+    batch_box,
+    batch_count,
+    budget_of,
+    device_bytes,
+    memory_parts,
+    run_box,
+    run_extent,
+    way,
+)
 from gridstride.pipeline.errors import UsageError, megabytes
 
-# Tasks Dask runs for a block when 0, 1, 2, ... axes with a halo are cut (after graph optimisation, dask
-# 2026.7).
-TASKS_PER_BLOCK = (3, 7, 14, 30, 62, 126)
-# Graph size at which building and sending a batch takes about a second.
-MAX_TASKS = 4000
-# Resident memory of processes that do nothing yet: client with scheduler, and a worker with Numba loaded (measured).
-CLIENT_BYTES = 330_000_000
-WORKER_BYTES = 290_000_000
-# Staging buffers for copies to and from a GPU (`workers.device`).
-PINNED_BYTES = 134_217_728
-# What is left for fragments and for what Dask holds in passing.
-HEADROOM = 0.9
 # Beyond this a larger block gains nothing and makes progress lumpy.
 LARGEST_BLOCK = 512_000_000
 SMALLEST_USEFUL_BLOCK = 8_000_000
@@ -46,6 +48,10 @@ class Request:
     memory:             bytes of all processes together, or None for no limit
     device_memory:      bytes of each GPU, or None on CPUs
     block:              block shape asked for by the user, or None
+    read_unit:          of the input: what is read together
+    exact:              whether results are the same bits however the grid is cut, so that a task may compute a box of
+                        blocks as if it were one
+    halos:              "neighbours" or "store"; "auto" chooses
     """
 
     shape: tuple[int, ...]
@@ -61,6 +67,9 @@ class Request:
     memory: int | None = None
     device_memory: int | None = None
     block: tuple[int, ...] | None = None
+    read_unit: tuple[int, ...] | None = None
+    exact: bool = True
+    halos: str = "auto"
     max_tasks: int = MAX_TASKS
 
 
@@ -83,7 +92,10 @@ def axis_edges(size: int, block: int, least: int) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class Plan:
-    """Blocks, batches and what they cost. `edges` are those of the input; along a channel axis there is one block."""
+    """Blocks, batches and what they cost. `edges` are those of the input; along a channel axis there is one block.
+
+    halos: where blocks get their halos from: "neighbours" or "store". exact: see `Request`
+    """
 
     shape: tuple[int, ...]
     out_shape: tuple[int, ...]
@@ -98,6 +110,8 @@ class Plan:
     memory_total: int
     memory_parts: dict[str, int] = field(default_factory=dict)
     tasks_per_block: int = 3
+    halos: str = "neighbours"
+    exact: bool = True
 
     @property
     def grid(self) -> tuple[int, ...]:
@@ -111,6 +125,11 @@ class Plan:
     @property
     def batches(self) -> int:
         return prod(ceil(n / b) for n, b in zip(self.grid, self.batch, strict=True)) if self.blocks else 0
+
+    @property
+    def tasks(self) -> int:
+        """Tasks that Dask is given, about."""
+        return self.batches if self.halos == "store" else self.tasks_per_block * self.blocks
 
     @property
     def depth(self) -> tuple[tuple[int, int], ...]:
@@ -130,19 +149,24 @@ class Plan:
             for a, (i, n, size) in enumerate(zip(index, self.grid, self.shape, strict=True))
         )
 
-    def needed(self, index: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Range of the input that a block needs: its halo, clipped at the grid's edges except across periodic ones."""
+    def needed(
+        self, index: Sequence[int], until: Sequence[int] | None = None
+    ) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Range of the input that a block needs, or the box of blocks from `index` to `until`, which is counted: its
+        halo, clipped at the grid's edges except across periodic ones."""
         starts, stops = [], []
-        for a, (first, last) in enumerate(zip(self.start(index), self.stop(index), strict=True)):
+        for a, (first, last) in enumerate(zip(self.start(index), self.stop(until or index), strict=True)):
             before, after = self.depth[a]
             periodic = self.modes[a] == "wrap"
             starts.append(first - before if periodic else max(0, first - before))
             stops.append(last + after if periodic else min(self.shape[a], last + after))
         return tuple(starts), tuple(stops)
 
-    def out_range(self, index: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Range of the result that a block writes."""
-        start, stop = self.start(index), self.stop(index)
+    def out_range(
+        self, index: Sequence[int], until: Sequence[int] | None = None
+    ) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Range of the result that a block writes, or the box of blocks from `index` to `until`, which is counted."""
+        start, stop = self.start(index), self.stop(until or index)
         same = [a == b for a, b in zip(self.shape, self.out_shape, strict=True)]
         return (
             tuple(s if ok else 0 for s, ok in zip(start, same, strict=True)),
@@ -202,9 +226,8 @@ def make_plan(request: Request) -> Plan:
                 f"blocks of {block[axis]} along axis {axis} are too thin for the operator's halo of "
                 f"{max(r.halo[axis])}: make --block at least {thin} there"
             )
-    budget = _budget(r)
-    count = _batch_count(r, block, grid, budget)
-    parts = memory_parts(r, block, grid, count)
+    budget = budget_of(r)
+    halos, batch, parts = _batches(r, block, grid, budget)
     needed = sum(parts.values())
     if budget is not None and needed > budget:
         smallest = needed * r.workers + CLIENT_BYTES
@@ -213,7 +236,7 @@ def make_plan(request: Request) -> Plan:
             f"{megabytes(max(budget, 0))} is there: make --memory at least {megabytes(smallest / HEADROOM)}, or use "
             f"fewer --workers or threads, or smaller --{'block' if r.block else 'chunks'}"
         )
-    if r.device_memory is not None and (device := _device_bytes(r, block)) > r.device_memory:
+    if r.device_memory is not None and (device := device_bytes(r, block)) > r.device_memory:
         raise UsageError(
             f"one block of {' x '.join(map(str, block))} needs {megabytes(device)} on the GPU and "
             f"{megabytes(r.device_memory)} is there: make --block or --chunks smaller"
@@ -226,14 +249,32 @@ def make_plan(request: Request) -> Plan:
         modes=r.modes,
         block=block,
         edges=edges,
-        batch=_batch_box(grid, r.halo, count),
+        batch=batch,
         itemsize=r.itemsize,
         out_itemsize=r.out_itemsize,
         memory_per_worker=needed,
         memory_total=needed * r.workers + CLIENT_BYTES,
         memory_parts=parts,
-        tasks_per_block=TASKS_PER_BLOCK[cut],
+        tasks_per_block=1 if halos == "store" else TASKS_PER_BLOCK[cut],
+        halos=halos,
+        exact=r.exact,
     )
+
+
+def _batches(
+    r: Request, block: Sequence[int], grid: Sequence[int], budget: int | None
+) -> tuple[str, tuple[int, ...], dict[str, int]]:
+    """Where halos come from, the blocks of a batch, and the memory of a worker: by the faster way if it fits."""
+    run = run_box(r, block, grid)
+    extent = run_extent(r, block, run)
+    alone = "store", run, memory_parts(r, extent, grid, 0)
+    if (way(r, block, grid, run) if r.halos == "auto" else r.halos) == "store":
+        return alone
+    count = batch_count(r, block, grid, budget)
+    parts = memory_parts(r, block, grid, count)
+    if r.halos == "auto" and budget is not None and sum(alone[2].values()) <= budget < sum(parts.values()):
+        return alone
+    return "neighbours", batch_box(grid, r.halo, count), parts
 
 
 def _units(r: Request, fixed: Sequence[bool]) -> list[tuple[int, int]]:
@@ -283,7 +324,7 @@ def _choose_block(r: Request, fixed: Sequence[bool]) -> tuple[int, ...]:
         b = units[axis][0] * count
         return b < thinnest(r.halo[axis], r.modes[axis]) and b < r.shape[axis]
 
-    budget = _budget(r)
+    budget = budget_of(r)
     parallel = r.workers * r.threads
     total = max(prod(r.shape) * r.itemsize, prod(r.out_shape) * r.out_itemsize)
     # Enough blocks that all threads have work to the end, if blocks stay worth a task.
@@ -294,7 +335,7 @@ def _choose_block(r: Request, fixed: Sequence[bool]) -> tuple[int, ...]:
         size = prod(block) * max(r.itemsize, r.out_itemsize)
         least = min(parallel, prod(grid))
         fits = budget is None or sum(memory_parts(r, block, grid, least).values()) <= budget
-        fits = fits and (r.device_memory is None or _device_bytes(r, block) <= r.device_memory)
+        fits = fits and (r.device_memory is None or device_bytes(r, block) <= r.device_memory)
         if fits and prod(grid) >= wanted and size <= LARGEST_BLOCK:
             return block
         choices = []
@@ -306,81 +347,3 @@ def _choose_block(r: Request, fixed: Sequence[bool]) -> tuple[int, ...]:
         if not choices:
             return block
         counts = min(choices)[2]
-
-
-def _budget(r: Request) -> int | None:
-    """Bytes each worker may use for blocks."""
-    if r.memory is None:
-        return None
-    return int((r.memory * HEADROOM - CLIENT_BYTES) / r.workers)
-
-
-def _device_bytes(r: Request, block: Sequence[int]) -> int:
-    """Bytes on the GPU while a block is computed there and the next is being uploaded."""
-    padded = prod(b + sum(h) for b, h in zip(block, r.halo, strict=True))
-    return 2 * (padded * r.itemsize + _out_bytes(r, block) + r.scratch(tuple(block)))
-
-
-def _out_bytes(r: Request, block: Sequence[int]) -> int:
-    extent = [b if n == m else m for b, n, m in zip(block, r.shape, r.out_shape, strict=True)]
-    return prod(extent) * r.out_itemsize
-
-
-def memory_parts(r: Request, block: Sequence[int], grid: Sequence[int], batch: int) -> dict[str, int]:
-    """Bytes of host memory in a worker, by purpose, with two batches of `batch` blocks in flight.
-
-    Inputs stay until every neighbour has taken its part: two batches, and of the blocks next to them as many again.
-    """
-    in_bytes = prod(block) * r.itemsize
-    padded = prod(b + (sum(h) if g > 1 else 0) for b, h, g in zip(block, r.halo, grid, strict=True)) * r.itemsize
-    resident = min(prod(grid), 3 * batch)
-    busy = min(r.threads, prod(grid))
-    scratch = r.scratch(tuple(block)) if r.device_memory is None else 0
-    return {
-        "process": WORKER_BYTES,
-        "inputs": ceil(resident / r.workers) * in_bytes,
-        "blocks with halo": busy * padded,
-        "results": busy * _out_bytes(r, block),
-        "scratch": busy * scratch,
-        "pinned": 0 if r.device_memory is None else PINNED_BYTES,
-        "codec": busy * _out_bytes(r, block) // 2,
-    }
-
-
-def _batch_count(r: Request, block: Sequence[int], grid: Sequence[int], budget: int | None) -> int:
-    """Blocks in a batch: as many as tasks and memory allow, at least one."""
-    cut = sum(n > 1 and max(h) > 0 for n, h in zip(grid, r.halo, strict=True))
-    count = min(prod(grid), max(1, r.max_tasks // TASKS_PER_BLOCK[cut]))
-    while budget is not None and count > 1 and sum(memory_parts(r, block, grid, count).values()) > budget:
-        count = count * 3 // 4
-    return max(count, 1)
-
-
-def _batch_box(grid: Sequence[int], halo: Sequence[tuple[int, int]], count: int) -> tuple[int, ...]:
-    """The box of at most `count` blocks that needs the fewest reads a block.
-
-    Around a box lies a ring of neighbours, each read for its edge alone; but whole rows of blocks follow one another
-    along their first axis, and what two of them need is read once for both.
-    """
-    sizes = [sorted({ceil(n / parts) for parts in range(1, n + 1)}) if n <= 64 else _halvings(n) for n in grid]
-    best: tuple[float, int, tuple[int, ...]] | None = None
-    for box in product(*sizes):
-        if prod(box) > count:
-            continue
-        reads = 1.0
-        for axis, (b, n, h) in enumerate(zip(box, grid, halo, strict=True)):
-            row = all(box[a] == grid[a] for a in range(len(grid)) if a != axis)
-            if b < n and max(h) > 0 and not row:
-                reads *= (b + 2) / b
-        choice = (reads, -prod(box), box)
-        if best is None or choice < best:
-            best = choice
-    return best[2] if best else (1,) * len(grid)
-
-
-def _halvings(n: int) -> list[int]:
-    """n, n / 2, n / 4, ... 1, rounded up."""
-    sizes = [n]
-    while sizes[-1] > 1:
-        sizes.append(ceil(sizes[-1] / 2))
-    return sizes

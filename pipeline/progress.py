@@ -91,12 +91,12 @@ class Progress(Bar):
         self.voxels = self.bytes_in = self.bytes_out = 0
 
     def report(self, record: dict[str, Any]) -> None:
-        """Count one finished block."""
+        """Count a finished block, or box of blocks."""
         if not record["skipped"]:
             self.voxels += record["voxels"]
             self.bytes_in += record["bytes_in"]
             self.bytes_out += record["bytes_out"]
-        self.done += 1
+        self.done += record["blocks"]
         read, written = self.bytes_in / self.seconds / 1e9, self.bytes_out / self.seconds / 1e9
         rate = f"{self.voxels / self.seconds / 1e6:.1f} Mvoxel/s, {read:.2f} GB/s in, {written:.2f} GB/s out"
         self.show(self.done, rate, voxels=self.voxels, bytes_in=self.bytes_in, bytes_out=self.bytes_out)
@@ -155,7 +155,8 @@ def plan_facts(plan: Plan) -> dict[str, str]:
     rows["batches"] = f"{plan.batches} of up to {shape_text(plan.batch)} blocks"
     rows["halo overhead"] = f"{plan.halo_overhead:.1%} more elements taken in than the grid has"
     rows["reads"] = f"{megabytes(plan.bytes_in)} and the edges between batches; writes {megabytes(plan.bytes_out)}"
-    rows["tasks"] = f"about {plan.tasks_per_block * plan.blocks} ({plan.tasks_per_block} a block)"
+    rows["halos"] = "from neighbours, by map_overlap" if plan.halos == "neighbours" else "read with the blocks"
+    rows["tasks"] = f"about {plan.tasks} ({plan.tasks / max(1, plan.blocks):.3g} a block)"
     parts = ", ".join(f"{name} {megabytes(size)}" for name, size in plan.memory_parts.items() if size)
     rows["memory per worker"] = f"{megabytes(plan.memory_per_worker)} ({parts})"
     rows["memory in all"] = megabytes(plan.memory_total)

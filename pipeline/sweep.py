@@ -10,13 +10,16 @@ the journal. Nothing but small records comes back.
       +------+------+------+------+------+
 
 Two batches are in flight, so that no worker waits for the slowest block of one.
+
+Where the plan says so (`batches.way`), a batch is instead one task that reads a box of blocks and its halo from the
+store, and computes them as one; some for each thread are in flight.
 """
 
 from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
@@ -30,7 +33,7 @@ import numpy as np
 from gridstride.pipeline import stores
 from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.events import Events
-from gridstride.pipeline.journal import FOLDER, journal
+from gridstride.pipeline.journal import FOLDER, journal, marker_name
 from gridstride.pipeline.plan import Plan
 from gridstride.workers import device as devices
 from gridstride.workers import operators
@@ -39,7 +42,9 @@ from gridstride.workers.operators.base import Block
 
 Index = tuple[int, ...]
 Region = tuple[Index, Index]
+Box = tuple[Index, Index]  # of blocks: the first and the last
 BATCHES_IN_FLIGHT = 2
+RUNS_IN_FLIGHT = 4  # for each thread
 
 
 @dataclass(frozen=True)
@@ -111,26 +116,39 @@ def compute_block(data: np.ndarray, out: str, run_id: str, first: Index, block_i
     return record
 
 
-def compute_alone(out: str, run_id: str, index: Index) -> dict[str, Any]:
-    """Compute and write one block by itself, reading just what it needs."""
+def compute_boxes(out: str, run_id: str, boxes: Sequence[Box]) -> list[dict[str, Any]]:
+    """Compute and write boxes of blocks, each as one, reading just what they need."""
     work = open_work(out, run_id)
-    start, stop = work.plan.needed(index)
-    return _finish(work, index, read_region(work.input, start, stop), start)
+    records = []
+    for first, last in boxes:
+        if journal(out).has(first, last):
+            records.append(_skipped(first, last))
+            continue
+        start, stop = work.plan.needed(first, last)
+        records.append(_finish(work, first, read_region(work.input, start, stop), start, last))
+    return records
 
 
-def _finish(work: Work, index: Index, data: np.ndarray, lo: Index) -> dict[str, Any]:
-    book = journal(work.out)
-    start, stop = work.plan.start(index), work.plan.stop(index)
-    if book.has(index):  # a rerun after its worker died: what it wrote is final
-        return {"index": index, "skipped": True, **_drained()}
+def _skipped(first: Index, last: Index) -> dict[str, Any]:
+    """The record of what was done before: a rerun after its worker died. What it wrote is final."""
+    return {"index": first, "blocks": _count(first, last), "skipped": True, **_drained()}
+
+
+def _finish(work: Work, index: Index, data: np.ndarray, lo: Index, last: Index | None = None) -> dict[str, Any]:
+    """Compute, write and mark a block, or the box of blocks up to `last`."""
+    book, last = journal(work.out), last or index
+    start, stop = work.plan.start(index), work.plan.stop(last)
+    if book.has(index, last):
+        return _skipped(index, last)
     result = devices.compute(work.operator, Block(data, lo, start, stop, work.plan.shape), work.device)
-    first, last = work.plan.out_range(index)
+    written = work.plan.out_range(index, last)
     with devices.stages("encode + write"):
-        stores.regions(work.out).write(first, result)
-        stores.sync_chunk_folders(work.out, first, last)
-        book.mark(index)
+        stores.regions(work.out).write(written[0], result)
+        stores.sync_chunk_folders(work.out, *written)
+        book.mark(index, last)
     return {
         "index": index,
+        "blocks": _count(index, last),
         "skipped": False,
         "voxels": result.size,
         "bytes_in": prod(b - a for a, b in zip(start, stop, strict=True)) * data.itemsize,
@@ -144,19 +162,24 @@ def _drained() -> dict[str, Any]:
     return {"worker": this_worker(), "stages": devices.stages.drain(), "spans": devices.stages.spans()}
 
 
+def _count(first: Index, last: Index) -> int:
+    return prod(b - a + 1 for a, b in zip(first, last, strict=True))
+
+
 # --- in the client ----------------------------------------------------------------------------------------------
 
 
 @dataclass
 class _Batch:
-    box: tuple[tuple[int, int], ...]
-    futures: dict[Any, Index]
+    """Futures of a batch, and the boxes of blocks that each is to finish."""
+
+    futures: dict[Any, list[Box]]
 
 
 class Sweep:
     """Runs the blocks that the journal does not have yet.
 
-    report: called with each block's record as it comes in
+    report: called with the record of each block, or box of blocks, as it comes in
     events: where failures are told
     """
 
@@ -175,46 +198,84 @@ class Sweep:
         self.reads: dict[Region, Any] = {}
 
     def run(self) -> Outcome:
-        from distributed import as_completed
-
         begin = time.perf_counter()
-        done = journal(self.work.out).done()
-        self.outcome.skipped = len(done)
-        boxes = [box for box in self.plan.boxes() if any(i not in done for i in _indices(box))]
-        waiting: Iterator[int] = iter(range(len(boxes)))
-        errors: dict[Index, BaseException] = {}
-        flying: list[_Batch] = []
-        completed = as_completed()
-        with halo_timer(self.client) as halo:
-            while True:
-                while len(flying) < BATCHES_IN_FLIGHT and (n := next(waiting, None)) is not None:
-                    batch = self._submit(boxes[n], boxes[n + 1] if n + 1 < len(boxes) else None, done)
-                    flying.append(batch)
-                    completed.update(list(batch.futures))
-                if not flying:
-                    break
-                future = next(completed)
-                batch = next(b for b in flying if future in b.futures)
-                index = batch.futures.pop(future)
-                if future.status == "finished":
-                    self._take(future.result()[(0,) * len(index)])
-                else:
-                    errors[index] = future.exception() or RuntimeError(future.status)
-                    self._tell("failed", index, f"failed ({_reason(errors[index])}): it is tried again at the end")
-                if not batch.futures:
-                    flying.remove(batch)
-            self.reads.clear()
-            self._retry(errors)
+        done = journal(self.work.out).done_mask(self.plan.grid)
+        self.outcome.skipped = int(done.sum())
+        if self.plan.halos == "store":
+            lanes = sum(self.client.nthreads().values())
+            self._drain(self._runs(done), max(RUNS_IN_FLIGHT * lanes, BATCHES_IN_FLIGHT))
+        else:
+            with halo_timer(self.client) as halo:
+                self._drain(self._batches(done), BATCHES_IN_FLIGHT)
+                measured = halo()
+            # Dask joins a block's edges in the task that computes it: what our own stages do not explain is halo.
             stages = self.outcome.stages
-            measured = halo()
-        # Dask joins a block's edges in the task that computes it: what our own stages do not explain of it is halo.
-        inside = sum(stages.get(name, 0.0) for name in ("wait", "upload", "kernel", "download", "encode + write"))
-        stages["transfer"] = measured.get("transfer", 0.0)
-        stages["halo"] = measured.get("cut", 0.0) + max(0.0, measured.get("block", 0.0) - inside)
+            inside = sum(stages.get(name, 0.0) for name in ("wait", "upload", "kernel", "download", "encode + write"))
+            stages["transfer"] = measured.get("transfer", 0.0)
+            stages["halo"] = measured.get("cut", 0.0) + max(0.0, measured.get("block", 0.0) - inside)
         self.outcome.seconds = time.perf_counter() - begin
         return self.outcome
 
-    def _submit(self, box: Any, following: Any, done: set[Index]) -> _Batch:
+    def _drain(self, batches: Iterator[_Batch], in_flight: int) -> None:
+        """Keep some batches in flight until there are none left, then try again what failed."""
+        from distributed import as_completed
+
+        errors: dict[Box, BaseException] = {}
+        flying: dict[Any, _Batch] = {}
+        count = 0
+        completed = as_completed()
+        while True:
+            while count < in_flight and (batch := next(batches, None)) is not None:
+                count += 1
+                flying.update(dict.fromkeys(batch.futures, batch))
+                completed.update(list(batch.futures))
+            if not flying:
+                break
+            future = next(completed)
+            batch = flying.pop(future)
+            boxes = batch.futures.pop(future)
+            if future.status == "finished":
+                self._take(future.result())
+            else:
+                error = future.exception() or RuntimeError(future.status)
+                errors.update(dict.fromkeys(boxes, error))
+                for box in boxes:
+                    self._tell("failed", box, f"failed ({_reason(error)}): it is tried again at the end")
+            count -= not batch.futures
+        self.reads.clear()
+        self._retry(errors)
+
+    def _runs(self, done: np.ndarray) -> Iterator[_Batch]:
+        """One task for each box of blocks with work left, which reads its halos itself."""
+        collected: list[Box] = []
+        room = prod(self.plan.batch)
+        for box in self.plan.boxes():
+            for whole in _unfinished(box, done, self.plan.exact):
+                size = _count(*whole)
+                if collected and size > room:
+                    yield self._send(collected)
+                    collected, room = [], prod(self.plan.batch)
+                collected.append(whole)
+                room -= size
+        if collected:
+            yield self._send(collected)
+
+    def _send(self, boxes: list[Box]) -> _Batch:
+        future = self.client.submit(
+            compute_boxes, self.work.out, self.run_id, boxes, key=f"run-{self.run_id}-{boxes[0]}", pure=False
+        )
+        return _Batch({future: boxes})
+
+    def _batches(self, done: np.ndarray) -> Iterator[_Batch]:
+        """One graph for each box of blocks with work left."""
+        boxes = (box for box in self.plan.boxes() if not done[_slices(box)].all())
+        box = next(boxes, None)
+        while box is not None:
+            following = next(boxes, None)
+            yield self._submit(box, following, done)
+            box = following
+
+    def _submit(self, box: Any, following: Any, done: np.ndarray) -> _Batch:
         """Send one batch. Reads that the batch before made are used again; its others may now be forgotten."""
         import dask.array as da
         from dask.array.optimization import optimize
@@ -223,7 +284,7 @@ class Sweep:
         spans = [self._spans(box, following, axis) for axis in range(ndim)]
         first = tuple(lo - ring for (lo, _), (_, ring) in zip(box, spans, strict=True))
         chunks = tuple(tuple(b - a for a, b in intervals) for intervals, _ in spans)
-        pending = [i for i in _indices(box) if i not in done]
+        pending = [i for i in _indices(box) if not done[i]]
         near = {
             position
             for index in pending
@@ -267,7 +328,7 @@ class Sweep:
         # One graph for the batch: `client.compute` of its blocks one by one would merge a graph for each of them.
         wanted = [(result.name, *(i - f for i, f in zip(index, first, strict=True))) for index in pending]
         futures = self.client.get(optimize(result.dask, wanted), wanted, sync=False)
-        return _Batch(box, dict(zip(futures, pending, strict=True)))
+        return _Batch({future: [(index, index)] for future, index in zip(futures, pending, strict=True)})
 
     def _spans(self, box: Any, following: Any, axis: int) -> tuple[list[tuple[int, int]], int]:
         """Intervals of the batch array's chunks along an axis, and how many of them (0 or 1) come before the box."""
@@ -293,48 +354,55 @@ class Sweep:
             intervals.append((end, edges[hi + 1]) if shared else (end, end + thin))
         return intervals, ring
 
-    def _take(self, record: dict[str, Any]) -> None:
-        o = self.outcome
-        if record["skipped"]:
-            o.skipped += 1
-        else:
-            o.computed += 1
-            o.voxels += record["voxels"]
-            o.bytes_in += record["bytes_in"]
-            o.bytes_out += record["bytes_out"]
-        for name, seconds in record["stages"].items():
-            o.stages[name] = o.stages.get(name, 0.0) + seconds
-        self.report(record)
+    def _take(self, result: Any) -> None:
+        """Count what a task did: its result is a list of records, or an array of one."""
+        for record in result if isinstance(result, list) else result.flat:
+            o = self.outcome
+            if record["skipped"]:
+                o.skipped += record["blocks"]
+            else:
+                o.computed += record["blocks"]
+                o.voxels += record["voxels"]
+                o.bytes_in += record["bytes_in"]
+                o.bytes_out += record["bytes_out"]
+            for name, seconds in record["stages"].items():
+                o.stages[name] = o.stages.get(name, 0.0) + seconds
+            self.report(record)
 
-    def _retry(self, errors: dict[Index, BaseException]) -> None:
-        """Blocks that failed are tried once more by themselves: a bad chunk must not take its neighbours with it."""
+    def _retry(self, errors: dict[Box, BaseException]) -> None:
+        """Blocks that failed are tried once more, each by itself: a bad chunk must not take its neighbours with it."""
         if not errors:
             return
-        futures = {
-            index: self.client.submit(
-                compute_alone,
-                self.work.out,
-                self.run_id,
-                index,
-                key=f"alone-{self.run_id}-{index}",
-                pure=False,
-            )
-            for index in sorted(errors)
-        }
+        done = journal(self.work.out).done_mask(self.plan.grid)
+        futures = {}
+        for first, last in sorted(errors):
+            for index in product(*(range(a, b + 1) for a, b in zip(first, last, strict=True))):
+                if done[index]:
+                    self._take([_skipped(index, index)])
+                    continue
+                futures[index] = self.client.submit(
+                    compute_boxes,
+                    self.work.out,
+                    self.run_id,
+                    [(index, index)],
+                    key=f"alone-{self.run_id}-{index}",
+                    pure=False,
+                )
         for index, future in futures.items():
+            box = index, index
             try:
-                record = future.result()
+                records = future.result()
             except Exception as error:
                 self.outcome.failed[index] = self._explain(index, error)
-                self._tell("lost", index, f"failed again: {'; '.join(self.outcome.failed[index])}", "error")
+                self._tell("lost", box, f"failed again: {'; '.join(self.outcome.failed[index])}", "error")
             else:
                 self.outcome.retried += 1
-                self._take(record)
-                self._tell("retried", index, "is written after all: it was tried again", "info")
+                self._take(records)
+                self._tell("retried", box, "is written after all: it was tried again", "info")
 
-    def _tell(self, what: str, index: Index, text: str, level: str = "warning") -> None:
-        name = ".".join(map(str, index))
-        self.events.say(f"block-{what}", f"block {name} {text}", level, block=name)
+    def _tell(self, what: str, box: Box, text: str, level: str = "warning") -> None:
+        name, block = marker_name(*box), "block" if box[0] == box[1] else "blocks"
+        self.events.say(f"block-{what}", f"{block} {name} {text}", level, block=name)
 
     def _explain(self, index: Index, error: BaseException) -> list[str]:
         """What is wrong with a block: the chunks it cannot read, else the error itself."""
@@ -354,6 +422,25 @@ def _reason(error: BaseException) -> str:
 
 def _indices(box: Any) -> Iterator[Index]:
     return product(*(range(lo, hi) for lo, hi in box))
+
+
+def _slices(box: Any) -> tuple[slice, ...]:
+    return tuple(slice(lo, hi) for lo, hi in box)
+
+
+def _unfinished(box: Any, done: np.ndarray, whole: bool) -> Iterator[Box]:
+    """What is to be done of a box, as few boxes: halved until each is all to do (unless `whole`: one block)."""
+    part = done[_slices(box)]
+    if part.all():
+        return
+    sizes = [hi - lo for lo, hi in box]
+    if not part.any() and (whole or max(sizes) == 1):
+        yield tuple(lo for lo, _ in box), tuple(hi - 1 for _, hi in box)
+        return
+    axis = sizes.index(max(sizes))
+    lo, hi = box[axis]
+    for half in ((lo, (lo + hi) // 2), ((lo + hi) // 2, hi)):
+        yield from _unfinished((*box[:axis], half, *box[axis + 1 :]), done, whole)
 
 
 @contextmanager

@@ -64,6 +64,7 @@ def test_killed_twenty_times_and_resumed_gives_the_same_bytes(store: Any, tmp_pa
             done = 0
         resume = journal.exists() and (out / "zarr.json").exists() and chance.random() < 0.5
         command = [*COMMAND, "resume", out, "--quiet"] if resume else [*COMMAND, *first, out, *options]
+        command += ["--halos", chance.choice(["neighbours", "store"])]
         process = subprocess.Popen(list(map(str, command)), start_new_session=True)
         if chance.random() < 0.33:
             time.sleep(chance.uniform(0.0, 2.5))
@@ -220,7 +221,7 @@ def test_a_worker_killed_in_the_sweep_is_survived(store: Any, tmp_path: Path) ->
     array = np.random.default_rng(0).integers(0, 60000, (128, 96, 96)).astype(np.uint16)
     source = store(array, (16, 16, 16))
     calm, out = tmp_path / "calm", tmp_path / "out"
-    options = RunOptions(device="cpu", workers=2, block=(16, 32, 32))
+    options = RunOptions(device="cpu", workers=2, block=(16, 32, 32), halos="neighbours")
     jobs.run(prepared(source, calm, sigma=1.5, options=options))
     job = prepared(source, out, sigma=1.5, options=options)
     with cluster.start("cpu", cluster.Size(2, 1, 4_000_000_000)) as both:

@@ -59,9 +59,10 @@ def test_result_is_scipys_whatever_the_blocks_batches_and_shards(data: Any, clie
         shutil.rmtree(tmp_path / name, ignore_errors=True)
     node = zarr.create_array(str(tmp_path / "in"), shape=shape, chunks=chunks, dtype=array.dtype)
     node[...] = array
+    halos = draw(st.sampled_from(["neighbours", "store"]))
     prepared = images.prepare_filter(
         "gaussian", tmp_path / "in", tmp_path / "out", sigma=sigma, mode=modes, cval=5.0, chunks=chunks, shards=shards,
-        options=options(block=block), **SCIPY,
+        options=options(block=block, halos=halos), **SCIPY,
     )  # fmt: skip
     batch = tuple(draw(st.integers(1, n)) for n in prepared.plan.grid)
     plan = Plan(**{**prepared.plan.__dict__, "batch": batch})
@@ -74,7 +75,12 @@ def test_batches_read_each_block_once(store: Any, tmp_path: Path, client: Any) -
     array = np.random.default_rng(0).integers(0, 255, (160, 8, 8)).astype(np.uint8)
     source = store(array, (10, 8, 8))
     prepared = images.prepare_filter(
-        "gaussian", source, tmp_path / "out.zarr", sigma=1.0, options=options(block=(10, 8, 8)), **SCIPY
+        "gaussian",
+        source,
+        tmp_path / "out.zarr",
+        sigma=1.0,
+        options=options(block=(10, 8, 8), halos="neighbours"),
+        **SCIPY,
     )
     plan = Plan(**{**prepared.plan.__dict__, "batch": (4, 1, 1)})
 
@@ -246,7 +252,7 @@ def test_summary_accounts_for_the_time(store: Any, tmp_path: Path, client: Any) 
         store(array, (16, 16, 16)),
         tmp_path / "out",
         sigma=1.0,
-        options=options(block=(32, 32, 32)),
+        options=options(block=(32, 32, 32), halos="neighbours"),
     )
     summary = jobs.run(prepared, client)
     assert summary.voxels == array.size

@@ -72,6 +72,11 @@ class Operator(Protocol):
         ...
 
     @property
+    def exact(self) -> bool:
+        """Whether results are the same bits however the grid is cut."""
+        ...
+
+    @property
     def out_dtype(self) -> np.dtype: ...
 
     def out_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:

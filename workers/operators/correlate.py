@@ -44,6 +44,10 @@ class Correlate:
         return self.weights.shape[2:]
 
     @property
+    def exact(self) -> bool:
+        return self.algorithm != "fft"
+
+    @property
     def halo(self) -> Halo:
         return tuple((b, n - 1 - b) for b, n in zip(self.before, self.taps, strict=True))
 

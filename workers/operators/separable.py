@@ -58,6 +58,7 @@ class Separable:
     """
 
     kind: ClassVar[str] = "separable"
+    exact: ClassVar[bool] = True
 
     ndim: int
     passes: tuple[Pass, ...]

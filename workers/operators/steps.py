@@ -23,6 +23,7 @@ class Steps:
 
     kind: ClassVar[str] = "steps"
     precision: ClassVar[str] = "the state's"
+    exact: ClassVar[bool] = True
 
     setup: Setup
     first: int
