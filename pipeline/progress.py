@@ -96,7 +96,7 @@ class Progress(Bar):
             self.voxels += record["voxels"]
             self.bytes_in += record["bytes_in"]
             self.bytes_out += record["bytes_out"]
-        self.done += record["blocks"]
+        self.done += record.get("blocks", 1)
         read, written = self.bytes_in / self.seconds / 1e9, self.bytes_out / self.seconds / 1e9
         rate = f"{self.voxels / self.seconds / 1e6:.1f} Mvoxel/s, {read:.2f} GB/s in, {written:.2f} GB/s out"
         self.show(self.done, rate, voxels=self.voxels, bytes_in=self.bytes_in, bytes_out=self.bytes_out)
