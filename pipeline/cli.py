@@ -46,7 +46,7 @@ class Size(click.ParamType):
     name = "size"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> int:
-        from gridstride.pipeline.config import parse_size
+        from gridstride.workers.sizes import parse_size
 
         try:
             return parse_size(value)

@@ -5,39 +5,17 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from gridstride.pipeline.errors import UsageError
-
-SIZES = {
-    "": 1,
-    "b": 1,
-    "kb": 10**3,
-    "mb": 10**6,
-    "gb": 10**9,
-    "tb": 10**12,
-    "kib": 2**10,
-    "mib": 2**20,
-    "gib": 2**30,
-    "tib": 2**40,
-}
-
-
-def parse_size(text: str | int | float) -> int:
-    """Bytes from "2GB", "512 MiB" or a number."""
-    digits = str(text).strip().lower().replace("_", "")
-    number = digits.rstrip("abcdefghijklmnopqrstuvwxyz ")
-    unit = digits[len(number) :].strip()
-    try:
-        size = int(float(number) * SIZES[unit])
-    except (KeyError, ValueError):
-        raise ValueError(f"{text!r} is no size: expected a number and a unit, such as 2GB or 512MiB") from None
-    if size <= 0:
-        raise ValueError(f"{text!r} is no size: expected more than 0")
-    return size
+from gridstride.workers.deployments.kubernetes import Options as Kubernetes
+from gridstride.workers.deployments.slurm import Options as Slurm
+from gridstride.workers.deployments.ssh import Options as SSH
+from gridstride.workers.security import TLSFiles
+from gridstride.workers.sizes import Bytes
 
 
 @dataclass(frozen=True)
@@ -76,37 +54,58 @@ class RunOptions:
         return not (self.quiet or self.log_json)
 
 
+class Started(BaseModel):
+    """The process that holds a cluster: on which machine, its number, and when it began (seconds since 1970)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    machine: str
+    pid: int
+    begun: float
+
+
 class ClusterConfig(BaseModel):
     """One deployment.
 
-    kind:      auto (GPUs if there are any, else CPUs), local-cuda, local, or address (join a running cluster)
+    kind:      auto (GPUs if there are any, else CPUs), local-cuda, local, address (join a running cluster), ssh, slurm
+               or kubernetes; the last three have a section of their name
     workers:   processes; by default one for each GPU, or one for every eight CPU cores
-    threads:   threads of each worker; by default 4 beside a GPU, or its share of the CPU cores
+    threads:   threads of each worker; by default 2 to 8 beside a GPU, or its share of the CPU cores
     memory:    bytes of host memory for all processes together; by default 60 % of what is free
     address:   of the scheduler, for kind address
+    host:      address of this machine that a scheduler started here listens at; loopback by default
+    timeout:   seconds that workers may take to come
+    security:  none, or tls between client, scheduler and workers
+    tls:       certificate files; temporary ones are made without
     protocol:  between workers: tcp, or ucx (needs ucxx)
     rmm_pool:  share of each GPU's memory that RMM reserves for CuPy at the start (it grows; two jobs have room on one
                GPU); 0 leaves CuPy its own pool
     local_directory: where Dask keeps its scratch files
     dashboard: address of Dask's dashboard; loopback, any free port
+    dask:      settings handed to dask.config as they are, over ours
+    started:   written by `gridstride cluster start`: what holds the cluster
     """
 
     model_config = ConfigDict(extra="forbid")
 
-    kind: Literal["auto", "local-cuda", "local", "address"] = "auto"
+    kind: Literal["auto", "local-cuda", "local", "address", "ssh", "slurm", "kubernetes"] = "auto"
     workers: int | None = None
     threads: int | None = None
-    memory: int | None = None
+    memory: Bytes | None = None
     address: str | None = None
+    host: str = "127.0.0.1"
+    timeout: float = Field(default=120.0, gt=0)
+    security: Literal["none", "tls"] = "none"
+    tls: TLSFiles | None = None
     protocol: Literal["tcp", "ucx"] = "tcp"
     rmm_pool: float = 0.3
     local_directory: str | None = None
     dashboard: str = "127.0.0.1:0"
-
-    @field_validator("memory", mode="before")
-    @classmethod
-    def _memory(cls, value: Any) -> Any:
-        return None if value is None else parse_size(value)
+    dask: dict[str, Any] = Field(default_factory=dict)
+    ssh: SSH | None = None
+    slurm: Slurm | None = None
+    kubernetes: Kubernetes | None = None
+    started: Started | None = None
 
     @field_validator("workers", "threads")
     @classmethod
@@ -138,9 +137,30 @@ def load_cluster(path: str | Path | None) -> ClusterConfig:
     if not isinstance(content, dict):
         raise UsageError(f"{path} holds a {type(content).__name__}: expected keys and values, such as 'kind: auto'")
     config = validate(ClusterConfig, content, str(path))
-    if config.kind == "address" and not config.address:
-        raise UsageError(f"{path}: kind address needs 'address: tcp://host:port'")
+    _check_whole(config, str(path))
     return config
+
+
+def _check_whole(config: ClusterConfig, source: str) -> None:
+    """What fields must hold together."""
+    examples = {
+        "address": "'address: tcp://host:port'",
+        "ssh": "'ssh: {hosts: [node1, node2]}'",
+        "slurm": "'slurm: {partition: ..., cores: 8, memory: 32GB}'",
+        "kubernetes": "'kubernetes: {image: ..., cores: 8, memory: 32GB}'",
+    }
+    if config.kind in examples and not getattr(config, config.kind):
+        raise UsageError(f"{source}: kind {config.kind} needs {examples[config.kind]}")
+    if config.tls and config.security != "tls":
+        raise UsageError(f"{source}: tls names certificates but security is none: expected 'security: tls'")
+    if config.security == "tls" and config.protocol != "tcp":
+        raise UsageError(f"{source}: security tls goes over tcp: leave out 'protocol: {config.protocol}'")
+    if config.kind == "address" and config.security == "tls" and not config.tls:
+        raise UsageError(f"{source}: kind address with security tls needs 'tls: {{ca: ..., cert: ..., key: ...}}'")
+    if config.kind == "kubernetes" and config.security == "tls":
+        raise UsageError(
+            f"{source}: dask-kubernetes has no TLS between its pods: leave out 'security: tls' (docs/security.md)"
+        )
 
 
 def validate(model: type[BaseModel], content: dict[str, Any], source: str) -> Any:
@@ -149,11 +169,25 @@ def validate(model: type[BaseModel], content: dict[str, Any], source: str) -> An
         return model(**content)
     except ValidationError as error:
         first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
+        place, field = [str(part) for part in first["loc"][:-1]], str(first["loc"][-1])
+        name = ".".join([*place, field])
         if first["type"] == "extra_forbidden":
-            known = list(model.model_fields)
+            known = list(_model_at(model, place).model_fields)
             near = difflib.get_close_matches(field, known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(known)}"
-            raise UsageError(f"{source}: unknown key {field!r}: {hint}") from None
+            raise UsageError(f"{source}: unknown key {name!r}: {hint}") from None
+        if first["type"] == "missing":
+            raise UsageError(f"{source}: {name} is missing") from None
         text = first["msg"].removeprefix("Value error, ")
-        raise UsageError(f"{source}: {field} is {first['input']!r}: {text[0].lower() + text[1:]}") from None
+        raise UsageError(f"{source}: {name} is {first['input']!r}: {text[0].lower() + text[1:]}") from None
+
+
+def _model_at(model: Any, place: list[str]) -> Any:
+    """The model of a field's value, by the names that lead there."""
+    for name in place:
+        kind = model.model_fields[name].annotation if name in model.model_fields else None
+        models = [k for k in (kind, *get_args(kind)) if isinstance(k, type) and issubclass(k, BaseModel)]
+        if not models:
+            break
+        model = models[0]
+    return model

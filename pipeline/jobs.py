@@ -28,7 +28,6 @@ from gridstride.pipeline.progress import Progress, job_facts
 from gridstride.pipeline.sweep import Outcome, Sweep, Work, write_work
 from gridstride.pipeline.watch import watch_workers
 from gridstride.workers import cluster, operators
-from gridstride.workers import device as devices
 
 # Raised when a change to the code changes the bytes of results: a job begun before cannot be resumed after.
 RESULT_VERSION = 1
@@ -154,7 +153,7 @@ def prepare(job: Job, options: RunOptions) -> Prepared:
         workers=size.workers,
         threads=size.threads,
         memory=size.memory,
-        device_memory=devices.device_memory() if kind == "gpu" else None,
+        device_memory=size.device_memory if kind == "gpu" else None,
         block=block,
         read_unit=job.input.chunks,
         exact=job.operator.exact,

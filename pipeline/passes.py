@@ -24,7 +24,6 @@ from gridstride.pipeline.journal import Journal
 from gridstride.pipeline.plan import Plan, Request, make_plan
 from gridstride.pipeline.states import Checkpoint
 from gridstride.pipeline.sweep import Sweep, Work, write_work
-from gridstride.workers import device as devices
 from gridstride.workers import operators
 from gridstride.workers.fluids.block import FlowBlock
 from gridstride.workers.fluids.flow import Flow
@@ -103,7 +102,7 @@ def plan_pass(prepared: Prepared, steps: int, chunks: Sequence[int], first: int 
         workers=size.workers,
         threads=size.threads,
         memory=size.memory,
-        device_memory=devices.device_memory() if prepared.device == "gpu" else None,
+        device_memory=size.device_memory if prepared.device == "gpu" else None,
         block=None if prepared.options.block is None else (shape[0], *prepared.options.block),
     )
     return make_plan(request)

@@ -34,7 +34,6 @@ from gridstride.pipeline.states import Checkpoint
 from gridstride.pipeline.timeline import Timeline, make_timeline, stable_step
 from gridstride.pipeline.watch import watch_workers
 from gridstride.workers import cluster, operators
-from gridstride.workers import device as devices
 from gridstride.workers.fluids import measures
 from gridstride.workers.fluids.setup import Setup
 
@@ -116,7 +115,7 @@ def prepare(
         size.threads,
         size.memory,
         kind,
-        devices.device_memory() if kind == "gpu" else None,
+        size.device_memory if kind == "gpu" else None,
         None if case.run.substeps == "auto" else case.run.substeps,
         blocks,
         from_store,

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import zarr
 
+pytest_plugins = ["ssh_server", "slurm_server"]
+
 # CI tries the same examples each time; everyone else keeps looking for new ones.
 hypothesis.settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):

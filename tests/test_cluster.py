@@ -18,6 +18,7 @@ from scipy import ndimage
 import gridstride
 from gridstride.pipeline.cli import main
 from gridstride.workers import cluster, device
+from gridstride.workers.deployments import address
 
 
 def test_auto_takes_the_cpu_where_there_is_no_gpu(monkeypatch: Any) -> None:
@@ -77,7 +78,7 @@ def test_no_cluster_at_the_address_is_one_line(store: Any, tmp_path: Path, monke
     source = store(np.zeros((8, 8), np.uint8), (8, 8))
     file = tmp_path / "cluster.yaml"
     file.write_text("kind: address\naddress: tcp://127.0.0.1:9\n")
-    monkeypatch.setattr(cluster, "CONNECT_TIMEOUT", "1s")
+    monkeypatch.setattr(address, "CONNECT_TIMEOUT", "1s")
     result = CliRunner().invoke(
         main, ["filter", "gaussian", source, str(tmp_path / "out"), "--sigma", "1", "--cluster", str(file)]
     )

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 import gridstride
-from gridstride.pipeline.config import ClusterConfig, load_cluster, parse_size
+from gridstride.pipeline.config import ClusterConfig, load_cluster
 from gridstride.pipeline.errors import UsageError
+from gridstride.workers.sizes import parse_size
 
 
 def test_the_shipped_file_holds_the_defaults() -> None:
@@ -27,7 +28,31 @@ def test_sizes(text: str | int, size: int) -> None:
     [
         ("wokers: 2", "unknown key 'wokers': did you mean 'workers'?"),
         ("zzz: 2", "unknown key 'zzz': expected one of kind"),
-        ("kind: slrm", "kind is 'slrm': input should be 'auto', 'local-cuda', 'local' or 'address'"),
+        ("kind: slrm", "kind is 'slrm': input should be 'auto', 'local-cuda', 'local', 'address', 'ssh', 'slurm' or"),
+        ("kind: ssh", "kind ssh needs 'ssh: {hosts: [node1, node2]}'"),
+        ("kind: slurm", "kind slurm needs 'slurm: {partition: ..., cores: 8, memory: 32GB}'"),
+        ("kind: kubernetes", "kind kubernetes needs 'kubernetes: {image: ..."),
+        ("kind: ssh\nssh: {hsts: [a]}", "ssh.hosts is missing"),
+        ("kind: ssh\nssh: {hosts: [a], usrname: me}", "unknown key 'ssh.usrname': did you mean 'username'?"),
+        ("kind: ssh\nssh: {hosts: [a], password: x}", "unknown key 'ssh.password': expected one of hosts"),
+        ("kind: ssh\nssh: {hosts: []}", "ssh.hosts is []"),
+        ("kind: slurm\nslurm: {cores: 2}", "slurm.memory is missing"),
+        ("kind: slurm\nslurm: {cores: 0, memory: 2GB}", "slurm.cores is 0"),
+        ("kind: slurm\nslurm: {cores: 2, memory: lots}", "slurm.memory is 'lots': 'lots' is no size"),
+        ("kind: slurm\nslurm: {cores: 2, memory: 2GB, walltme: 1}", "unknown key 'slurm.walltme': did you mean"),
+        ("kind: slurm\nslurm: 7", "slurm is 7"),
+        ("kind: kubernetes\nkubernetes: {cores: 2, memory: 2GB}", "kubernetes.image is missing"),
+        ("security: tsl", "security is 'tsl': input should be 'none' or 'tls'"),
+        ("tls: {ca: a, cert: b, key: c}", "expected 'security: tls'"),
+        ("security: tls\ntls: {ca: a, cert: b}", "tls.key is missing"),
+        ("security: tls\nprotocol: ucx", "security tls goes over tcp"),
+        ("kind: address\naddress: tls://a:1\nsecurity: tls", "needs 'tls: {ca: ..., cert: ..., key: ...}'"),
+        (
+            "kind: kubernetes\nkubernetes: {image: i, cores: 2, memory: 2GB}\nsecurity: tls",
+            "dask-kubernetes has no TLS between its pods",
+        ),
+        ("dask: [1]", "dask is [1]"),
+        ("timeout: 0", "timeout is 0"),
         ("workers: 0", "workers is 0: expected 1 or more"),
         ("workers: many", "workers is 'many'"),
         ("memory: lots", "memory is 'lots': 'lots' is no size"),

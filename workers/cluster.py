@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import os
-import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import dask
 
-# How long a scheduler at a given address may take to answer.
-CONNECT_TIMEOUT = "20s"
-
-
-@dataclass(frozen=True)
-class Size:
-    """Workers, threads of each, and bytes of host memory for all processes together (None: no limit known)."""
-
-    workers: int
-    threads: int
-    memory: int | None
+from gridstride.workers.deployments import Deployment, Size, module
 
 
 def cpu_count() -> int:
@@ -52,78 +38,24 @@ def local_size(device: str, workers: int | None, threads: int | None, memory: in
 
 
 @contextmanager
-def start(
-    device: str,
-    size: Size,
-    *,
-    kind: str = "auto",
-    address: str | None = None,
-    protocol: str = "tcp",
-    rmm_pool: float = 0.3,
-    local_directory: str | None = None,
-    dashboard: str = "127.0.0.1:0",
-    debug: bool = False,
-) -> Iterator[Any]:
-    """A `distributed.Client` of a cluster that lives as long as the context."""
-    from distributed import Client
+def start(device: str, size: Size, **how: Any) -> Iterator[Any]:
+    """A `distributed.Client` of a cluster that lives as long as the context. Keywords: those of `Deployment`.
 
-    level = logging.WARNING if debug else logging.CRITICAL
-    logging.getLogger("distributed").setLevel(level)
-    with dask.config.set(settings()):
-        if kind == "address":
-            with Client(address, timeout=CONNECT_TIMEOUT) as client:
-                yield client
-            return
-        with _workers_ignore_interrupts():
-            local = _local(device, size, protocol, rmm_pool, local_directory, dashboard, level)
-        with local as cluster, Client(cluster) as client:
-            client.wait_for_workers(size.workers, timeout=120)
-            yield client
+    Raises CannotStart with one line that says why.
+    """
+    with running(Deployment(device=device, size=size, **how)) as client:
+        yield client
 
 
 @contextmanager
-def _workers_ignore_interrupts() -> Iterator[None]:
-    """Ctrl-C reaches every process of a terminal. Only the client is to answer it: processes inherit that a signal is
-    ignored, so it is while the workers are started."""
-    if threading.current_thread() is not threading.main_thread():  # where no signal can be set
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+def running(deployment: Deployment) -> Iterator[Any]:
+    """A `distributed.Client` of a deployment, which is started, or joined, and stopped with the context."""
+    import distributed  # noqa: F401  its defaults first, or they would go when our settings do
 
-
-def _local(
-    device: str,
-    size: Size,
-    protocol: str,
-    rmm_pool: float,
-    local_directory: str | None,
-    dashboard: str,
-    level: int,
-) -> Any:
-    common: dict[str, Any] = {
-        "n_workers": size.workers,
-        "threads_per_worker": size.threads,
-        "host": "127.0.0.1",
-        "dashboard_address": dashboard,
-        "local_directory": local_directory,
-        "silence_logs": level,
-        # The planner bounds memory; Dask's own limit is only the last resort against a leak.
-        "memory_limit": 0 if size.memory is None else max(size.memory, 2**29),
-    }
-    if device == "gpu":
-        from dask_cuda import LocalCUDACluster
-
-        rmm: dict[str, Any] = {}
-        if rmm_pool > 0 and importlib.util.find_spec("rmm"):
-            rmm = {"rmm_pool_size": rmm_pool, "rmm_allocator_external_lib_list": ["cupy"]}
-        return LocalCUDACluster(protocol=protocol, device_memory_limit=None, **rmm, **common)
-    from distributed import LocalCluster
-
-    return LocalCluster(protocol=protocol, processes=True, **common)
+    logging.getLogger("distributed").setLevel(deployment.level)
+    ours, theirs = dask.config.set(settings()), dask.config.set(deployment.dask)
+    with ours, theirs, module(deployment.kind).client(deployment) as client:
+        yield client
 
 
 def settings() -> dict[str, Any]:
@@ -141,17 +73,6 @@ def settings() -> dict[str, Any]:
         "distributed.admin.large-graph-warning-threshold": "100MB",
         "array.query-planning": False,
     }
-
-
-def answers(address: str) -> bool:
-    """Whether a Dask scheduler answers at an address."""
-    from distributed import Client
-
-    try:
-        with Client(address, timeout=CONNECT_TIMEOUT):
-            return True
-    except (OSError, ValueError):
-        return False
 
 
 def this_worker() -> str:

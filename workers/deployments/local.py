@@ -1,0 +1,82 @@
+"""A cluster on this machine: one process for each GPU (dask-cuda), or for every eight CPU cores."""
+
+from __future__ import annotations
+
+import importlib.util
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from gridstride.workers import cluster, device, security
+from gridstride.workers.deployments.base import CannotStart, Deployment, Size, connected
+
+
+def size(deployment: Deployment) -> Size:
+    workers, threads, memory = deployment.wanted
+    gpus = device.gpu_count() if deployment.device == "gpu" else 0
+    found = cluster.local_size(deployment.device, workers, threads, memory, gpus)
+    if deployment.device != "gpu":
+        return found
+    if found.workers > gpus:
+        raise CannotStart(f"{found.workers} workers for {gpus} GPUs: expected at most one for each")
+    return Size(found.workers, found.threads, found.memory, device.device_memory())
+
+
+def check(deployment: Deployment) -> None:
+    if deployment.security == "tls":
+        security.make(deployment)
+
+
+@contextmanager
+def client(deployment: Deployment) -> Iterator[Any]:
+    with _workers_ignore_interrupts():
+        local = _start(deployment)
+    with local as running, connected(running, deployment) as there:
+        yield there
+
+
+def script(deployment: Deployment) -> str:
+    raise CannotStart(f"kind {deployment.kind} starts processes on this machine: there is no script")
+
+
+@contextmanager
+def _workers_ignore_interrupts() -> Iterator[None]:
+    """Ctrl-C reaches every process of a terminal. Only the client is to answer it: processes inherit that a signal is
+    ignored, so it is while the workers are started."""
+    if threading.current_thread() is not threading.main_thread():  # where no signal can be set
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _start(deployment: Deployment) -> Any:
+    size = deployment.size
+    common: dict[str, Any] = {
+        "n_workers": size.workers,
+        "threads_per_worker": size.threads,
+        "host": deployment.host,
+        "protocol": deployment.scheme,
+        "dashboard_address": deployment.dashboard,
+        "local_directory": deployment.local_directory,
+        "silence_logs": deployment.level,
+        # The planner bounds memory; Dask's own limit is only the last resort against a leak.
+        "memory_limit": 0 if size.memory is None else max(size.memory, 2**29),
+    }
+    if deployment.security == "tls":
+        common["security"] = security.make(deployment)
+    if deployment.device == "gpu":
+        from dask_cuda import LocalCUDACluster
+
+        rmm: dict[str, Any] = {}
+        if deployment.rmm_pool > 0 and importlib.util.find_spec("rmm"):
+            rmm = {"rmm_pool_size": deployment.rmm_pool, "rmm_allocator_external_lib_list": ["cupy"]}
+        return LocalCUDACluster(device_memory_limit=None, **rmm, **common)
+    from distributed import LocalCluster
+
+    return LocalCluster(processes=True, **common)

@@ -1,0 +1,111 @@
+"""TLS between client, scheduler and workers: each shows the others a certificate that the same authority signed.
+
+Certificates are given as files, or made for one cluster and thrown away with it. Keys go through files that only their
+owner can read, never through a command line, a job script, a log or a result.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import secrets
+import shutil
+import ssl
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from gridstride.workers.deployments.base import CannotStart, Deployment
+
+
+class TLSFiles(BaseModel):
+    """Files in PEM format, at the same paths wherever a part of the cluster runs.
+
+    ca: certificate of the authority that signed the others; cert, key: of this cluster's client, scheduler and workers
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    ca: str
+    cert: str
+    key: str
+
+
+def make(deployment: Deployment) -> Any:
+    """The `distributed.Security` of a deployment. Raises CannotStart if its files are not good."""
+    from distributed import Security
+
+    files = deployment.tls
+    if files is not None:
+        check(files)
+        return Security(
+            require_encryption=True,
+            tls_ca_file=files.ca,
+            **{f"tls_{role}_cert": files.cert for role in ("client", "scheduler", "worker")},
+            **{f"tls_{role}_key": files.key for role in ("client", "scheduler", "worker")},
+        )
+    if importlib.util.find_spec("cryptography") is None:
+        raise CannotStart("security tls makes certificates with 'cryptography': pip install 'gridstride[tls]'")
+    return Security.temporary()
+
+
+def check(files: TLSFiles) -> None:
+    """Raises CannotStart for a file that is missing, that others may read, or that does not fit the others."""
+    for name in ("ca", "cert", "key"):
+        path = Path(getattr(files, name))
+        if not path.is_file() or not os.access(path, os.R_OK):
+            raise CannotStart(f"tls.{name} is {path}: there is no such file, or it cannot be read")
+    mode = Path(files.key).stat().st_mode
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise CannotStart(f"tls.key is {files.key}, which others may read: chmod 600 {files.key}")
+    try:
+        context = ssl.create_default_context(cafile=files.ca)
+        context.load_cert_chain(files.cert, files.key)
+    except (ssl.SSLError, OSError) as error:
+        raise CannotStart(
+            f"the files of tls do not fit each other: {getattr(error, 'reason', None) or error}"
+        ) from None
+
+
+def write(made: Any, folder: Path) -> TLSFiles:
+    """Write temporary certificates into a new folder that only we can read."""
+    folder.mkdir(mode=0o700)
+    content = made.get_tls_config_for_role("scheduler")
+    paths = {}
+    for name, key in (("ca", "ca_file"), ("cert", "cert"), ("key", "key")):
+        path = folder / f"{name}.pem"
+        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        with os.fdopen(handle, "w") as file:
+            file.write(content[key])
+        paths[name] = str(path)
+    return TLSFiles(**paths)
+
+
+@contextmanager
+def in_files(deployment: Deployment, parent: str | Path | None = None) -> Iterator[Deployment]:
+    """The deployment with its certificates in files: temporary ones in a new folder of `parent`, gone afterwards."""
+    if deployment.security != "tls" or deployment.tls is not None:
+        yield deployment
+        return
+    folder = Path(parent or tempfile.gettempdir()).absolute() / f"gridstride-tls-{secrets.token_hex(16)}"
+    try:
+        yield replace(deployment, tls=write(make(deployment), folder))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def settings(files: TLSFiles) -> dict[str, Any]:
+    """Dask's settings that make its parts use these files."""
+    roles = ("client", "scheduler", "worker")
+    return {
+        "distributed.comm.require-encryption": True,
+        "distributed.comm.tls.ca-file": files.ca,
+        **{f"distributed.comm.tls.{role}.cert": files.cert for role in roles},
+        **{f"distributed.comm.tls.{role}.key": files.key for role in roles},
+    }
