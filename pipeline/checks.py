@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gridstride.pipeline import stores
 from gridstride.pipeline.config import RunOptions
 from gridstride.pipeline.errors import UsageError
-from gridstride.pipeline.journal import Journal, job_hash
+from gridstride.pipeline.journal import FOLDER, Journal, job_hash
+from gridstride.pipeline.places import Place, names, place
 from gridstride.pipeline.plan import Plan
+from gridstride.pipeline.remote import Remote
 
 if TYPE_CHECKING:
     from gridstride.pipeline.jobs import Job
 
 
 def check_output(job: Job, options: RunOptions) -> None:
-    out, source = job.out.resolve(), Path(job.input.path)
+    out, source = job.out.resolve(), place(job.input.path)
     if out == source:
         raise UsageError(f"the output is the input ({out}): give another place")
     if source in out.parents:
@@ -28,21 +29,32 @@ def check_output(job: Job, options: RunOptions) -> None:
     check_place(out, options)
 
 
-def check_place(out: Path, options: RunOptions) -> None:
+def check_place(out: Place, options: RunOptions) -> None:
     """Refuse an output that cannot be made, or that would overwrite what is not ours."""
     out = out.resolve()
-    parent = next(p for p in out.parents if p.exists())
-    if not parent.is_dir():
-        raise UsageError(f"{parent} is a file: the output cannot be made inside it")
-    if not os.access(out if out.is_dir() else parent, os.W_OK):
-        raise UsageError(f"{out if out.is_dir() else parent} is not writable")
+    if isinstance(out, Remote):
+        _check_remote(out)
+    else:
+        parent = next(p for p in out.parents if p.exists())
+        if not parent.is_dir():
+            raise UsageError(f"{parent} is a file: the output cannot be made inside it")
+        if not os.access(out if out.is_dir() else parent, os.W_OK):
+            raise UsageError(f"{out if out.is_dir() else parent} is not writable")
     if not out.exists():
         return
     if options.overwrite:
         if not stores.is_removable(out):
             raise UsageError(f"{out} is no Zarr store: --overwrite does not delete it")
-    elif not Journal(out).exists() and not (out.is_dir() and not any(p.name != ".gridstride" for p in out.iterdir())):
+    elif not Journal(out).exists() and not (out.is_dir() and names(out) <= {FOLDER}):
         raise UsageError(f"{out} exists: give another place, or --overwrite")
+
+
+def _check_remote(out: Remote) -> None:
+    if out.read_only:
+        raise UsageError(f"{out} cannot be written: web servers are read only here; give a path, s3:// or gs://")
+    if not out.key:
+        raise UsageError(f"{out} is a whole bucket: give a key in it")
+    out.contact()
 
 
 def stored_block(stored: Journal, job: Job, kind: str, block: tuple[int, ...] | None) -> tuple[int, ...]:

@@ -23,6 +23,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,8 @@ from rich.text import Text
 
 from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.machine import machine, versions
+from gridstride.pipeline.places import Place
+from gridstride.pipeline.remote import Remote
 from gridstride.pipeline.spans import Spans
 
 if TYPE_CHECKING:
@@ -190,7 +193,7 @@ def seconds(event: dict[str, Any]) -> float:
     return datetime.fromisoformat(event["time"]).timestamp()
 
 
-def read_events(folder: Path) -> Iterator[dict[str, Any]]:
+def read_events(folder: Place) -> Iterator[dict[str, Any]]:
     """The events in a journal's folder, in order; lines that a kill or a full disk cut short are left out."""
     for line in read_lines(folder / FILE):
         if isinstance(line, dict) and isinstance(line.get("event"), str) and _timed(line):
@@ -204,10 +207,10 @@ def _timed(line: dict[str, Any]) -> bool:
         return False
 
 
-def read_lines(path: Path) -> Iterator[Any]:
+def read_lines(path: Place) -> Iterator[Any]:
     """The values in a file of JSON lines; those that are none are left out."""
     try:
-        file = path.open(encoding="utf-8", errors="replace")
+        file = StringIO(path.read_text()) if isinstance(path, Remote) else path.open(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return
     with file:

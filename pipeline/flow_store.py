@@ -30,6 +30,7 @@ from zarr.storage import MemoryStore
 from gridstride.pipeline import stores
 from gridstride.pipeline.diagnostics import CSV, GROUP, Diagnostics, header
 from gridstride.pipeline.errors import UsageError
+from gridstride.pipeline.places import Place, as_folder, place
 
 __all__ = ["Diagnostics", "FlowStore", "Layout", "create", "field_path", "is_flow"]
 
@@ -196,13 +197,13 @@ def _layout_of(metadata: dict[str, Any]) -> dict[str, Any]:
     return {**{key: metadata.get(key) for key in LAID_OUT}, "members": sorted(members)}
 
 
-def is_flow(path: str | Path) -> bool:
+def is_flow(path: str | Place) -> bool:
     """Whether a simulation wrote the store at `path`."""
     try:
-        metadata = json.loads((Path(path) / "zarr.json").read_bytes())
+        metadata = json.loads((place(path) / "zarr.json").read_bytes())
     except (OSError, ValueError):
         return False
-    laid_out = all((Path(path) / name / "zarr.json").exists() for name in ("time", GROUP))
+    laid_out = all((place(path) / name / "zarr.json").is_file() for name in ("time", GROUP))
     return metadata.get("node_type") == "group" and laid_out
 
 
@@ -225,7 +226,7 @@ class FlowStore:
     @staticmethod
     def open(path: str | Path) -> FlowStore:
         """Raises UsageError if no simulation wrote what is at `path`."""
-        path = Path(path)
+        path = as_folder(path, "simulations are looked at in")
         if not path.exists():
             raise UsageError(f"{path} does not exist")
         if not is_flow(path):

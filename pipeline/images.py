@@ -16,6 +16,7 @@ from gridstride.pipeline import jobs, stores
 from gridstride.pipeline.config import RunOptions
 from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.jobs import Job, Prepared, Summary
+from gridstride.pipeline.places import place
 from gridstride.workers.operators import build
 
 NAMED_KERNELS = ("box", "gaussian", "sharpen", "laplace", "sobel-x", "sobel-y", "sobel-z", "identity")
@@ -153,7 +154,7 @@ def _job(
     stores._compressor(codec, operator.out_dtype)
     shape = operator.out_shape(info.shape)
     chunks, shards = jobs.output_layout(info, shape, layout.get("chunks"), layout.get("shards"))
-    return Job(info, Path(out), operator, chunks, shards, codec, request)
+    return Job(info, place(out), operator, chunks, shards, codec, request)
 
 
 def _request(command: str, **parameters: Any) -> dict[str, Any]:

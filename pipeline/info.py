@@ -13,15 +13,20 @@ from gridstride.pipeline import stores
 from gridstride.pipeline.errors import UsageError, megabytes
 from gridstride.pipeline.flow_store import FlowStore, is_flow
 from gridstride.pipeline.journal import Journal
+from gridstride.pipeline.places import Place, place, zarr_store
 from gridstride.pipeline.progress import shape_text
+from gridstride.pipeline.remote import Remote
 from gridstride.pipeline.states import read_checkpoint
 
 
 def info_table(path: str | Path, array: str | None = None) -> Table:
     """A table that describes an array, or lists the arrays of a group."""
-    if array is None and Path(path).is_dir():
+    where = place(path)
+    if isinstance(where, Remote):
+        where.contact()
+    if array is None and stores.has_metadata(where):
         try:
-            node = zarr.open(str(path), mode="r")
+            node = zarr.open(zarr_store(where), mode="r")
         except Exception as error:
             raise UsageError(f"{path} is not a Zarr store: {stores.first_line(error)}") from None
         if isinstance(node, zarr.Group):
@@ -31,7 +36,7 @@ def info_table(path: str | Path, array: str | None = None) -> Table:
             for name in stores.list_arrays(node):
                 item = stores.describe(path, name)
                 table.add_row(name, shape_text(item.shape), str(item.dtype), shape_text(item.chunks))
-            table.caption, table.caption_justify = _simulation(Path(path), node), "left"
+            table.caption, table.caption_justify = _simulation(where, node), "left"
             return table
     info = stores.describe(path, array)
     table = Table(title=str(path), title_justify="left", show_header=False)
@@ -60,14 +65,16 @@ def info_table(path: str | Path, array: str | None = None) -> Table:
     if journal.exists():
         block = journal.read()["block"]
         grid = [ceil(n / b) if b else 0 for n, b in zip(info.shape, block, strict=True)]
-        table.add_row("job", f"{len(journal.done())} blocks of {shape_text(block)} written (grid {shape_text(grid)})")
+        listed = not (isinstance(where, Remote) and where.read_only)  # a web server does not list
+        done = len(journal.done()) if listed else "?"
+        table.add_row("job", f"{done} blocks of {shape_text(block)} written (grid {shape_text(grid)})")
     return table
 
 
-def _simulation(path: Path, group: zarr.Group) -> str | None:
+def _simulation(path: Place, group: zarr.Group) -> str | None:
     """How far the simulation that writes a group is."""
     made: Any = group.attrs.get("gridstride")
-    if not is_flow(path) or not isinstance(made, dict):
+    if not is_flow(path) or not isinstance(made, dict) or isinstance(path, Remote):
         return None
     store = FlowStore.open(path)
     checkpoint = read_checkpoint(path)

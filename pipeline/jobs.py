@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import shutil
 import tempfile
 import time
 from collections.abc import Sequence
@@ -18,11 +17,13 @@ from typing import Any
 import numpy as np
 
 import gridstride
-from gridstride.pipeline import checks, deployment, stores
+from gridstride.pipeline import checks, deployment, events, spans, stores
 from gridstride.pipeline.config import ClusterConfig, RunOptions
 from gridstride.pipeline.errors import JobFailed, UsageError
 from gridstride.pipeline.events import Events, open_events
 from gridstride.pipeline.journal import Journal, job_hash
+from gridstride.pipeline.mirror import mirrored
+from gridstride.pipeline.places import Place, place
 from gridstride.pipeline.plan import Plan, Request, make_plan
 from gridstride.pipeline.progress import Progress, job_facts
 from gridstride.pipeline.sweep import Outcome, Sweep, Work, write_work
@@ -41,7 +42,7 @@ class Job:
     """
 
     input: stores.ArrayInfo
-    out: Path
+    out: Place
     operator: Any
     chunks: tuple[int, ...]
     shards: tuple[int, ...] | None
@@ -174,38 +175,44 @@ def run(prepared: Prepared, client: Any = None) -> Summary:
     journal = Journal(job.out)
     if not options.ignore_disk and not journal.exists():
         stores.check_disk(job.out.resolve(), plan.bytes_out)
-    if options.overwrite and job.out.exists():
-        shutil.rmtree(job.out)
     journal.lock()
     try:
+        if options.overwrite:
+            journal.clear()
         _create(prepared, journal)
         done = int(journal.done_mask(plan.grid).sum())
         if done >= plan.blocks:
             return _summary(prepared, Outcome(skipped=done), 0.0)
         facts = {"done": done, "total": plan.blocks, "unit": "blocks", "plan": job_facts(prepared)}
         identity = journal.read()["hash"]
-        with open_events(journal.folder, identity, options, prepared.device, done > 0, **facts) as events:
-            return _sweep(prepared, journal, done, events, client)
+        with (
+            mirrored(journal.folder, (events.FILE, spans.FILE)) as folder,
+            open_events(folder, identity, options, prepared.device, done > 0, **facts) as story,
+        ):
+            return _sweep(prepared, journal, done, story, client)
+    except KeyboardInterrupt:
+        journal.check_lock()
+        raise
     finally:
         journal.unlock()
 
 
-def _sweep(prepared: Prepared, journal: Journal, done: int, events: Events, client: Any) -> Summary:
+def _sweep(prepared: Prepared, journal: Journal, done: int, story: Events, client: Any) -> Summary:
     job, options, plan, device = prepared.job, prepared.options, prepared.plan, prepared.device
     begin = time.perf_counter()
     start = deployment.start(prepared.config, device, prepared.size, options.debug)
-    with nullcontext(client) if client else start as client, watch_workers(client, events):
+    with nullcontext(client) if client else start as client, watch_workers(client, story):
         started = time.perf_counter() - begin
         work = Work(job.input.path, str(job.out.resolve()), device, plan, job.operator)
         run_id = f"{os.getpid():x}{time.time_ns():x}"
-        with Progress(plan.blocks, done, not options.watched, events=events) as progress:
-            outcome = Sweep(client, work, run_id, progress.report, events).run()
+        with Progress(plan.blocks, done, not options.watched, events=story) as progress:
+            outcome = Sweep(client, work, run_id, progress.report, story).run()
     summary = _summary(prepared, outcome, started)
     journal.write_summary(_plain(summary))
     if summary.failed:
-        events.say("failed", f"{len(summary.failed)} blocks failed", "error", summary=_plain(summary))
+        story.say("failed", f"{len(summary.failed)} blocks failed", "error", summary=_plain(summary))
     else:
-        events.say("finished", f"{summary.computed} blocks in {summary.seconds:.2f} s", summary=_plain(summary))
+        story.say("finished", f"{summary.computed} blocks in {summary.seconds:.2f} s", summary=_plain(summary))
     return summary
 
 
@@ -228,7 +235,7 @@ def _create(prepared: Prepared, journal: Journal) -> None:
         operators.save(job.operator, journal.folder)
         journal.begin(record)
     write_work(str(job.out.resolve()), job.input.path, prepared.device, plan)
-    if not (job.out / "zarr.json").exists():
+    if not (job.out / "zarr.json").is_file():
         attributes = {k: v for k, v in job.input.attributes.items() if k != "_ARRAY_DIMENSIONS"}
         # Nothing here may differ between two runs of the same job: no times, no process numbers.
         attributes["gridstride"] = {
@@ -282,12 +289,12 @@ def _plain(summary: Summary) -> dict[str, Any]:
     return content
 
 
-def resume(out: str | Path, options: RunOptions | None = None) -> Prepared:
+def resume(out: str | Place, options: RunOptions | None = None) -> Prepared:
     """The unfinished job at `out`, prepared to go on."""
-    out = Path(out)
-    if not out.exists():
-        raise UsageError(f"{out} does not exist")
+    out = place(out)
     journal = Journal(out)
+    if not journal.exists() and not out.exists():
+        raise UsageError(f"{out} does not exist")
     record = journal.read()
     options = options or RunOptions()
     if options.device == "auto":

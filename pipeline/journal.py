@@ -3,10 +3,15 @@
     OUT/.gridstride/
         job.json         what determines every byte of the result; its hash is the job's identity
         operator.json    the operator, with operator.npz for its arrays
+        work.json        what else the workers need
         blocks/I.J.K     one empty file per finished block, or box of blocks (I0-I1.J.K0-K1, both ends counted), made
                          after its data is on disk
         lock             held while a client writes here
         summary.json     the last run's figures
+
+In an object store these are objects. A folder's files are synced before their marker is made; a store's objects are
+durable when the request that put them is answered, and seen by all at once, so a marker is put after those answers: no
+rename, no sync.
 
 A block's marker means: these bytes are on disk and final. Dask's own memory of what is finished is not used, for it
 forgets when the worker that did the work dies.
@@ -14,20 +19,21 @@ forgets when the worker that did the work dies.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gridstride.pipeline.errors import UsageError
-from gridstride.pipeline.stores import durable_write, json_bytes, sync_folder
+from gridstride.pipeline.lock import FileLock, ObjectLock, lock
+from gridstride.pipeline.places import Place, durable_write, names, place, remove, sync_folder
+from gridstride.pipeline.remote import Remote
+from gridstride.pipeline.stores import json_bytes
 
 FOLDER = ".gridstride"
 
@@ -54,14 +60,14 @@ def marked_box(name: str) -> tuple[Index, Index]:
 class Journal:
     """The journal of the job that writes `out`."""
 
-    def __init__(self, out: str | Path) -> None:
-        self.out = Path(out)
+    def __init__(self, out: str | Place) -> None:
+        self.out = place(out)
         self.folder = self.out / FOLDER
         self.blocks = self.folder / "blocks"
-        self._lock: Any = None
+        self._lock: FileLock | ObjectLock | None = None
 
     def exists(self) -> bool:
-        return (self.folder / "job.json").exists()
+        return (self.folder / "job.json").is_file()
 
     def read(self) -> dict[str, Any]:
         """The stored job: {"identity": ..., "hash": ..., "blocks": ..., "command": ...}."""
@@ -82,24 +88,37 @@ class Journal:
         sync_folder(self.out.parent)
 
     def lock(self) -> None:
-        """Make sure that no other client writes here; the lock goes with the process, however it ends."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._lock = (self.folder / "lock").open("w")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UsageError(f"another gridstride is writing {self.out}: wait for it, or stop it first") from None
+        """Make sure that no other client writes here. Raises UsageError if one does."""
+        self._lock = lock(self.folder / "lock")
+
+    def check_lock(self) -> None:
+        """Raises JobFailed if the lock was lost: see `lock`."""
+        if self._lock is not None:
+            self._lock.check()
 
     def unlock(self) -> None:
         if self._lock is not None:
-            self._lock.close()
+            self._lock.release()
             self._lock = None
+
+    def clear(self) -> None:
+        """Delete all that is at the output but the lock, which is to be held.
+
+        Markers go first: whenever this is killed, no marker is left of data that is gone.
+        """
+        for name in ("blocks", "job.json"):
+            if (self.folder / name).exists():
+                remove(self.folder / name)
+        if isinstance(self.out, Remote):
+            self.out.clear(keep=f"{FOLDER}/lock")
+            return
+        for folder, kept in ((self.folder, "lock"), (self.out, FOLDER)):
+            for name in names(folder) - {kept}:
+                remove(folder / name)
 
     def markers(self) -> Iterator[str]:
         """Names of the markers that are there."""
-        if self.blocks.exists():
-            with os.scandir(self.blocks) as entries:
-                yield from (e.name for e in entries if not e.name.endswith(".tmp"))
+        return (name for name in names(self.blocks) if not name.endswith(".tmp"))
 
     def done(self) -> set[Index]:
         """Indices of the finished blocks."""
@@ -115,15 +134,19 @@ class Journal:
 
     def has(self, first: Index, last: Index | None = None) -> bool:
         """Whether a block, or a box of them, was finished under this name."""
-        return self.marker(first, last).exists()
+        return self.marker(first, last).is_file()
 
-    def marker(self, first: Index, last: Index | None = None) -> Path:
+    def marker(self, first: Index, last: Index | None = None) -> Place:
         return self.blocks / marker_name(first, last)
 
     def mark(self, first: Index, last: Index | None = None) -> None:
         """Record that the data of a block, or of the box of blocks from `first` to `last`, is on disk. Call it after
         the data was synced, never before."""
-        handle = os.open(self.marker(first, last), os.O_CREAT | os.O_WRONLY, 0o644)
+        marker = self.marker(first, last)
+        if isinstance(marker, Remote):
+            marker.write_bytes(b"")
+            return
+        handle = os.open(marker, os.O_CREAT | os.O_WRONLY, 0o644)
         os.fsync(handle)
         os.close(handle)
         sync_folder(self.blocks)

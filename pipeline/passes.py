@@ -7,7 +7,6 @@ stood; when it is whole the checkpoint is switched, and what is due is read from
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Sequence
 from math import ceil, prod
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gridstride.pipeline import flow_tasks as tasks
-from gridstride.pipeline import states, stores
+from gridstride.pipeline import places, states, stores
 from gridstride.pipeline.batches import CLIENT_BYTES, STORE_BYTE_SECONDS, TASK_SECONDS, WORKER_BYTES
 from gridstride.pipeline.errors import JobFailed, UsageError
 from gridstride.pipeline.flow_plan import CELL_SECONDS, FlowPlan
@@ -136,7 +135,7 @@ def _sweep(run: Run, checkpoint: Checkpoint, steps: int) -> None:
     what = {"first": checkpoint.step, "steps": steps, "block": plan.block}
     what = json.loads(stores.json_bytes(what))
     if journal.exists() and journal.read() != what:
-        shutil.rmtree(journal.folder)
+        places.remove(journal.folder)
     journal.folder.mkdir(parents=True, exist_ok=True)
     operators.save(operator, journal.folder)
     journal.begin(what)

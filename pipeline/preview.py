@@ -20,6 +20,7 @@ from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.flow_pictures import NAN_COLOUR, preview_flow
 from gridstride.pipeline.flow_store import is_flow
 from gridstride.pipeline.picture_files import check_file, save
+from gridstride.pipeline.places import place
 from gridstride.pipeline.stores import describe
 from gridstride.pipeline.views import BUDGET, Picture, cut, locate, take, times, view
 
@@ -138,10 +139,11 @@ def proportions(shot: Picture) -> tuple[float, float]:
 def title(panel: Any, shot: Picture, width: float) -> None:
     """Store, shape, dtype and what is shown, over a panel `width` inches wide; and its axis labels."""
     info, seen = shot.view.info, shot.view
-    path = Path(info.path)
+    path = place(info.path)
     root = next((p for p in path.parents if p.suffix == ".zarr"), path)
+    name = str(path).removeprefix(f"{root.parent}/")
     axes = f" ({', '.join(seen.names)})" if any(info.dimension_names) else ""
-    texts = str(path.relative_to(root.parent)), f"{times(info.shape)}{axes}, {info.dtype.name}", shot.caption
+    texts = name, f"{times(info.shape)}{axes}, {info.dtype.name}", shot.caption
     lines = [line for text in texts for line in textwrap.wrap(text, int((width + 0.5) * 11))]
     panel.set_title("\n".join(lines), loc="left", fontsize=10, pad=8, parse_math=False)
     panel.set_xlabel(f"{seen.names[seen.shown[-1]]} (voxels)", parse_math=False)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 import gridstride
-from gridstride.pipeline import checks, deployment, flow_store, states, stores
+from gridstride.pipeline import checks, deployment, flow_store, places, states, stores
 from gridstride.pipeline.cases import Case, make_case
 from gridstride.pipeline.config import ClusterConfig, RunOptions
 from gridstride.pipeline.diagnostics import Diagnostics
@@ -101,7 +101,7 @@ def prepare(
 
     blocks: slabs in memory; from_store: whether the state is to go from store to store even if it fits the memory
     """
-    out = Path(out)
+    out = places.as_folder(out, "simulations write")
     config, kind, reason, size = deployment.environment(options)
     checks.check_place(out, options)
     timeline = make_timeline(case)
@@ -204,7 +204,7 @@ def run(prepared: Prepared, client: Any = None) -> FlowSummary:
         facts = {"done": reached, "total": last, "unit": "steps", "plan": plan_facts(prepared)}
         identity = journal.read()["hash"]
         start = deployment.start(prepared.config, prepared.device, prepared.size, options.debug)
-        with open_events(journal.folder, identity, options, prepared.device, reached > 0, **facts) as events:
+        with open_events(out / FOLDER, identity, options, prepared.device, reached > 0, **facts) as events:
             with nullcontext(client) if client else start as client, watch_workers(client, events):
                 started = time.perf_counter() - begin
                 summary = Run(prepared, client, events).run(checkpoint)

@@ -1,4 +1,4 @@
-"""Zarr arrays: what they are, and their regions in and out.
+"""Zarr arrays: what they are, and their regions in and out. `places` says where they may be.
 
 zarr-python describes and creates arrays. Regions are read and written through tensorstore, which decodes and encodes
 four to five times faster, writes each chunk beside its place and renames it once it is on disk; arrays that it cannot
@@ -13,8 +13,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
@@ -25,7 +25,23 @@ from typing import Any
 import numpy as np
 import zarr
 
-from gridstride.pipeline.errors import JobFailed, UsageError, megabytes
+from gridstride.pipeline.connections import retry_policy
+from gridstride.pipeline.errors import JobFailed, UsageError
+from gridstride.pipeline.places import (
+    Place,
+    absolute,
+    check_disk,
+    durable_write,
+    kvstore,
+    names,
+    place,
+    sync_folder,
+    version,
+    zarr_store,
+)
+from gridstride.pipeline.remote import Remote
+
+__all__ = ["check_disk", "durable_write", "sync_folder"]  # simulations, whose files are beside their arrays, use these
 
 METADATA = ("zarr.json", ".zarray", ".zgroup")
 CODECS = ("lz4", "zstd", "blosc-zstd", "gzip", "none")
@@ -60,27 +76,29 @@ class ArrayInfo:
         return int(np.prod(self.shape, dtype=object)) * self.dtype.itemsize
 
 
-def describe(path: str | Path, array: str | None = None) -> ArrayInfo:
-    """Describe the array at `path`, or the array named `array` in the group there.
+def describe(where: str | Path | Remote, array: str | None = None) -> ArrayInfo:
+    """Describe the array at a place, or the array named `array` in the group there.
 
     Raises UsageError if there is no such array, or its dtype is none that we compute with.
     """
-    path = Path(path)
-    if not path.exists():
-        raise UsageError(f"{path} does not exist")
-    if not any((path / name).exists() for name in METADATA):
+    path = place(where)
+    if isinstance(path, Remote):
+        path.contact()
+    if not has_metadata(path):
+        if not path.exists():
+            raise UsageError(f"{path} does not exist")
         raise UsageError(f"{path} is not a Zarr store: it has none of {', '.join(METADATA)}")
     try:
-        node = zarr.open(str(path), mode="r")
+        node = zarr.open(zarr_store(path), mode="r")
     except Exception as error:
         raise UsageError(f"{path} cannot be opened as Zarr: {first_line(error)}") from error
     if isinstance(node, zarr.Group):
-        names = list_arrays(node)
+        known = list_arrays(node)
         if array is None:
-            shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "") if names else "none"
+            shown = ", ".join(known[:8]) + (", ..." if len(known) > 8 else "") if known else "none"
             raise UsageError(f"{path} is a group: say which array with --array (it holds {shown})")
-        if array.strip("/") not in names:
-            raise UsageError(f"{path} has no array {array!r} (it holds {', '.join(names[:8]) or 'none'})")
+        if array.strip("/") not in known:
+            raise UsageError(f"{path} has no array {array!r} (it holds {', '.join(known[:8]) or 'none'})")
         return describe(path / array.strip("/"))
     if array is not None:
         raise UsageError(f"{path} is an array, not a group: leave out --array")
@@ -96,7 +114,7 @@ def describe(path: str | Path, array: str | None = None) -> ArrayInfo:
     except Exception:  # codecs zarr-python cannot name do not stop it from reading
         codecs = "?"
     return ArrayInfo(
-        path=str(path.resolve()),
+        path=absolute(path),
         shape=tuple(int(n) for n in node.shape),
         dtype=dtype.newbyteorder("="),
         chunks=tuple(int(n) for n in node.chunks),
@@ -106,6 +124,11 @@ def describe(path: str | Path, array: str | None = None) -> ArrayInfo:
         zarr_format=int(metadata.zarr_format),
         codecs=codecs or "none",
     )
+
+
+def has_metadata(where: Place) -> bool:
+    """Whether a Zarr array or group begins at a place."""
+    return any((where / name).is_file() for name in METADATA)
 
 
 def _codec_name(codec: Any) -> str:
@@ -124,29 +147,33 @@ def identity(info: ArrayInfo) -> dict[str, Any]:
     """What tells one input from another: its place and its metadata."""
     digest = hashlib.sha256()
     for name in METADATA:
-        file = Path(info.path) / name
-        if file.exists():
+        file = place(info.path) / name
+        if file.is_file():
             digest.update(file.read_bytes())
     return {"path": info.path, "shape": info.shape, "dtype": info.dtype.name, "metadata": digest.hexdigest()}
 
 
-def fingerprint(info: ArrayInfo, sample: int = 64) -> dict[str, list[int] | None]:
-    """Size and time of up to `sample` chunks, evenly spread, by chunk index "i.j.k"; None for one that is not there.
+def fingerprint(info: ArrayInfo, sample: int = 64) -> dict[str, list[int | str] | None]:
+    """Version of up to `sample` chunks, evenly spread, by chunk index "i.j.k"; None for one that is not there.
 
-    Hashing terabytes is no option; a store that was written again shows in these.
+    Hashing terabytes is no option; a store that was written again shows in sizes and times (of an object, its tag).
     """
     counts = [ceil(n / c) if c else 0 for n, c in zip(info.shape, info.write_unit, strict=True)]
     total = int(np.prod(counts, dtype=object))
-    found: dict[str, list[int] | None] = {}
-    for flat in sorted({i * total // sample for i in range(sample)}) if total else ():
-        index = tuple(int(i) for i in np.unravel_index(flat, counts))
+    flat = sorted({i * total // sample for i in range(sample)}) if total else []
+    chosen = [tuple(int(i) for i in np.unravel_index(n, counts)) for n in flat]
+    keys = [chunk_key(info.path, index) for index in chosen]
+    root = place(info.path)
+
+    def look(key: str) -> list[int | str] | None:
         try:
-            status = (Path(info.path) / chunk_key(info.path, index)).stat()
+            return version(root / key)
         except FileNotFoundError:
-            found[".".join(map(str, index))] = None
-        else:
-            found[".".join(map(str, index))] = [status.st_size, status.st_mtime_ns]
-    return found
+            return None
+
+    with ThreadPoolExecutor(16 if isinstance(root, Remote) else 1) as several:
+        found = list(several.map(look, keys))
+    return {".".join(map(str, index)): what for index, what in zip(chosen, found, strict=True)}
 
 
 def chunk_key(path: str, index: tuple[int, ...]) -> str:
@@ -160,13 +187,15 @@ def first_line(error: BaseException) -> str:
     return text.splitlines()[0][:300] if text else type(error).__name__
 
 
-def _stamp(path: str) -> tuple[int, int]:
+def _stamp(path: str) -> tuple[Any, ...]:
     """Tells one array at a path from the next: workers outlive jobs, and an output may be replaced."""
+    root = place(path)
     for name in METADATA:
-        file = Path(path) / name
-        if file.exists():
-            status = file.stat()
-            return status.st_ino, status.st_mtime_ns
+        file = root / name
+        try:
+            return (file.stat().st_ino, *version(file)) if isinstance(file, Path) else tuple(version(file))
+        except FileNotFoundError:
+            continue
     raise JobFailed(f"{path} has lost its metadata")
 
 
@@ -175,8 +204,8 @@ def _zarr(path: str) -> Any:
 
 
 @lru_cache(maxsize=16)
-def _open_zarr(path: str, stamp: tuple[int, int]) -> Any:
-    return zarr.open_array(path, mode="r")
+def _open_zarr(path: str, stamp: tuple[Any, ...]) -> Any:
+    return zarr.open_array(zarr_store(place(path)), mode="r")
 
 
 class Regions:
@@ -184,16 +213,18 @@ class Regions:
 
     def __init__(self, path: str) -> None:
         self.path = path
+        root = place(path)
         try:
             import tensorstore as ts
 
-            driver = "zarr3" if (Path(path) / "zarr.json").exists() else "zarr"
-            spec = {"driver": driver, "kvstore": {"driver": "file", "path": path + "/"}}
+            driver = "zarr3" if (root / "zarr.json").is_file() else "zarr"
+            spec = {"driver": driver, "kvstore": kvstore(root)}
             self._array: Any = ts.open(spec, context=_context(), open=True).result()
             self._array.dtype.numpy_dtype  # noqa: B018  (raises for types NumPy lacks)
             self.engine = "tensorstore"
         except (ValueError, TypeError, NotImplementedError):
-            self._array = zarr.open_array(path, mode="r+" if os.access(path, os.W_OK) else "r")
+            read_only = root.read_only if isinstance(root, Remote) else not os.access(path, os.W_OK)
+            self._array = zarr.open_array(zarr_store(root, read_only), mode="r" if read_only else "r+")
             self.engine = "zarr-python"
         self.shape = tuple(self._array.shape)
 
@@ -206,7 +237,7 @@ class Regions:
         return np.ascontiguousarray(data, dtype=data.dtype.newbyteorder("="))
 
     def write(self, start: Sequence[int], data: np.ndarray) -> None:
-        """Write `data` at `start`. On return every chunk is on disk, and so are the folders' entries for it."""
+        """Write `data` at `start`. On return every chunk is on disk, or acknowledged by the object store."""
         where = tuple(slice(a, a + n) for a, n in zip(start, data.shape, strict=True))
         if self.engine == "tensorstore":
             self._array[where].write(data).result()
@@ -220,7 +251,7 @@ def _context() -> Any:
 
     # The defaults, named: each file is synced before it is renamed into place, and locked by the system, which forgets
     # the locks of a process that was killed. (Mode "lockfile" does not: its leftovers block the next writer.)
-    return ts.Context({"file_io_sync": True, "file_io_locking": {"mode": "os"}})
+    return ts.Context({"file_io_sync": True, "file_io_locking": {"mode": "os"}, **retry_policy()})
 
 
 def regions(path: str) -> Regions:
@@ -229,7 +260,7 @@ def regions(path: str) -> Regions:
 
 
 @lru_cache(maxsize=16)
-def _open_regions(path: str, stamp: tuple[int, int]) -> Regions:
+def _open_regions(path: str, stamp: tuple[Any, ...]) -> Regions:
     return Regions(path)
 
 
@@ -273,7 +304,7 @@ def unreadable_chunks(path: str, start: Sequence[int], stop: Sequence[int]) -> I
 
 
 def create(
-    path: str | Path,
+    where: str | Path | Remote,
     shape: Sequence[int],
     dtype: np.dtype,
     chunks: Sequence[int],
@@ -282,12 +313,12 @@ def create(
     dimension_names: Sequence[str | None] | None = None,
     attributes: dict[str, Any] | None = None,
 ) -> ArrayInfo:
-    """Create an empty Zarr v3 array; what is at `path` already stays, but for `zarr.json`."""
+    """Create an empty Zarr v3 array; what is at the place already stays, but for `zarr.json`."""
     # A chunk of a zero-length axis still needs a length.
     chunks = tuple(max(1, int(n)) for n in chunks)
     names = None if dimension_names is None or not any(dimension_names) else list(dimension_names)
     zarr.create_array(
-        store=str(path),
+        store=zarr_store(place(where), read_only=False),
         shape=tuple(shape),
         dtype=dtype,
         chunks=chunks,
@@ -299,7 +330,7 @@ def create(
         zarr_format=3,
         overwrite=False,
     )
-    return describe(path)
+    return describe(where)
 
 
 def _compressor(codec: str, dtype: np.dtype) -> Any:
@@ -316,48 +347,20 @@ def _compressor(codec: str, dtype: np.dtype) -> Any:
     return GzipCodec(level=int(level or 5)) if name == "gzip" else None
 
 
-def check_disk(path: Path, needed: int) -> None:
-    """Refuse a job whose result, uncompressed, has no room on the disk that `path` is on."""
-    parent = next(p for p in [path, *path.parents] if p.exists())
-    free = shutil.disk_usage(parent).free
-    if needed > free:
-        raise UsageError(
-            f"{parent} has {megabytes(free)} free and the result takes up to {megabytes(needed)} uncompressed: "
-            "free some space, choose another folder, or --ignore-disk if it compresses well"
-        )
-
-
-def is_removable(path: Path) -> bool:
-    """Whether --overwrite may delete what is at `path`: a Zarr store, our unfinished output, or an empty folder."""
-    if not path.is_dir():
+def is_removable(where: Place) -> bool:
+    """Whether --overwrite may delete what is at a place: a Zarr store, our unfinished output, or an empty folder."""
+    if not where.is_dir():
         return False
-    names = {entry.name for entry in path.iterdir()}
-    return not names or bool(names & {*METADATA, ".gridstride"})
-
-
-def durable_write(path: Path, data: bytes) -> None:
-    """Write a file so that after a crash it is either whole or not there."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.rename(path)
-    sync_folder(path.parent)
-
-
-def sync_folder(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    found = names(where)
+    return not found or bool(found & {*METADATA, ".gridstride"})
 
 
 def sync_chunk_folders(path: str, start: Sequence[int], stop: Sequence[int]) -> None:
     """Make the folder entries of a region's chunks durable, up to the array's own folder."""
+    root = place(path)
+    if isinstance(root, Remote):
+        return
     info = _info(path, _stamp(path))
-    root = Path(path)
     folders = set()
     spans = [range(a // u, ceil(b / u)) for a, b, u in zip(start, stop, info.write_unit, strict=True)]
     for index in product(*spans[:-1], spans[-1][:1] if spans else ()):
@@ -371,7 +374,7 @@ def sync_chunk_folders(path: str, start: Sequence[int], stop: Sequence[int]) -> 
 
 
 @lru_cache(maxsize=16)
-def _info(path: str, stamp: tuple[int, int]) -> ArrayInfo:
+def _info(path: str, stamp: tuple[Any, ...]) -> ArrayInfo:
     return describe(path)
 
 

@@ -34,6 +34,7 @@ from gridstride.pipeline import stores
 from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.events import Events
 from gridstride.pipeline.journal import FOLDER, journal, marker_name
+from gridstride.pipeline.places import place
 from gridstride.pipeline.plan import Plan
 from gridstride.workers import device as devices
 from gridstride.workers import operators
@@ -79,7 +80,7 @@ class Outcome:
 def write_work(out: str, input: str, device: str, plan: Plan) -> None:
     """Put beside the operator what else the workers need; they read it from the output's folder."""
     content = {"input": input, "device": device, "plan": asdict(plan)}
-    stores.durable_write(Path(out) / FOLDER / "work.json", stores.json_bytes(content))
+    stores.durable_write(place(out) / FOLDER / "work.json", stores.json_bytes(content))
 
 
 @lru_cache(maxsize=4)
@@ -87,7 +88,7 @@ def open_work(out: str, run_id: str) -> Work:
     """Read a sweep's work, once per process. `run_id` tells one run from the next."""
     import json
 
-    folder = Path(out) / FOLDER
+    folder = place(out) / FOLDER
     content = json.loads((folder / "work.json").read_bytes())
 
     def tuples(value: Any) -> Any:

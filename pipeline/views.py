@@ -24,6 +24,7 @@ import numpy as np
 import zarr
 
 from gridstride.pipeline.errors import JobFailed, UsageError
+from gridstride.pipeline.places import place, zarr_store
 from gridstride.pipeline.stores import SERIES, ArrayInfo, describe, first_line, regions
 
 BUDGET = 256_000_000  # bytes
@@ -109,9 +110,9 @@ def locate(info: ArrayInfo, like: ArrayInfo | None = None) -> ArrayInfo:
     names: Any = info.dimension_names
     sizes: Any = info.attributes.get("voxel_size", info.attributes.get("scale"))
     axes = info.attributes.get("axes")
-    folder = Path(info.path)
+    folder = place(info.path)
     try:
-        group = dict(zarr.open_group(str(folder.parent), mode="r").attrs)
+        group = dict(zarr.open_group(zarr_store(folder.parent), mode="r").attrs)
         image: Any = group.get("ome", group)["multiscales"][0]  # type: ignore[call-overload, index]
         axes = axes or image["axes"]
         level = next(d for d in image["datasets"] if d["path"] == folder.name)

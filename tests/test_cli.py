@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,6 @@ import zarr
 from click.testing import CliRunner
 from scipy import ndimage
 
-from gridstride.pipeline import stores
 from gridstride.pipeline.cli import main
 
 
@@ -205,7 +205,7 @@ def test_an_unwritable_folder_is_refused_to_root_too(image: str, tmp_path: Path,
 
 def test_too_little_disk_is_seen_first(image: str, tmp_path: Path, monkeypatch: Any) -> None:
     usage = type("usage", (), {"free": 1000})
-    monkeypatch.setattr(stores.shutil, "disk_usage", lambda path: usage)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     result = gridstride("filter", "gaussian", image, tmp_path / "out", "--sigma", "1")
     assert result.exit_code == 2
     assert "has 1 kB free and the result takes up to 21.1 kB" in result.output

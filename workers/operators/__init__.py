@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from pathlib import Path
+from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -22,8 +22,11 @@ STORED = (Correlate, Pass, Separable, Steps, Setup, Flow, Geometry, *SHAPES.valu
 TYPES: dict[str, type] = {cls.__name__: cls for cls in STORED}
 
 
-def save(operator: Any, folder: Path) -> None:
-    """Write an operator as `operator.json` and its arrays as `operator.npz`: data alone, never a pickle."""
+def save(operator: Any, folder: Any) -> None:
+    """Write an operator as `operator.json` and its arrays as `operator.npz`: data alone, never a pickle.
+
+    folder: a Path, or what has its `/`, `read_bytes` and `write_bytes`
+    """
     arrays: dict[str, Any] = {}
 
     def encode(value: Any) -> Any:
@@ -41,13 +44,15 @@ def save(operator: Any, folder: Path) -> None:
         return value
 
     text = json.dumps(encode(operator), indent=1)
-    np.savez(folder / "operator.npz", **arrays)
-    (folder / "operator.json").write_text(text)
+    packed = BytesIO()
+    np.savez(packed, **arrays)
+    (folder / "operator.npz").write_bytes(packed.getvalue())
+    (folder / "operator.json").write_bytes(text.encode())
 
 
-def load(folder: Path) -> Any:
+def load(folder: Any) -> Any:
     """Read what `save` wrote."""
-    with np.load(folder / "operator.npz", allow_pickle=False) as stored:
+    with np.load(BytesIO((folder / "operator.npz").read_bytes()), allow_pickle=False) as stored:
         arrays = {name: stored[name] for name in stored.files}
 
     def decode(value: Any) -> Any:
@@ -60,4 +65,4 @@ def load(folder: Path) -> Any:
             return arrays[value["array"]] if "array" in value else np.dtype(value["dtype"])
         return value
 
-    return decode(json.loads((folder / "operator.json").read_text()))
+    return decode(json.loads((folder / "operator.json").read_bytes()))
