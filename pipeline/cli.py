@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from gridstride import __version__
+from gridstride.pipeline import report_cli
 
 
 class Numbers(click.ParamType):
@@ -91,6 +92,7 @@ RUN_OPTIONS = _apply(
         click.option("--ignore-disk", is_flag=True, help="Start even if the uncompressed result has no room."),
         click.option("--quiet", is_flag=True, help="No progress, no plan."),
         click.option("--log-json", is_flag=True, help="Events as JSON lines on stderr, nothing else there."),
+        click.option("--report", metavar="HTML", help="Write a page about the run, with charts and pictures."),
         click.option("--log", metavar="FILE", help="Events as JSON lines into this file too."),
         click.option("--debug", is_flag=True, help="Tracebacks and Dask's own log."),
     ]
@@ -435,6 +437,9 @@ def plot(store: str, png: str, debug: bool, overwrite: bool) -> None:
     from gridstride.pipeline.flow_plots import plot as draw
 
     click.echo(f"wrote {draw(store, png, overwrite=overwrite)}")
+
+
+report_cli.register(main, _guard)
 
 
 if __name__ == "__main__":

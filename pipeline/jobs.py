@@ -26,6 +26,7 @@ from gridstride.pipeline.mirror import mirrored
 from gridstride.pipeline.places import Place, place
 from gridstride.pipeline.plan import Plan, Request, make_plan
 from gridstride.pipeline.progress import Progress, job_facts
+from gridstride.pipeline.report import reported
 from gridstride.pipeline.sweep import Outcome, Sweep, Work, write_work
 from gridstride.pipeline.watch import watch_workers
 from gridstride.workers import cluster, operators
@@ -133,6 +134,10 @@ class Prepared:
     reason: str
     plan: Plan
 
+    @property
+    def out(self) -> Place:
+        return self.job.out
+
 
 def prepare(job: Job, options: RunOptions) -> Prepared:
     """Check and plan a job. Nothing is written and nothing is started."""
@@ -166,6 +171,7 @@ def prepare(job: Job, options: RunOptions) -> Prepared:
     return Prepared(job, options, config, size, kind, reason, plan)
 
 
+@reported
 def run(prepared: Prepared, client: Any = None) -> Summary:
     """Run a job from where it stands, on the cluster it was planned for, or on that of `client`.
 

@@ -18,6 +18,7 @@ import json
 import os
 import socket
 import threading
+import time
 import uuid
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from gridstride.pipeline.places import Place
 from gridstride.pipeline.remote import Remote, RemoteError
 
 BEAT, STALE = 10.0, 60.0  # seconds
+TRIES = 5  # for the lock of a folder, which `is_held` may have for an instant
 
 
 def lock(file: Place) -> FileLock | ObjectLock:
@@ -34,15 +36,36 @@ def lock(file: Place) -> FileLock | ObjectLock:
     return ObjectLock(file) if isinstance(file, Remote) else FileLock(file)
 
 
+def is_held(file: Place) -> bool:
+    """Whether a client that runs holds the lock. Nothing is written, and a holder is not disturbed.
+
+    In a folder the lock is asked for as a reader, for an instant: whoever wants it just then tries again.
+    """
+    try:
+        if isinstance(file, Remote):
+            holder, age = _holder(file), time.time() - file.head().modified
+            return age < STALE and not _is_dead(holder)
+        with file.open("rb") as handle:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
 class FileLock:
     def __init__(self, file: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         self._file = file.open("w")
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self._file.close()
-            raise UsageError(f"another gridstride is writing {file.parent.parent}: wait for it, or stop it") from None
+        for left in reversed(range(TRIES)):
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except OSError:
+                time.sleep(0.02 if left else 0.0)
+        self._file.close()
+        raise UsageError(f"another gridstride is writing {file.parent.parent}: wait for it, or stop it") from None
 
     def check(self) -> None:
         """It cannot be lost."""
@@ -76,7 +99,7 @@ class ObjectLock:
             except FileNotFoundError:
                 continue  # it was given back just now
             age = self._now() - modified
-            if age < STALE and not self._is_dead(holder):
+            if age < STALE and not _is_dead(holder):
                 who = f"process {holder.get('process')} on {holder.get('host')}, seen {max(0.0, age):.0f} s ago"
                 raise UsageError(
                     f"another gridstride is writing {self.out} ({who}): wait for it, or stop it; "
@@ -99,17 +122,6 @@ class ObjectLock:
         clock = self.file.parent / "clock"
         clock.write_bytes(self.holder["id"].encode())
         return clock.head().modified
-
-    def _is_dead(self, holder: dict[str, Any]) -> bool:
-        if any(holder.get(name) != self.holder[name] for name in ("host", "boot")):
-            return False
-        try:
-            os.kill(int(holder["process"]), 0)
-        except ProcessLookupError:
-            return True
-        except (KeyError, TypeError, ValueError, OSError):
-            return False
-        return False
 
     def _beat(self) -> None:
         while not self._done.wait(BEAT):
@@ -141,6 +153,19 @@ def _holder(file: Remote) -> dict[str, Any]:
     except (FileNotFoundError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def _is_dead(holder: dict[str, Any]) -> bool:
+    """Whether a holder was a process of this machine, and is gone."""
+    if holder.get("host") != socket.gethostname() or holder.get("boot") != _boot():
+        return False
+    try:
+        os.kill(int(holder["process"]), 0)
+    except ProcessLookupError:
+        return True
+    except (KeyError, TypeError, ValueError, OSError):
+        return False
+    return False
 
 
 def _boot() -> str:

@@ -29,6 +29,7 @@ from gridstride.pipeline.flow_tasks import Due, LostState, Record
 from gridstride.pipeline.flows import make_setup
 from gridstride.pipeline.journal import FOLDER, Journal, job_hash
 from gridstride.pipeline.progress import StepProgress
+from gridstride.pipeline.report import reported
 from gridstride.pipeline.restart import check_source
 from gridstride.pipeline.states import Checkpoint
 from gridstride.pipeline.timeline import Timeline, make_timeline, stable_step
@@ -183,6 +184,7 @@ def is_simulation(out: str | Path) -> bool:
     return journal.exists() and journal.read().get("kind") == "simulation"
 
 
+@reported
 def run(prepared: Prepared, client: Any = None) -> FlowSummary:
     """Run a simulation from where it stands, on the cluster it was planned for or on that of `client`."""
     from contextlib import nullcontext

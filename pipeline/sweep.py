@@ -240,8 +240,9 @@ class Sweep:
             else:
                 error = future.exception() or RuntimeError(future.status)
                 errors.update(dict.fromkeys(boxes, error))
+                why = _reason(error)
                 for box in boxes:
-                    self._tell("failed", box, f"failed ({_reason(error)}): it is tried again at the end")
+                    self._tell("failed", box, f"failed ({why}): it is tried again at the end", reason=why)
             count -= not batch.futures
         self.reads.clear()
         self._retry(errors)
@@ -395,15 +396,16 @@ class Sweep:
                 records = future.result()
             except Exception as error:
                 self.outcome.failed[index] = self._explain(index, error)
-                self._tell("lost", box, f"failed again: {'; '.join(self.outcome.failed[index])}", "error")
+                why = "; ".join(self.outcome.failed[index])
+                self._tell("lost", box, f"failed again: {why}", "error", reason=why)
             else:
                 self.outcome.retried += 1
                 self._take(records)
                 self._tell("retried", box, "is written after all: it was tried again", "info")
 
-    def _tell(self, what: str, box: Box, text: str, level: str = "warning") -> None:
+    def _tell(self, what: str, box: Box, text: str, level: str = "warning", **facts: Any) -> None:
         name, block = marker_name(*box), "block" if box[0] == box[1] else "blocks"
-        self.events.say(f"block-{what}", f"{block} {name} {text}", level, block=name)
+        self.events.say(f"block-{what}", f"{block} {name} {text}", level, block=name, **facts)
 
     def _explain(self, index: Index, error: BaseException) -> list[str]:
         """What is wrong with a block: the chunks it cannot read, else the error itself."""

@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from gridstride.pipeline.events import Events
+from gridstride.pipeline.story import counted
 
 TOPIC = "gridstride-workers"
 
@@ -82,5 +83,5 @@ def _cluster(client: Any, events: Events) -> dict[str, str]:
         }
         for address, w in workers.items()
     ]
-    events.say("cluster", f"{len(rows)} workers", workers=rows[:64], count=len(rows))
+    events.say("cluster", counted(len(rows), "worker"), workers=rows[:64], count=len(rows))
     return {row["worker"]: row["name"] for row in rows}
