@@ -203,7 +203,7 @@ class Story:
         shown = flow_pictures(self.out) if self.simulation else image_pictures(self.record["input"], self.out)
         page.section("pictures", "Flow" if self.simulation else "Input and result", *shown)
         if self.faults:
-            page.section("faults", "Faults and retries", self.fault_table())
+            page.section("events", "Faults and retries", self.fault_table())
         self.charts(page)
         page.section("plan", "Plan", html.facts({**self.begun.get("plan", {}), **self.parameters()}))
         page.section("runs", "Runs", self.run_table())

@@ -97,6 +97,8 @@ def status(out: str | Place) -> Status:
         ending = told[-1].ending if told else None
         found.state = ending["event"] if ending else "killed"
         found.why = ending["text"] if ending else "it ended without a word"
+        if found.state == "finished":
+            found.state, found.why = "killed", "it had finished, but markers or checkpoints of it are gone"
     return found
 
 
@@ -235,7 +237,7 @@ def table(found: Status) -> Table:
         rows["faults"] = found.faults
     if found.why:
         rows["ended"] = found.why
-    reasons = [f"block {shortened(blocks)}: {one_line(why)}" for why, blocks in by_reason(found.failed).items()]
+    reasons = [f"block {shortened(blocks)}: {' '.join(why.split())}" for why, blocks in by_reason(found.failed).items()]
     if len(reasons) > MOST_REASONS:
         reasons[MOST_REASONS:] = [f"... and for {len(reasons) - MOST_REASONS} more reasons"]
     if reasons:
@@ -243,5 +245,5 @@ def table(found: Status) -> Table:
     if found.resume:
         rows["go on with"] = found.resume
     for name, text in rows.items():
-        shown.add_row(name, Text(text))
+        shown.add_row(name, Text("\n".join(one_line(line) for line in text.split("\n"))))
     return shown
