@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from gridstride import __version__
-from gridstride.pipeline import report_cli
+from gridstride.pipeline import cluster_cli, report_cli
 
 
 class Numbers(click.ParamType):
@@ -337,34 +337,7 @@ def resume(out: str, **values: Any) -> None:
         _run(jobs.resume(out, options))
 
 
-@main.group("cluster")
-def clusters() -> None:
-    """Start and check clusters."""
-
-
-@clusters.command("check")
-@RUN_OPTIONS
-@_guard
-def check(**values: Any) -> None:
-    """Start the cluster, show its workers, stop it."""
-    from rich.console import Console
-    from rich.table import Table
-
-    from gridstride.pipeline import deployment
-    from gridstride.pipeline.errors import megabytes
-    from gridstride.workers import cluster
-
-    with deployment.open_cluster(_options(values)[1]) as (client, reason):
-        rows = cluster.describe(client)
-    table = Table(title=f"{len(rows)} workers: {reason}", title_justify="left")
-    for column in ("worker", "pid", "threads", "memory", "device", "versions"):
-        table.add_column(column)
-    for row in rows:
-        memory = megabytes(row["memory"]) if row["memory"] else "no limit"
-        device = row["device"] + (f", {megabytes(row['device_memory'])}" if row["device_memory"] else "")
-        versions = ", ".join(f"{name} {version}" for name, version in row["versions"].items())
-        table.add_row(row["address"], str(row["pid"]), str(row["threads"]), memory, device, versions)
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+cluster_cli.register(main, RUN_OPTIONS, _guard, _options)
 
 
 @main.command("info")

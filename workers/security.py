@@ -50,6 +50,13 @@ def make(deployment: Deployment) -> Any:
             **{f"tls_{role}_cert": files.cert for role in ("client", "scheduler", "worker")},
             **{f"tls_{role}_key": files.key for role in ("client", "scheduler", "worker")},
         )
+    return temporary()
+
+
+def temporary() -> Any:
+    """A `distributed.Security` with new certificates, which are in memory alone."""
+    from distributed import Security
+
     if importlib.util.find_spec("cryptography") is None:
         raise CannotStart("security tls makes certificates with 'cryptography': pip install 'gridstride[tls]'")
     return Security.temporary()
@@ -88,16 +95,23 @@ def write(made: Any, folder: Path) -> TLSFiles:
 
 
 @contextmanager
+def temporary_files(parent: str | Path | None = None) -> Iterator[TLSFiles]:
+    """New certificates, in files in a new folder of `parent` that is gone afterwards."""
+    folder = Path(parent or tempfile.gettempdir()).absolute() / f"gridstride-tls-{secrets.token_hex(16)}"
+    try:
+        yield write(temporary(), folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
 def in_files(deployment: Deployment, parent: str | Path | None = None) -> Iterator[Deployment]:
-    """The deployment with its certificates in files: temporary ones in a new folder of `parent`, gone afterwards."""
+    """The deployment with its certificates in files: those that are given, or temporary ones."""
     if deployment.security != "tls" or deployment.tls is not None:
         yield deployment
         return
-    folder = Path(parent or tempfile.gettempdir()).absolute() / f"gridstride-tls-{secrets.token_hex(16)}"
-    try:
-        yield replace(deployment, tls=write(make(deployment), folder))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with temporary_files(parent) as files:
+        yield replace(deployment, tls=files)
 
 
 def settings(files: TLSFiles) -> dict[str, Any]:

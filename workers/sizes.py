@@ -34,6 +34,11 @@ def parse_size(text: str | int | float) -> int:
     return size
 
 
+def mebibytes(size: int) -> int:
+    """The size in MiB, rounded up."""
+    return -(-size // 2**20)
+
+
 def _bytes(value: Any) -> Any:
     return None if value is None else parse_size(value)
 

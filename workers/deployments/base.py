@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import logging
 import os
@@ -24,6 +25,7 @@ f = {{"python": platform.python_version(), "cores": len(os.sched_getaffinity(0))
 for n in ("gridstride", "distributed"):
     try:
         f[n] = __import__(n).__version__
+        __import__({{"gridstride": "gridstride.workers.device"}}.get(n, n))
     except Exception as e:
         f[n], f["error"] = None, "%s: %s" % (type(e).__name__, e)
 if f["distributed"]:
@@ -93,6 +95,18 @@ class Deployment:
     @property
     def level(self) -> int:
         return logging.WARNING if self.debug else logging.CRITICAL
+
+    @property
+    def rmm(self) -> dict[str, Any]:
+        """Keywords of dask-cuda's workers for a pool of RMM; none where it is not installed."""
+        if self.rmm_pool <= 0 or importlib.util.find_spec("rmm") is None:
+            return {}
+        return {"rmm_pool_size": self.rmm_pool, "rmm_allocator_external_lib_list": ["cupy"]}
+
+    @property
+    def rmm_arguments(self) -> list[str]:
+        """The same for the command line of dask-cuda's workers."""
+        return ["--rmm-pool-size", str(self.rmm_pool), "--set-rmm-allocator-for-libs", "cupy"] if self.rmm else []
 
     @property
     def scheme(self) -> str:

@@ -82,9 +82,7 @@ def resource(deployment: Deployment, name: str = "") -> dict[str, Any]:
     command = ["python", "-m", "dask_cuda.cli" if gpu else "distributed.cli.dask_worker"]
     command += ["--nthreads", str(size.threads), "--memory-limit", str(options.memory // each)]
     if gpu:
-        command += ["--device-memory-limit", "0"]
-        if deployment.rmm_pool > 0:
-            command += ["--rmm-pool-size", str(deployment.rmm_pool), "--set-rmm-allocator-for-libs", "cupy"]
+        command += ["--device-memory-limit", "0", *deployment.rmm_arguments]
     made = make_cluster_spec(
         name=name or f"gridstride-{user().lower().replace('_', '-')[:20]}-{secrets.token_hex(3)}",
         image=options.image,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import signal
 import threading
 from collections.abc import Iterator
@@ -73,10 +72,7 @@ def _start(deployment: Deployment) -> Any:
     if deployment.device == "gpu":
         from dask_cuda import LocalCUDACluster
 
-        rmm: dict[str, Any] = {}
-        if deployment.rmm_pool > 0 and importlib.util.find_spec("rmm"):
-            rmm = {"rmm_pool_size": deployment.rmm_pool, "rmm_allocator_external_lib_list": ["cupy"]}
-        return LocalCUDACluster(device_memory_limit=None, **rmm, **common)
+        return LocalCUDACluster(device_memory_limit=None, **deployment.rmm, **common)
     from distributed import LocalCluster
 
     return LocalCluster(processes=True, **common)

@@ -39,7 +39,7 @@ from gridstride.workers.sizes import Bytes
 NAME = "gridstride"
 # The address of the interface that faces another machine: where a worker listens, and nowhere else.
 FACING = (
-    "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.connect(({host!r}, 1)); "
+    'import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.connect(("{host}", 1)); '
     "print(s.getsockname()[0])"
 )
 
@@ -129,14 +129,16 @@ def check_commands() -> None:
 
 
 def check_partition(partition: str | None) -> None:
-    code, out, err = output_of("sinfo", "--noheader", "--format=%R")
+    code, out, err = output_of("sinfo", "--noheader", "--format=%R %a")
     if code:
         raise CannotStart(f"SLURM does not answer: {last_line(err) or f'sinfo ended with {code}'}")
-    there = out.split()
+    there = dict(line.split() for line in out.splitlines() if len(line.split()) == 2)
     if partition is not None and partition not in there:
         near = difflib.get_close_matches(partition, there, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(there) or 'none'}"
         raise CannotStart(f"SLURM has no partition {partition!r}: {hint}")
+    if partition is not None and there[partition] != "up":
+        raise CannotStart(f"SLURM's partition {partition!r} is {there[partition]}: its jobs would wait")
 
 
 def check_python(python: str | None) -> None:
@@ -233,9 +235,7 @@ def _keywords(deployment: Deployment) -> dict[str, Any]:
         prologue.append(f"HERE=$({python} -c {shlex.quote(FACING.format(host=deployment.host))})")
         extra += ["--host", "$HERE"]
     if size.device_memory is not None:
-        extra += ["--device-memory-limit", "0"]
-        if deployment.rmm_pool > 0:
-            extra += ["--rmm-pool-size", str(deployment.rmm_pool), "--set-rmm-allocator-for-libs", "cupy"]
+        extra += ["--device-memory-limit", "0", *deployment.rmm_arguments]
     return {
         "cores": size.threads * options.workers,
         "job_cpu": options.cores,

@@ -161,9 +161,7 @@ def _spec(deployment: Deployment, addresses: dict[str, str]) -> tuple[dict[int, 
     if size.device_memory is not None:
         name, each = "dask_cuda.CUDAWorker", 1  # one CUDAWorker starts a process for each GPU of its host
         worker.pop("protocol")  # it is known from the scheduler's address
-        worker["device_memory_limit"] = 0
-        if deployment.rmm_pool > 0:
-            worker |= {"rmm_pool_size": deployment.rmm_pool, "rmm_allocator_external_lib_list": ["cupy"]}
+        worker |= {"device_memory_limit": 0, **deployment.rmm}
     scheduler = {
         "cls": ssh.Scheduler,
         "options": {
@@ -188,6 +186,9 @@ def _connect(options: Options) -> dict[str, Any]:
     """Keywords of asyncssh.connect."""
     known = str(Path(options.known_hosts).expanduser()) if options.known_hosts else None
     keys = [str(Path(options.key).expanduser())] if options.key else None
+    for name, path in (("key", keys and keys[0]), ("known_hosts", known)):
+        if path and not Path(path).exists():
+            raise CannotStart(f"ssh.{name} is {path}: there is no such file")
     given = {"username": options.username, "port": options.port, "client_keys": keys, "known_hosts": known}
     return {
         "connect_timeout": CONNECT_SECONDS,
