@@ -18,7 +18,7 @@ import gridstride
 from gridstride.pipeline.cases import make_case
 from gridstride.pipeline.flows import make_setup
 from gridstride.pipeline.timeline import make_timeline
-from gridstride.workers.fluids import cpu, measures, problems
+from gridstride.workers.fluids import cpu, loops, measures, problems
 from gridstride.workers.fluids.block import FlowBlock
 from gridstride.workers.fluids.flow import PRESSURE_LEAD, Flow, longest_step
 from gridstride.workers.fluids.geometry import Geometry
@@ -116,6 +116,45 @@ def cut_flows(draw: st.DrawFn) -> tuple[Flow, list[list[int]], int, int, bool]:
     cuts = [sorted({0, n, *draw(st.lists(st.integers(0, n), max_size=2))}) for n in cells]
     flow = flow_of(cells, ends, draw(st.integers(0, 9)), dtype=dtype, ramp=ramp)
     return flow, cuts, draw(st.integers(1, 3)), draw(st.integers(1, 3)), draw(st.booleans())
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(cut_flows(), st.integers(2, 4), st.sampled_from([1, 600_000]))
+def test_threads_that_share_a_block_do_not_change_a_bit(drawn: Any, threads: int, strip: int) -> None:
+    flow, cuts, steps, _, solid = drawn
+    rng = np.random.default_rng(3)
+    shares = rng.choice([0.0, 0.7, 1.0, 1.0], (flow.components, *flow.cells)).astype(flow.dtype) if solid else None
+    start, stop = tuple(cut[0] for cut in cuts), tuple(cut[1] for cut in cuts)
+    one, several = (FlowBlock(flow, start, stop, steps, cpu, threads=n) for n in (1, threads))
+    done = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cpu, "CELLS_OF_A_THREAD", 1)
+        patch.setattr(loops, "rows_at_a_time", lambda *_: 8 if strip == 1 else 600)
+        for block in (one, several):
+            if shares is not None:
+                block.keep = region(flow, shares, block.low, block.high)
+            low, high = block.held()
+            block.load(region(flow, noise(flow), low, high), low)
+            block.fill()
+            done.append(block.advance(steps))
+    around = one.local([max(a - 1, 0) for a in start], [min(b + 1, n) for b, n in zip(stop, flow.cells, strict=True)])
+    for level in ("now", "before"):
+        np.testing.assert_array_equal(getattr(several, level)[(slice(None), *around)],
+                                      getattr(one, level)[(slice(None), *around)])  # fmt: skip
+    np.testing.assert_array_equal(done[1].peaks, done[0].peaks)
+    np.testing.assert_array_equal(done[1].taken, done[0].taken)
+
+
+def test_threads_stop_together_at_the_first_step_beyond_the_limit() -> None:
+    flow = flow_of((40, 20, 20), dt=0.05)
+    one, several = (FlowBlock(flow, (0, 0, 0), flow.cells, 0, cpu, threads=n) for n in (1, 3))
+    for block in (one, several):
+        block.load(noise(flow), (0, 0, 0))
+        block.fill()
+    first, second = one.advance(50, 10.0), several.advance(50, 10.0)
+    assert 1 < first.steps < 50
+    assert second.steps == first.steps
+    np.testing.assert_array_equal(second.peaks, first.peaks)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])

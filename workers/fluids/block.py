@@ -42,12 +42,16 @@ class FlowBlock:
 
     backend: `workers.fluids.cpu` or `workers.fluids.gpu`
     keep: (components, z, y, x) over the block's whole array: what part of each velocity's cell is no solid; or None
+    threads: that advance it together on the CPU
     step: of the whole run, that the block is at; broken: whether an error left it between two steps
     """
 
-    def __init__(self, flow: Flow, start: Index, stop: Index, reach: int, backend: Any, step: int = 0) -> None:
+    def __init__(
+        self, flow: Flow, start: Index, stop: Index, reach: int, backend: Any, step: int = 0, threads: int = 1
+    ) -> None:
         self.flow, self.start, self.stop, self.reach, self.step = flow, start, stop, reach, step
         self.backend, self.slot, self.broken = backend, 0, False
+        self.threads = threads
         low, high, kinds = [], [], []
         for axis, n in enumerate(flow.cells):
             if flow.planar and axis == 0:

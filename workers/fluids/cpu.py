@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gridstride.workers.fluids import loops
 from gridstride.workers.fluids.flow import Flow
+from gridstride.workers.fluids.threads import together
 
 if TYPE_CHECKING:
     from gridstride.workers.fluids.block import Advance, FlowBlock
 
 name = "cpu"
 xp = np
+CELLS_OF_A_THREAD = 2048  # fewer are computed faster than threads meet
 
 
 def to_host(array: np.ndarray) -> np.ndarray:
@@ -35,15 +38,23 @@ def advance(block: FlowBlock, steps: int, limit: float) -> Advance:
     numbers = flow.coefficients()
     bits = number_bits(flow.dtype)
     keep = block.keep if block.keep is not None else np.zeros((0, 0, 0, 0), flow.dtype)
-    taken = np.zeros((block.stop[flow.slab_axis] - block.start[flow.slab_axis], flow.components))
-    peaks = np.zeros(steps, bits)
-    done = loops.advance(
-        block.state, block.state.view(bits), block.slot, steps, block.box, np.array(block.edges_of_grid),
-        np.array(block.kinds), block.faces, flow.ramps(block.step, steps), numbers["c"], numbers["d"], numbers["g"],
-        numbers["a"], numbers["dp"], numbers["k"], numbers["force"], keep, taken, block.sponge,
-        limit_bits(flow, limit), peaks,
-    )  # fmt: skip
-    return Advance(done, peaks[:done].view(flow.dtype), taken)
+    planes = block.stop[flow.slab_axis] - block.start[flow.slab_axis]
+    parts = max(1, min(block.threads, planes, prod(block.shape) // CELLS_OF_A_THREAD))
+    taken = np.zeros((planes, flow.components))
+    peaks = np.zeros((parts, steps), bits)
+    height = min(block.shape[1], loops.rows_at_a_time(block.now.shape, flow.dtype.itemsize)) + 3
+    rings = np.empty((parts, flow.fields + 1, loops.RING, height, block.shape[2]), flow.dtype)
+
+    def work(part: int, parts: int, gate: np.ndarray) -> int:
+        return loops.advance(
+            block.state, block.state.view(bits), block.slot, steps, block.box, np.array(block.edges_of_grid),
+            np.array(block.kinds), block.faces, flow.ramps(block.step, steps), numbers["c"], numbers["d"], numbers["g"],
+            numbers["a"], numbers["dp"], numbers["k"], numbers["force"], keep, taken, block.sponge,
+            limit_bits(flow, limit), peaks, rings[part], part, parts, gate,
+        )  # fmt: skip
+
+    done = together(work, parts)
+    return Advance(done, peaks[:, :done].max(axis=0).view(flow.dtype), taken)
 
 
 def fill(block: FlowBlock, level: int, ramp: Any) -> None:

@@ -9,7 +9,10 @@ the velocity of plane z is new, the pressure of the plane below can follow:
 
 The innermost loops go along a run of cells: several rows with the ghost cells between them, which come to hold nothing
 of meaning and are filled afterwards. Every cell is computed by the same expression wherever its block begins and ends,
-so the cut does not change a bit. Arrays are (fields, z, y, x) with fields u, v, w, p, or (fields, 1, y, x) with
+so the cut does not change a bit. Several threads share a block: each marches through planes (rows, in two dimensions) of
+its own, and the pressure of its last one waits until the next thread's velocity is there.
+
+Arrays are (fields, z, y, x) with fields u, v, w, p, or (fields, 1, y, x) with
 fields u, v, p in two dimensions: there the march goes through rows, and arguments for z are None, whose terms Numba
 leaves out.
 """
@@ -21,6 +24,7 @@ from numba import njit
 
 from gridstride.workers.fluids.flow import PRESSURE_LEAD
 from gridstride.workers.fluids.kinds import CUT, FIXED, OUTFLOW, PERIODIC, SLIP, SPARE
+from gridstride.workers.fluids.threads import meet
 
 COMPILE = {"nogil": True, "cache": True, "fastmath": {"contract"}}
 # Without fused multiply-adds: of a sum of two products it is the compiler's choice which is rounded, and in a loop that
@@ -178,14 +182,20 @@ def flatten(plane):
 
 
 @njit(**COMPILE)
-def _extrapolate_plane(now, before, ring, z, held):
-    """All fields half a step ahead, for convection and diffusion (Adams-Bashforth); as one more field, the pressure
-    whose gradient drives the velocity. held: (first, last) of the rows that the ring holds."""
-    half, lead, p = now.dtype.type(0.5), now.dtype.type(PRESSURE_LEAD), now.shape[0] - 1
-    top, bottom = held
-    for field in range(now.shape[0]):
+def _extrapolate_fields(now, before, ring, z, held, first):
+    """Fields from `first` on half a step ahead, for convection and diffusion (Adams-Bashforth).
+    held: (first, last) of the rows that the ring holds."""
+    half, (top, bottom) = now.dtype.type(0.5), held
+    for field in range(first, now.shape[0]):
         to = flatten(ring[field, z % RING])
         _extrapolate(flatten(now[field, z, top:bottom]), flatten(before[field, z, top:bottom]), half, to)
+
+
+@njit(**COMPILE)
+def _extrapolate_plane(now, before, ring, z, held):
+    """All fields half a step ahead; as one more field, the pressure whose gradient drives the velocity."""
+    lead, p, (top, bottom) = now.dtype.type(PRESSURE_LEAD), now.shape[0] - 1, held
+    _extrapolate_fields(now, before, ring, z, held, 0)
     to = flatten(ring[p + 1, z % RING])
     _extrapolate(flatten(now[p, z, top:bottom]), flatten(before[p, z, top:bottom]), lead, to)
 
@@ -277,27 +287,41 @@ def _damp_plane(p, z, rows, columns, sponge):
 
 
 @njit(**COMPILE)
-def _march(now, before, new, bits, ring, first, last, ends, rows, box, edges, kinds, faces, ramp, numbers, keep, taken,
-           sponge):  # fmt: skip
+def _finish_pressure(new, z, rows, columns, edges, kinds, faces, ramp, sponge, whole):
+    """What follows the new pressure of rows of a plane: sponge and ghost cells. whole: whether the plane is done."""
+    pressure, every = (new.shape[0] - 1, new.shape[0]), (0, new.shape[3])
+    if sponge[0].size:
+        _damp_plane(new[pressure[0]], z, rows, columns, sponge)
+    fill(new, 2, pressure, ((z, z + 1), rows, every), edges[2], kinds, faces[2], ramp)
+    if whole:
+        fill(new, 1, pressure, ((z, z + 1), rows, every), edges[1], kinds, faces[1], ramp)
+
+
+@njit(**COMPILE)
+def _march(now, before, new, bits, ring, first, last, ends, mine, alone, rows, box, edges, kinds, faces, ramp, numbers,
+           keep, taken, sponge):  # fmt: skip
     """One step of a strip of rows, plane after plane; returns the largest velocity.
 
-    first, last, ends: of each axis, where p begins and ends, and where velocity ends; rows: of velocity, (first, last).
+    first, last, ends: of each axis, where p begins and ends, and where velocity ends; mine: what of the planes (of the
+    rows, in two dimensions) this thread computes; alone: whether that is all; rows: of velocity, (first, last).
     Pressure needs the next row's velocity: it is a row behind, and the strip that ends the block does one row more.
+    The last one of planes or rows that are not alone is `_late`.
     """
     c, d, g, a, dp, k, force = numbers
     fields, _, height, width = now.shape
-    planar, upmost = fields == 3, rows[1] == ends[1]
-    velocities, pressure = (0, fields - 1), (fields - 1, fields)
+    planar, velocities = fields == 3, (0, fields - 1)
+    upmost = rows[1] == ends[1] and (alone or not planar)
     columns, own_columns, every = (first[2], ends[2]), (first[2], last[2]), (0, width)
-    behind = (max(first[1], rows[0] - 1), last[1] if upmost else rows[1] - 1)
+    behind = (max(mine[0] if planar else first[1], rows[0] - 1), last[1] if upmost else rows[1] - 1)
     held = (max(0, rows[0] - 2), min(height, rows[1] + 1))
+    planes = (first[0], ends[0]) if planar else mine
     fixed = kinds[0, 0] == FIXED or kinds[0, 0] == SLIP
     peak = bits.dtype.type(0)
-    _extrapolate_plane(now, before, ring, first[0], held)
+    _extrapolate_plane(now, before, ring, planes[0], held)
     if not planar:
-        _extrapolate_plane(now, before, ring, first[0] - 1, held)
-    for z in range(first[0], ends[0] + (0 if planar else 1)):
-        if z < ends[0]:
+        _extrapolate_plane(now, before, ring, planes[0] - 1, held)
+    for z in range(planes[0], planes[1] + (1 if alone and not planar else 0)):
+        if z < planes[1]:
             if not planar:
                 _extrapolate_plane(now, before, ring, z + 1, held)
             _velocity_plane(now, new, ring, z, rows, columns, held[0], c, d, g, force)
@@ -311,22 +335,43 @@ def _march(now, before, new, bits, ring, first, last, ends, rows, box, edges, ki
                     continue  # given, and put in place below
                 for y in range(rows[0], rows[1]):
                     peak = max(peak, _largest(bits[component, z, y, columns[0] : columns[1]]))
-        if not planar and (z == first[0] + 1 or z == ends[0]):
+        if not planar and ((z == first[0] + 1 and planes[0] == first[0]) or z == ends[0]):
             fill(new, 0, velocities, ((0, 0), rows, every), edges[0], kinds, faces[0], ramp)
         below = z if planar else z - 1
-        if first[0] <= below < last[0]:
+        if planes[0] <= below < last[0]:
             _pressure_plane(now, new, ring, below, behind, own_columns, held[0], a, dp, k)
-            if sponge[0].size:
-                _damp_plane(new[fields - 1], below, behind, own_columns, sponge)
-            fill(new, 2, pressure, ((below, below + 1), behind, every), edges[2], kinds, faces[2], ramp)
-            if upmost:
-                fill(new, 1, pressure, ((below, below + 1), behind, every), edges[1], kinds, faces[1], ramp)
+            _finish_pressure(new, below, behind, own_columns, edges, kinds, faces, ramp, sponge, upmost)
     return peak
 
 
 @njit(**COMPILE)
+def _late(now, before, new, ring, first, last, mine, strip, edges, kinds, faces, ramp, numbers, sponge):
+    """Pressure of this thread's last plane (last row, in two dimensions), from the velocities of two threads."""
+    a, dp, k = numbers[3:6]
+    fields, _, height, _ = now.shape
+    planar, at = fields == 3, mine[1] - 1
+    z, begin, end = (0, at, mine[1]) if planar else (at, first[1], last[1])
+    if at >= last[1 if planar else 0]:
+        return
+    for y in range(begin, end, strip):
+        rows = (y, min(y + strip, end))
+        held = (max(0, y - 1), min(height, rows[1] + 1))
+        for plane in range(z if planar else z - 1, z + (1 if planar else 2)):
+            _extrapolate_fields(now, before, ring, plane, held, fields - 1)
+        _pressure_plane(now, new, ring, z, rows, (first[2], last[2]), held[0], a, dp, k)
+        whole = rows[1] == last[1] and not planar
+        _finish_pressure(new, z, rows, (first[2], last[2]), edges, kinds, faces, ramp, sponge, whole)
+
+
+def rows_at_a_time(shape, itemsize):
+    """Rows of a strip, for a block's array (fields, z, y, x)."""
+    fields, depth, _, width = shape
+    return max(8, STRIP_BYTES // ((fields + 1) * (1 if depth == 1 else RING) * width * itemsize) - 3)
+
+
+@njit(**COMPILE)
 def advance(state, bits, slot, steps, box, edges, kinds, faces, ramps, c, d, g, a, dp, k, force, keep, taken,
-            sponge, limit, peaks):  # fmt: skip
+            sponge, limit, peaks, ring, part, parts, gate):  # fmt: skip
     """Advance a block by `steps` steps, or up to the first in which a velocity is beyond `limit`; returns how many.
 
     state: (3, fields, z, y, x), a ring of time levels, of which `slot` is now and the one before it before
@@ -340,37 +385,56 @@ def advance(state, bits, slot, steps, box, edges, kinds, faces, ramps, c, d, g, 
     taken: (planes, components) velocity that solids took in the last step, summed over the block's own planes of z, or
         rows of y where there is one plane
     sponge: what p is multiplied by in each step, an array along z, y, x; of size 0 where there is none
-    limit, peaks (steps,): largest velocity, as bits
+    limit, peaks (parts, steps): largest velocity that each thread has seen, as bits
+    ring: (fields + 1, RING, rows, x) scratch of this thread
+    part, parts, gate: which of how many threads this is, each of which makes this call; where they meet (`threads`)
     """
     fields, depth, height, width = state.shape[1:]
-    planar, planes = fields == 3, 1 if depth == 1 else RING
-    strip = max(8, STRIP_BYTES // ((fields + 1) * planes * width * state.itemsize) - 3)
-    ring = np.empty((fields + 1, RING, min(height, strip + 3), width), state.dtype)
+    planar, alone, turn = fields == 3, parts == 1, 0
+    axis, strip = 1 if planar else 0, ring.shape[2] - 3
+    velocities, pressure = (0, fields - 1), (fields - 1, fields)
+    everywhere, numbers = ((0, depth), (0, height), (0, width)), (c, d, g, a, dp, k, force)
     first, last, ends = np.empty(3, np.int64), np.empty(3, np.int64), np.empty(3, np.int64)
     for step in range(steps):
         now, before, new = state[slot], state[(slot + 2) % 3], state[(slot + 1) % 3]
         left, ramp = steps - 1 - step + SPARE, ramps[step]
         # p is computed from first to last; velocity one further where more of the grid follows
-        for axis in range(3):
-            first[axis], last[axis], ends[axis] = box[axis][0], box[axis][1], box[axis][1]
-            if planar and axis == 0:
+        for i in range(3):
+            first[i], last[i], ends[i] = box[i][0], box[i][1], box[i][1]
+            if planar and i == 0:
                 continue
-            first[axis], last[axis], ends[axis] = first[axis] - left, last[axis] + left, last[axis] + left + 1
-            if kinds[axis, 0] != CUT:
-                first[axis] = max(first[axis], edges[axis, 0])
-            if kinds[axis, 1] != CUT:
-                last[axis], ends[axis] = min(last[axis], edges[axis, 1]), min(ends[axis], edges[axis, 1])
-        taken[:] = 0.0
+            first[i], last[i], ends[i] = first[i] - left, last[i] + left, last[i] + left + 1
+            if kinds[i, 0] != CUT:
+                first[i] = max(first[i], edges[i, 0])
+            if kinds[i, 1] != CUT:
+                last[i], ends[i] = min(last[i], edges[i, 1]), min(ends[i], edges[i, 1])
+        extent = ends[axis] - first[axis]
+        mine = (first[axis] + extent * part // parts, first[axis] + extent * (part + 1) // parts)
+        if keep.size and not planar:
+            taken[max(0, mine[0] - box[0][0]) : max(0, mine[1] - box[0][0])] = 0.0
         peak = bits.dtype.type(0)
-        for y in range(first[1], ends[1], strip):
-            rows = (y, min(y + strip, ends[1]))
-            peak = max(peak, _march(now, before, new, bits[(slot + 1) % 3], ring, first, last, ends, rows, box, edges,
-                                    kinds, faces, ramp, (c, d, g, a, dp, k, force), keep, taken, sponge))  # fmt: skip
-        if not planar:
-            for group in ((0, fields - 1), (fields - 1, fields)):
-                fill(new, 0, group, ((0, 0), (0, height), (0, width)), edges[0], kinds, faces[0], ramp)
+        begin, end = mine if planar else (first[1], ends[1])
+        for y in range(begin, end, strip):
+            rows = (y, min(y + strip, end))
+            peak = max(peak, _march(now, before, new, bits[(slot + 1) % 3], ring, first, last, ends, mine, alone, rows,
+                                    box, edges, kinds, faces, ramp, numbers, keep, taken, sponge))  # fmt: skip
+        peaks[part, step] = peak
+        if not alone:
+            turn = meet(gate, parts, turn)  # all velocities are new
+            if part == 0:
+                fill(new, axis, velocities, everywhere, edges[axis], kinds, faces[axis], ramp)
+            turn = meet(gate, parts, turn)
+            _late(now, before, new, ring, first, last, mine, strip, edges, kinds, faces, ramp, numbers, sponge)
+            turn = meet(gate, parts, turn)  # all pressure is new
+        if part == 0 and not planar:
+            fill(new, 0, velocities, everywhere, edges[0], kinds, faces[0], ramp)
+        if part == 0 and (not planar or not alone):
+            fill(new, axis, pressure, everywhere, edges[axis], kinds, faces[axis], ramp)
+        if not alone:
+            turn = meet(gate, parts, turn)
         slot = (slot + 1) % 3
-        peaks[step] = peak
+        for other in range(parts):
+            peak = max(peak, peaks[other, step])
         if peak > limit:
             return step + 1
     return steps
