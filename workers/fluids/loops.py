@@ -33,6 +33,7 @@ COMPILE = {"nogil": True, "cache": True, "fastmath": {"contract"}}
 PLAIN = COMPILE | {"fastmath": False}
 MAGNITUDE = 2**63 - 1  # all bits but the sign's
 RUN = 2048  # cells: short rows would cost more to set up than to compute, long runs leave the first-level cache
+ONE = np.uint64(1)
 STRIP_BYTES = (
     600_000  # of the extrapolated planes: with the rows that go by, the second-level cache holds twice as much
 )
@@ -45,37 +46,56 @@ RING = 4  # extrapolated planes kept: pressure of plane z - 1 needs z - 2 to z, 
 
 
 @njit(**COMPILE)
-def _along_x(n, out, now, u, um, up, ul, uh, v, vp, w, wh, p, c, d, g, force):
-    """New u: out[i] for the face between cells i - 1 and i. um, up: u at y-1, y+1; ul, uh: at z-1, z+1;
-    v, vp: v at y, y+1; w, wh: w at z, z+1."""
-    c0, c1, c2 = c
-    d0, d1, d2 = d
-    for i in range(n):
-        e, west, east = u[i + 1], u[i], u[i + 2]
-        convection = c0 * ((e + east) * east - (west + e) * west)
-        convection += c1 * ((vp[i] + vp[i + 1]) * up[i + 1] - (v[i] + v[i + 1]) * um[i + 1])
-        diffusion = d0 * ((west + east) - (e + e)) + d1 * ((um[i + 1] + up[i + 1]) - (e + e))
-        if w is not None:
-            convection += c2 * ((wh[i] + wh[i + 1]) * uh[i + 1] - (w[i] + w[i + 1]) * ul[i + 1])
-            diffusion += d2 * ((ul[i + 1] + uh[i + 1]) - (e + e))
-        out[i] = now[i + 1] + ((diffusion - convection) - (g * (p[i + 1] - p[i]) - force))
+def _planar_run(first, n, back, width, u_new, v_new, u_now, v_now, u, v, p, c, d, g, force):
+    """New u and v of n cells of a planar flow, on the low faces of each. first: of them, in the block's plane; the
+    ring's begins `back` later. Counted without a sign: else Numba would look for negative indices."""
+    c0, c1, _ = c
+    d0, d1, _ = d
+    for i in range(first, first + n):
+        o = i - back
+        west, east, south, north = o - ONE, o + ONE, o - width, o + width
+        e = u[o]
+        convection = c0 * ((e + u[east]) * u[east] - (u[west] + e) * u[west])
+        convection += c1 * ((v[north - ONE] + v[north]) * u[north] - (v[west] + v[o]) * u[south])
+        diffusion = d0 * ((u[west] + u[east]) - (e + e)) + d1 * ((u[south] + u[north]) - (e + e))
+        u_new[i] = u_now[i] + ((diffusion - convection) - (g[0] * (p[o] - p[west]) - force[0]))
+        e = v[o]
+        convection = c0 * ((u[south + ONE] + u[east]) * v[east] - (u[south] + u[o]) * v[west])
+        convection += c1 * ((e + v[north]) * v[north] - (v[south] + e) * v[south])
+        diffusion = d0 * ((v[west] + v[east]) - (e + e)) + d1 * ((v[south] + v[north]) - (e + e))
+        v_new[i] = v_now[i] + ((diffusion - convection) - (g[1] * (p[o] - p[south]) - force[1]))
 
 
 @njit(**COMPILE)
-def _across(n, out, now, v, vm, vp, vl, vh, u, um, w, wm, wh, wmh, p, pm, c, d, g, force):
-    """New velocity along an axis b that is not x, on the face between rows b - 1 and b; t is the third axis.
-    vm, vp: v at b-1, b+1; vl, vh: at t-1, t+1; u, um: u at b, b-1; w, wm: w at b, b-1; wh, wmh: these at t+1."""
+def _velocity_run(first, n, back, width, u_new, v_new, w_new, u_now, v_now, w_now, u, v, w, p, ul, vl, wl, pl,
+                  uh, vh, wh, c, d, g, force):  # fmt: skip
+    """The same in three dimensions. ul, vl, wl, pl: in the plane below; uh, vh, wh: above."""
     c0, c1, c2 = c
     d0, d1, d2 = d
-    for i in range(n):
-        e, west, east = v[i + 1], v[i], v[i + 2]
-        convection = c0 * ((um[i + 2] + u[i + 2]) * east - (um[i + 1] + u[i + 1]) * west)
-        convection += c1 * ((e + vp[i + 1]) * vp[i + 1] - (vm[i + 1] + e) * vm[i + 1])
-        diffusion = d0 * ((west + east) - (e + e)) + d1 * ((vm[i + 1] + vp[i + 1]) - (e + e))
-        if w is not None:
-            convection += c2 * ((wmh[i + 1] + wh[i + 1]) * vh[i + 1] - (wm[i + 1] + w[i + 1]) * vl[i + 1])
-            diffusion += d2 * ((vl[i + 1] + vh[i + 1]) - (e + e))
-        out[i] = now[i + 1] + ((diffusion - convection) - (g * (p[i + 1] - pm[i + 1]) - force))
+    for i in range(first, first + n):
+        o = i - back
+        west, east, south, north = o - ONE, o + ONE, o - width, o + width
+        e = u[o]
+        convection = c0 * ((e + u[east]) * u[east] - (u[west] + e) * u[west])
+        convection += c1 * ((v[north - ONE] + v[north]) * u[north] - (v[west] + v[o]) * u[south])
+        convection += c2 * ((wh[west] + wh[o]) * uh[o] - (w[west] + w[o]) * ul[o])
+        diffusion = d0 * ((u[west] + u[east]) - (e + e)) + d1 * ((u[south] + u[north]) - (e + e))
+        diffusion += d2 * ((ul[o] + uh[o]) - (e + e))
+        u_new[i] = u_now[i] + ((diffusion - convection) - (g[0] * (p[o] - p[west]) - force[0]))
+        e = v[o]
+        convection = c0 * ((u[south + ONE] + u[east]) * v[east] - (u[south] + u[o]) * v[west])
+        convection += c1 * ((e + v[north]) * v[north] - (v[south] + e) * v[south])
+        convection += c2 * ((wh[south] + wh[o]) * vh[o] - (w[south] + w[o]) * vl[o])
+        diffusion = d0 * ((v[west] + v[east]) - (e + e)) + d1 * ((v[south] + v[north]) - (e + e))
+        diffusion += d2 * ((vl[o] + vh[o]) - (e + e))
+        v_new[i] = v_now[i] + ((diffusion - convection) - (g[1] * (p[o] - p[south]) - force[1]))
+        e = w[o]
+        convection = c0 * ((ul[east] + u[east]) * w[east] - (ul[o] + u[o]) * w[west])
+        convection += c2 * ((e + wh[o]) * wh[o] - (wl[o] + e) * wl[o])
+        convection += c1 * ((vl[north] + v[north]) * w[north] - (vl[o] + v[o]) * w[south])
+        diffusion = d0 * ((w[west] + w[east]) - (e + e)) + d2 * ((wl[o] + wh[o]) - (e + e))
+        diffusion += d1 * ((w[south] + w[north]) - (e + e))
+        w_new[i] = w_now[i] + ((diffusion - convection) - (g[2] * (p[o] - pl[o]) - force[2]))
 
 
 @njit(**COMPILE)
@@ -213,27 +233,22 @@ def _velocity_plane(now, new, ring, z, rows, columns, top, c, d, g, force):
     width, here, below, above = now.shape[3], z % RING, (z - 1) % RING, (z + 1) % RING
     u, v, p = flatten(ring[0, here]), flatten(ring[1, here]), flatten(ring[-1, here])
     u_now, v_now, u_new, v_new = flatten(now[0, z]), flatten(now[1, z]), flatten(new[0, z]), flatten(new[1, z])
-    y = rows[0]
-    while y < rows[1]:
-        at, n, y = _runs(rows, columns, width, y)
-        o = at - top * width
-        up, down = o + width, o - width
-        if now.shape[0] == 3:
-            _along_x(n, u_new[at + 1 :], u_now[at:], u[o:], u[down:], u[up:], None, None, v[o:], v[up:], None, None,
-                     p[o:], c, d, g[0], force[0])  # fmt: skip
-            _across(n, v_new[at + 1 :], v_now[at:], v[o:], v[down:], v[up:], None, None, u[o:], u[down:], None, None,
-                    None, None, p[o:], p[down:], c, d, g[1], force[1])  # fmt: skip
-            continue
+    if now.shape[0] == 4:
         ul, vl, wl = flatten(ring[0, below]), flatten(ring[1, below]), flatten(ring[2, below])
         uh, vh, wh = flatten(ring[0, above]), flatten(ring[1, above]), flatten(ring[2, above])
         w, w_now, w_new, pl = flatten(ring[2, here]), flatten(now[2, z]), flatten(new[2, z]), flatten(ring[-1, below])
-        _along_x(n, u_new[at + 1 :], u_now[at:], u[o:], u[down:], u[up:], ul[o:], uh[o:], v[o:], v[up:], w[o:], wh[o:],
-                 p[o:], c, d, g[0], force[0])  # fmt: skip
-        _across(n, v_new[at + 1 :], v_now[at:], v[o:], v[down:], v[up:], vl[o:], vh[o:], u[o:], u[down:], w[o:],
-                w[down:], wh[o:], wh[down:], p[o:], p[down:], c, d, g[1], force[1])  # fmt: skip
-        # Along z: the row before is in the plane below, and the third axis is y.
-        _across(n, w_new[at + 1 :], w_now[at:], w[o:], wl[o:], wh[o:], w[down:], w[up:], u[o:], ul[o:], v[o:], vl[o:],
-                v[up:], vl[up:], p[o:], pl[o:], (c[0], c[2], c[1]), (d[0], d[2], d[1]), g[2], force[2])  # fmt: skip
+    else:
+        w, w_now, w_new = u, u_now, u_new
+        ul = vl = wl = uh = vh = wh = pl = u
+    y = rows[0]
+    while y < rows[1]:
+        at, n, y = _runs(rows, columns, width, y)
+        first, n, back, wide = np.uint64(at + 1), np.uint64(n), np.uint64(top * width), np.uint64(width)
+        if now.shape[0] == 3:
+            _planar_run(first, n, back, wide, u_new, v_new, u_now, v_now, u, v, p, c, d, g, force)
+            continue
+        _velocity_run(first, n, back, wide, u_new, v_new, w_new, u_now, v_now, w_now, u, v, w, p, ul, vl, wl, pl,
+                      uh, vh, wh, c, d, g, force)  # fmt: skip
 
 
 @njit(**COMPILE)
