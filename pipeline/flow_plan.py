@@ -31,6 +31,7 @@ class FlowPlan:
     """in_memory: whether the state stays with the workers; else it goes from store to store, `substeps` steps a pass
     edges: of the slabs along the flow's slab axis; one slab if the blocks of a pass are planned by `plan.make_plan`
     substeps: steps for one exchange of halos
+    threads: that advance a block together
     chunks: of the states on disk, (z, y, x)
     memory: bytes of all processes together that this takes
     """
@@ -40,6 +41,7 @@ class FlowPlan:
     substeps: int
     memory: int
     chunks: tuple[int, int, int] = (0, 0, 0)
+    threads: int = 1
 
     @property
     def blocks(self) -> int:
@@ -59,7 +61,8 @@ def make_flow_plan(
     """Choose the cheapest way that fits.
 
     unit: planes along the slab axis that are written together
-    blocks: slabs in memory; by default as many as are computed at a time, if that is worth an exchange
+    threads: of each worker, which share its blocks
+    blocks: slabs in memory; by default one for each worker, if that is worth an exchange
     from_store: whether the state goes from store to store even if memory holds it
     Raises UsageError if a given number of blocks or of steps an exchange is not possible.
     """
@@ -68,11 +71,12 @@ def make_flow_plan(
     most = ceil(cells / unit)
     if blocks is not None and not 1 <= blocks <= most:
         raise UsageError(f"{blocks} blocks for {cells} planes written {unit} at a time: expected 1 to {most}")
-    lanes = workers if device == "gpu" else workers * threads
+    if device == "gpu":
+        threads = 1
     nothing = FlowPlan(False, (0, cells), substeps or 1, memory or 0)  # `passes.plan_passes` has the last word
     if from_store:
         return nothing
-    choices = [blocks] if blocks is not None else sorted({1, *(n for n in (workers, lanes) if n <= most)})
+    choices = [blocks] if blocks is not None else sorted({1, min(workers, most)})
     best: tuple[float, FlowPlan] | None = None
     for n in choices:
         edges = slab_edges(cells, unit, n)
@@ -80,9 +84,9 @@ def make_flow_plan(
         deepest = thinnest - SPARE - 1
         if n > 1 and deepest < 1:
             continue
+        share = max(1, threads // ceil(n / workers))
         if n == 1:
-            k = substeps or _steps_of_a_round(flow, device)
-            plans = [k]
+            plans = [substeps or _steps_of_a_round(flow, device, share)]
         elif substeps is not None:
             if substeps > deepest:
                 raise UsageError(
@@ -99,9 +103,9 @@ def make_flow_plan(
             )
             if not fits:
                 continue
-            seconds = cost(flow, edges, k, lanes, device)
+            seconds = cost(flow, edges, k, workers * max(1, threads // share), share, device)
             if best is None or seconds < best[0] * 0.98:  # more steps an exchange only if they pay
-                best = seconds, FlowPlan(True, edges, k, need)
+                best = seconds, FlowPlan(True, edges, k, need, threads=share)
     if best is not None:
         return best[1]
     if blocks is not None:
@@ -111,12 +115,13 @@ def make_flow_plan(
     return nothing
 
 
-def cost(flow: Flow, edges: tuple[int, ...], k: int, lanes: int, device: str) -> float:
-    """Estimated seconds for one step of the whole grid."""
+def cost(flow: Flow, edges: tuple[int, ...], k: int, lanes: int, threads: int, device: str) -> float:
+    """Estimated seconds for one step of the whole grid. lanes: blocks that are computed at a time, each by so many
+    threads."""
     plane = prod(flow.cells) / flow.cells[flow.slab_axis]
     thickest = max(b - a for a, b in pairwise(edges))
     n = len(edges) - 1
-    cell = CELL_SECONDS[flow.components] / (DEVICE_SPEED if device == "gpu" else 1)
+    cell = CELL_SECONDS[flow.components] / (DEVICE_SPEED if device == "gpu" else threads)
     if n == 1:
         return plane * thickest * cell
     rounds = ceil(n / lanes)
@@ -128,8 +133,8 @@ def cost(flow: Flow, edges: tuple[int, ...], k: int, lanes: int, device: str) ->
     )
 
 
-def _steps_of_a_round(flow: Flow, device: str) -> int:
-    seconds = prod(flow.cells) * CELL_SECONDS[flow.components]
+def _steps_of_a_round(flow: Flow, device: str, threads: int) -> int:
+    seconds = prod(flow.cells) * CELL_SECONDS[flow.components] / threads
     if device == "gpu":
         seconds = max(seconds / DEVICE_SPEED, LAUNCH_SECONDS)
     return max(1, int(ROUND_SECONDS / seconds))

@@ -25,10 +25,10 @@ def plan_facts(prepared: Prepared) -> dict[str, str]:
         thinnest = min(b - a for a, b in zip(plan.edges[:-1], plan.edges[1:], strict=True))
         way = (
             f"{plan.blocks} slabs in memory, exchanged every {plan.substeps} steps "
-            f"(halo of {plan.substeps + SPARE} planes for slabs of {thinnest})"
+            f"(halo of {plan.substeps + SPARE} planes for slabs of {thinnest}), threads for each: {plan.threads}"
         )
     elif plan.in_memory:
-        way = "one block in memory, no exchange"
+        way = f"one block in memory, no exchange, threads: {plan.threads}"
     else:
         way = f"from store to store, {plan.substeps} steps a pass"
     return {

@@ -87,12 +87,12 @@ _kept: dict[tuple[str, int], Held] = {}
 
 def begin_block(
     out: str, run_id: str, device: str, index: int, start: Any, stop: Any, reach: int, checkpoint: Any, exchange: bool,
-    due: Due,
+    due: Due, threads: int = 1,
 ) -> Held:  # fmt: skip
     """A block at the checkpoint, or at the beginning."""
     setup, arrays = open_setup(out, run_id)
     with devices.stages("read + decode"):
-        block = setup.block(start, stop, reach, device, 0 if checkpoint is None else checkpoint.step)
+        block = setup.block(start, stop, reach, device, 0 if checkpoint is None else checkpoint.step, threads)
         if checkpoint is not None:
             states.read_state(states.state_path(out, checkpoint.slot), block)
         elif setup.problem is not None:

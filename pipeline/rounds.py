@@ -57,6 +57,7 @@ class Rounds:
                     checkpoint,
                     self.exchange,
                     due,
+                    self.plan.threads,
                     key=f"begin-{self.run_id}-{index}",
                     pure=False,
                     workers=[self._home(index)],

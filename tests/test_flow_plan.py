@@ -52,11 +52,18 @@ def test_slabs_are_whole_write_units_and_as_equal_as_these_allow(cells, unit, bl
     assert max(counts) - min(counts) <= 1
 
 
-def test_a_small_grid_is_one_block_and_a_large_one_is_shared_by_all_threads():
-    assert plan((1, 64, 64)).blocks == 1
-    large = plan((256, 256, 256))
-    assert large.blocks == 2
+def test_a_worker_has_one_slab_which_its_threads_share():
+    assert plan((256, 256, 256)).blocks == 1
+    assert plan((256, 256, 256)).threads == 2
+    large = plan((1024, 512, 512), workers=4, threads=8)
+    assert (large.blocks, large.threads) == (4, 8)
     assert 2 <= large.substeps <= 32
+    assert plan((256, 256, 256), workers=4, threads=8, blocks=8).threads == 4
+    assert plan((256, 256, 256), workers=2, threads=2, blocks=16).threads == 1
+
+
+def test_a_small_grid_is_one_block():
+    assert plan((1, 64, 64), workers=4).blocks == 1
 
 
 def test_more_steps_an_exchange_where_dask_costs_more_than_the_planes_computed_twice():

@@ -25,10 +25,12 @@ class Setup:
     solids: tuple[Any, ...]
     problem: Any
 
-    def block(self, start: Index, stop: Index, reach: int, device: str, step: int = 0) -> FlowBlock:
+    def block(
+        self, start: Index, stop: Index, reach: int, device: str, step: int = 0, threads: int = 1
+    ) -> FlowBlock:
         """The block [start, stop), empty."""
         backend = import_module("gridstride.workers.fluids." + device)
-        block = FlowBlock(self.flow, start, stop, reach, backend, step)
+        block = FlowBlock(self.flow, start, stop, reach, backend, step, threads)
         if self.solids:
             keep = kept(self.flow, self.geometry, self.solids, block.low, block.high)
             if (keep < 1).any():
