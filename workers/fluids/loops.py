@@ -41,14 +41,14 @@ RING = 4  # extrapolated planes kept: pressure of plane z - 1 needs z - 2 to z, 
 
 
 # --- runs -------------------------------------------------------------------------------------------------------
-# A run's arguments begin one cell before the first that is computed. Coefficients (a tuple an axis, x first):
+# first, n: the cells of a run, in the block's plane; the ring's planes begin `back` elements later. Elements are counted
+# without a sign: else Numba would look for negative indices. Coefficients (a tuple an axis, x first):
 #   c = dt / 4h (convection), d = nu dt / h^2 (diffusion), g = dt / h (gradient), a = dt / 2h, k = c^2 dt / h
 
 
 @njit(**COMPILE)
 def _planar_run(first, n, back, width, u_new, v_new, u_now, v_now, u, v, p, c, d, g, force):
-    """New u and v of n cells of a planar flow, on the low faces of each. first: of them, in the block's plane; the
-    ring's begins `back` later. Counted without a sign: else Numba would look for negative indices."""
+    """New u and v of a planar flow, on the low faces of each cell."""
     c0, c1, _ = c
     d0, d1, _ = d
     for i in range(first, first + n):
@@ -99,22 +99,24 @@ def _velocity_run(first, n, back, width, u_new, v_new, w_new, u_now, v_now, w_no
 
 
 @njit(**COMPILE)
-def _pressure_run(n, out, now, p, pm, pp, pl, ph, u, v, vp, w, wh, a, d, k):
-    """New p: u, v, vp, w, wh are new velocities, the rest as above."""
+def _pressure_run(first, n, back, width, p_new, p_now, p, pl, ph, u, v, w, wh, a, d, k):
+    """New p of n cells: u, v, w, wh are new velocities, in the block's plane and the one above; the rest as above."""
     a0, a1, a2 = a
     d0, d1, d2 = d
     k0, k1, k2 = k
-    for i in range(n):
-        e, west, east = p[i + 1], p[i], p[i + 2]
-        advection = a0 * (u[i + 1] * (e - west) + u[i + 2] * (east - e))
-        advection += a1 * (v[i + 1] * (e - pm[i + 1]) + vp[i + 1] * (pp[i + 1] - e))
-        diffusion = d0 * ((west + east) - (e + e)) + d1 * ((pm[i + 1] + pp[i + 1]) - (e + e))
-        divergence = k0 * (u[i + 2] - u[i + 1]) + k1 * (vp[i + 1] - v[i + 1])
+    for i in range(first, first + n):
+        o = i - back
+        west, east, south, north = o - ONE, o + ONE, o - width, o + width
+        e = p[o]
+        advection = a0 * (u[i] * (e - p[west]) + u[i + ONE] * (p[east] - e))
+        advection += a1 * (v[i] * (e - p[south]) + v[i + width] * (p[north] - e))
+        diffusion = d0 * ((p[west] + p[east]) - (e + e)) + d1 * ((p[south] + p[north]) - (e + e))
+        divergence = k0 * (u[i + ONE] - u[i]) + k1 * (v[i + width] - v[i])
         if w is not None:
-            advection += a2 * (w[i + 1] * (e - pl[i + 1]) + wh[i + 1] * (ph[i + 1] - e))
-            diffusion += d2 * ((pl[i + 1] + ph[i + 1]) - (e + e))
-            divergence += k2 * (wh[i + 1] - w[i + 1])
-        out[i] = now[i + 1] + ((diffusion - advection) - divergence)
+            advection += a2 * (w[i] * (e - pl[o]) + wh[i] * (ph[o] - e))
+            diffusion += d2 * ((pl[o] + ph[o]) - (e + e))
+            divergence += k2 * (wh[i] - w[i])
+        p_new[i] = p_now[i] + ((diffusion - advection) - divergence)
 
 
 @njit(**COMPILE)
@@ -221,10 +223,12 @@ def _extrapolate_plane(now, before, ring, z, held):
 
 
 @njit(**COMPILE)
-def _runs(rows, columns, width, y):
-    """(first element before the run, its length, the row after it) of the run of cells that begins in row y."""
+def _runs(rows, columns, width, y, top):
+    """The run of cells that begins in row y: its first element in the plane, its length, how much later the ring
+    begins than the plane, and the width, all without a sign; and the row after it."""
     end = min(rows[1], y + max(1, RUN // width))
-    return y * width + columns[0] - 1, (end - y - 1) * width + columns[1] - columns[0], end
+    n = (end - y - 1) * width + columns[1] - columns[0]
+    return np.uint64(y * width + columns[0]), np.uint64(n), np.uint64(top * width), np.uint64(width), end
 
 
 @njit(**COMPILE)
@@ -242,8 +246,7 @@ def _velocity_plane(now, new, ring, z, rows, columns, top, c, d, g, force):
         ul = vl = wl = uh = vh = wh = pl = u
     y = rows[0]
     while y < rows[1]:
-        at, n, y = _runs(rows, columns, width, y)
-        first, n, back, wide = np.uint64(at + 1), np.uint64(n), np.uint64(top * width), np.uint64(width)
+        first, n, back, wide, y = _runs(rows, columns, width, y, top)
         if now.shape[0] == 3:
             _planar_run(first, n, back, wide, u_new, v_new, u_now, v_now, u, v, p, c, d, g, force)
             continue
@@ -259,16 +262,12 @@ def _pressure_plane(now, new, ring, z, rows, columns, top, a, d, k):
     u, v = flatten(new[0, z]), flatten(new[1, z])
     y = rows[0]
     while y < rows[1]:
-        at, n, y = _runs(rows, columns, width, y)
-        o, high = at - top * width, at + width
-        up, down = o + width, o - width
+        first, n, back, wide, y = _runs(rows, columns, width, y, top)
         if now.shape[0] == 3:
-            _pressure_run(n, p_new[at + 1 :], p_now[at:], p[o:], p[down:], p[up:], None, None, u[at:], v[at:], v[high:],
-                          None, None, a, d, k)  # fmt: skip
+            _pressure_run(first, n, back, wide, p_new, p_now, p, None, None, u, v, None, None, a, d, k)
             continue
         pl, ph, w, wh = flatten(ring[-2, below]), flatten(ring[-2, above]), flatten(new[2, z]), flatten(new[2, z + 1])
-        _pressure_run(n, p_new[at + 1 :], p_now[at:], p[o:], p[down:], p[up:], pl[o:], ph[o:], u[at:], v[at:], v[high:],
-                      w[at:], wh[at:], a, d, k)  # fmt: skip
+        _pressure_run(first, n, back, wide, p_new, p_now, p, pl, ph, u, v, w, wh, a, d, k)
 
 
 @njit(**COMPILE)
