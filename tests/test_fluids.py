@@ -146,10 +146,12 @@ def test_threads_that_share_a_block_do_not_change_a_bit(drawn: Any, threads: int
 
 
 def test_threads_stop_together_at_the_first_step_beyond_the_limit() -> None:
-    flow = flow_of((40, 20, 20), dt=0.05)
+    flow = flow_of((40, 30, 30), dt=0.05)
     one, several = (FlowBlock(flow, (0, 0, 0), flow.cells, 0, cpu, threads=n) for n in (1, 3))
+    data = noise(flow)
+    data[:, 8:] *= 1e-9  # what grows is seen by the first thread alone
     for block in (one, several):
-        block.load(noise(flow), (0, 0, 0))
+        block.load(data, (0, 0, 0))
         block.fill()
     first, second = one.advance(50, 10.0), several.advance(50, 10.0)
     assert 1 < first.steps < 50

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 name = "cpu"
 xp = np
-CELLS_OF_A_THREAD = 2048  # fewer are computed faster than threads meet
+CELLS_OF_A_THREAD = 8192  # 15 microseconds of work: fewer are not worth a meeting
 
 
 def to_host(array: np.ndarray) -> np.ndarray:
@@ -39,7 +39,7 @@ def advance(block: FlowBlock, steps: int, limit: float) -> Advance:
     bits = number_bits(flow.dtype)
     keep = block.keep if block.keep is not None else np.zeros((0, 0, 0, 0), flow.dtype)
     planes = block.stop[flow.slab_axis] - block.start[flow.slab_axis]
-    parts = max(1, min(block.threads, planes, prod(block.shape) // CELLS_OF_A_THREAD))
+    parts = max(1, min(block.threads, planes // 2, prod(block.shape) // CELLS_OF_A_THREAD))
     taken = np.zeros((planes, flow.components))
     peaks = np.zeros((parts, steps), bits)
     height = min(block.shape[1], loops.rows_at_a_time(block.now.shape, flow.dtype.itemsize)) + 3

@@ -9,8 +9,8 @@ the velocity of plane z is new, the pressure of the plane below can follow:
 
 The innermost loops go along a run of cells: several rows with the ghost cells between them, which come to hold nothing
 of meaning and are filled afterwards. Every cell is computed by the same expression wherever its block begins and ends,
-so the cut does not change a bit. Several threads share a block: each marches through planes (rows, in two dimensions) of
-its own, and the pressure of its last one waits until the next thread's velocity is there.
+so the cut does not change a bit. Several threads share a block: each marches through planes (rows, in two dimensions)
+of its own, and the pressure of its last one waits until the next thread's velocity is there.
 
 Arrays are (fields, z, y, x) with fields u, v, w, p, or (fields, 1, y, x) with
 fields u, v, p in two dimensions: there the march goes through rows, and arguments for z are None, whose terms Numba
@@ -41,8 +41,8 @@ RING = 4  # extrapolated planes kept: pressure of plane z - 1 needs z - 2 to z, 
 
 
 # --- runs -------------------------------------------------------------------------------------------------------
-# first, n: the cells of a run, in the block's plane; the ring's planes begin `back` elements later. Elements are counted
-# without a sign: else Numba would look for negative indices. Coefficients (a tuple an axis, x first):
+# first, n: the cells of a run, in the block's plane; the ring's planes begin `back` elements later. Elements are
+# counted without a sign: else Numba would look for negative indices. Coefficients (a tuple an axis, x first):
 #   c = dt / 4h (convection), d = nu dt / h^2 (diffusion), g = dt / h (gradient), a = dt / 2h, k = c^2 dt / h
 
 
@@ -401,7 +401,8 @@ def advance(state, bits, slot, steps, box, edges, kinds, faces, ramps, c, d, g, 
     sponge: what p is multiplied by in each step, an array along z, y, x; of size 0 where there is none
     limit, peaks (parts, steps): largest velocity that each thread has seen, as bits
     ring: (fields + 1, RING, rows, x) scratch of this thread
-    part, parts, gate: which of how many threads this is, each of which makes this call; where they meet (`threads`)
+    part, parts, gate: which of how many threads this is, each of which makes this call with two planes or more; where
+        they meet (`threads`)
     """
     fields, depth, height, width = state.shape[1:]
     planar, alone, turn = fields == 3, parts == 1, 0
@@ -434,15 +435,12 @@ def advance(state, bits, slot, steps, box, edges, kinds, faces, ramps, c, d, g, 
                                     box, edges, kinds, faces, ramp, numbers, keep, taken, sponge))  # fmt: skip
         peaks[part, step] = peak
         if not alone:
-            turn = meet(gate, parts, turn)  # all velocities are new
-            if part == 0:
-                fill(new, axis, velocities, everywhere, edges[axis], kinds, faces[axis], ramp)
-            turn = meet(gate, parts, turn)
+            turn = meet(gate, parts, turn)  # all velocities are new, and the pressure of each thread's first plane
+        if part == parts - 1 and not (alone and planar):
+            fill(new, axis, velocities, everywhere, edges[axis], kinds, faces[axis], ramp)
+        if not alone:
             _late(now, before, new, ring, first, last, mine, strip, edges, kinds, faces, ramp, numbers, sponge)
-            turn = meet(gate, parts, turn)  # all pressure is new
-        if part == 0 and not planar:
-            fill(new, 0, velocities, everywhere, edges[0], kinds, faces[0], ramp)
-        if part == 0 and (not planar or not alone):
+        if part == parts - 1 and not (alone and planar):
             fill(new, axis, pressure, everywhere, edges[axis], kinds, faces[axis], ramp)
         if not alone:
             turn = meet(gate, parts, turn)

@@ -25,9 +25,7 @@ class Setup:
     solids: tuple[Any, ...]
     problem: Any
 
-    def block(
-        self, start: Index, stop: Index, reach: int, device: str, step: int = 0, threads: int = 1
-    ) -> FlowBlock:
+    def block(self, start: Index, stop: Index, reach: int, device: str, step: int = 0, threads: int = 1) -> FlowBlock:
         """The block [start, stop), empty."""
         backend = import_module("gridstride.workers.fluids." + device)
         block = FlowBlock(self.flow, start, stop, reach, backend, step, threads)
