@@ -124,8 +124,8 @@ class Story:
         return [fault for run in self.runs for fault in run.faults]
 
     def total(self, name: str) -> float:
-        """A figure of the summaries, summed over the runs that came to their end."""
-        return sum(float(run.summary.get(name) or 0) for run in self.runs)
+        """A figure of the summaries, summed over the runs; of one that was cut short, as far as it told."""
+        return sum(float((run.summary or run.told).get(name) or 0) for run in self.runs)
 
     def stages(self) -> dict[str, float]:
         """Seconds by stage, of all runs: from their summaries, else from the spans."""
@@ -151,15 +151,19 @@ class Story:
         cells = prod(self.record["case"]["grid"]["cells"].values()) if self.simulation else 0
         name, scale, label = ("done", cells / 1e6, "Mcell-steps/s") if self.simulation else ("voxels", 1e-6, "Mvoxel/s")
         found = []
+        least = max(0.2, self.span / 200)
         for run in self.runs:
             ready = run.named("cluster")[-1:]
             times, amounts = [seconds(ready[0]) if ready else run.begin], [float(run.begun["done"]) if cells else 0.0]
             for event in run.progress:
-                if seconds(event) > times[-1]:
-                    times.append(seconds(event))
-                    amounts.append(float(event.get(name, 0)))
+                if seconds(event) - times[-1] < least and len(times) > 1:
+                    # Too soon for a rate, for what many threads did may be counted at once: joined to the one before.
+                    times.pop()
+                    amounts.pop()
+                times.append(seconds(event))
+                amounts.append(float(event.get(name, 0)))
             rates = [
-                max(0.0, b - a) * scale / (end - begin)
+                max(0.0, b - a) * scale / max(end - begin, 1e-3)
                 for a, b, begin, end in zip(amounts[:-1], amounts[1:], times[:-1], times[1:], strict=True)
             ]
             if rates:
@@ -242,7 +246,7 @@ class Story:
         if self.simulation:
             tiles["time"] = ("Simulated time", found.more.get("time", "none yet"))
             cells = prod(self.record["case"]["grid"]["cells"].values())
-            steps = sum(run.summary["last"] - run.summary["first"] for run in self.runs if run.summary)
+            steps = self.total("last") - self.total("first")
             if spent:
                 tiles["rate"] = ("Rate", f"{steps * cells / spent / 1e6:.1f} Mcell-steps/s")
         elif spent:
@@ -266,7 +270,7 @@ class Story:
         paces, label = self.paces()
         if paces:
             faults = sorted({round(self.at_work(seconds(fault)), 2) for fault in self.faults})
-            drawn = charts.rate_chart(paces, label, faults, self.span)
+            drawn = charts.rate_chart(paces, label, faults, self.borders[1:], self.span)
             caption = "From one report of progress to the next. Time at work leaves out the time between runs."
             page.section("throughput", "Throughput", html.chart(drawn, caption))
         if lanes := self.lanes():

@@ -43,6 +43,9 @@ COLOURS = {
 }
 OTHER = "#7a8b99"
 WIDTH = 9.6  # inches; the page scales
+# Charts over time begin and end at the same places, so that one can be read below the other.
+LEFT, RIGHT = 1.6, 0.15
+LETTERS = 24  # of a lane's name
 MOST_LANES = 48
 # Shapes above which a picture of them is smaller than they are.
 MOST_SHAPES = 3000
@@ -119,28 +122,39 @@ class Pace:
     rates: Sequence[float]
 
 
-def rate_chart(paces: Sequence[Pace], label: str, faults: Sequence[float], span: float) -> str:
+def rate_chart(
+    paces: Sequence[Pace], label: str, faults: Sequence[float], borders: Sequence[float], span: float
+) -> str:
     """Throughput over the time at work, a step for each interval; faults as marks; runs parted by lines."""
     size, unit = time_unit(span)
     with theme():
-        figure = Figure((WIDTH, 2.6), layout="constrained")
-        axes = figure.add_subplot()
+        figure, axes = over_time(2.2, span, size, unit)
         for pace in paces:
             edges = np.asarray(pace.times) / size
             axes.stairs(pace.rates, edges, color=RATE, linewidth=1.4)
             axes.stairs(pace.rates, edges, color=RATE, alpha=0.18, fill=True)
-        part(axes, [pace.times[0] / size for pace in paces[1:]])
+        part(axes, [border / size for border in borders])
         if faults:
             axes.plot(np.asarray(faults) / size, [0.03] * len(faults), "^", color=FAULT, markersize=7, clip_on=False,
                       transform=axes.get_xaxis_transform(), label="fault")  # fmt: skip
             axes.legend(loc="lower right", bbox_to_anchor=(1, 0.98))
-        axes.set_xlim(0, span / size)
         axes.set_ylim(bottom=0)
-        axes.set_xlabel(f"{unit} at work")
         axes.set_ylabel(label)
         axes.grid(axis="y")
         best = max((max(pace.rates) for pace in paces if len(pace.rates)), default=0.0)
         return svg(figure, f"Throughput over {duration(span)} at work, in {label}: {best:.3g} at most")
+
+
+def over_time(tall: float, span: float, size: int, unit: str) -> tuple[Figure, Any]:
+    """A chart over the time at work, `tall` inches high, with room for a legend."""
+    above, below = 0.3, 0.5
+    figure = Figure((WIDTH, tall + above + below))
+    axes = figure.add_axes(
+        (LEFT / WIDTH, below / (tall + above + below), 1 - (LEFT + RIGHT) / WIDTH, tall / (tall + above + below))
+    )
+    axes.set_xlim(0, span / size)
+    axes.set_xlabel(f"{unit} at work")
+    return figure, axes
 
 
 def part(axes: Any, borders: Iterable[float]) -> None:
@@ -174,8 +188,7 @@ def lanes_chart(lanes: Sequence[Lane], borders: Sequence[float], span: float) ->
                 at = end
     many = sum(map(len, pieces.values())) > MOST_SHAPES
     with theme():
-        figure = Figure((WIDTH, 0.27 * len(lanes) + 1.0), layout="constrained")
-        axes = figure.add_subplot()
+        figure, axes = over_time(0.27 * len(lanes), span, size, unit)
         for stage in ordered(dict.fromkeys(pieces, 1.0)):
             # Edges of the same colour: what is thinner than a pixel stays to be seen.
             axes.add_collection(
@@ -186,17 +199,17 @@ def lanes_chart(lanes: Sequence[Lane], borders: Sequence[float], span: float) ->
         if lost:
             axes.plot(*zip(*lost, strict=True), "X", color=FAULT, markersize=8, clip_on=False, zorder=4)
         part(axes, [border / size for border in borders])
-        axes.set_yticks(range(len(lanes)), [lane.name for lane in lanes], parse_math=False)
+        names = [lane.name if len(lane.name) <= LETTERS else f"…{lane.name[1 - LETTERS :]}" for lane in lanes]
+        axes.set_yticks(range(len(lanes)), names, parse_math=False)
         axes.tick_params(axis="y", length=0)
         axes.set_ylim(len(lanes) - 0.5, -0.5)
-        axes.set_xlim(0, span / size)
-        axes.set_xlabel(f"{unit} at work")
         axes.grid(axis="x")
         axes.set_axisbelow(True)
         handles: list[Any] = [Patch(color=colour(stage), label=stage) for stage in ordered(dict.fromkeys(pieces, 1.0))]
         if lost:
             handles.append(Line2D([], [], marker="X", color=FAULT, linestyle="", markersize=8, label="worker lost"))
-        figure.legend(handles=handles, loc="outside upper left", ncols=min(len(handles), 7), fontsize=9)
+        axes.legend(handles=handles, loc="lower left", bbox_to_anchor=(-0.01, 1), ncols=len(handles), fontsize=8.5,
+                    columnspacing=1.3, handlelength=1.4)  # fmt: skip
         busy = sum(sum(row.stages.values()) for lane in lanes for row in lane.rows)
         share = busy / (span * len(lanes)) if span and lanes else 0.0
         words = f"Timeline of {len(lanes)} threads over {duration(span)}: busy {share:.0%} of the time"

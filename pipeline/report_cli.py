@@ -29,6 +29,7 @@ def register(main: click.Group, guard: Callable[[Any], Any]) -> None:
             return
         from rich.console import Console
 
+        click.echo(looking.title(found))
         Console(width=None if sys.stdout.isatty() else 120).print(looking.table(found))
 
     @main.command("report")

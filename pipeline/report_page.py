@@ -42,7 +42,7 @@ figure svg { display: block; width: 100%; height: auto; }
 figure img { display: block; max-width: 100%; height: auto; border-radius: 8px; }
 .picture { display: inline-block; max-width: 100%; background: #ffffff; border: 1px solid var(--line);
   border-radius: 10px; padding: 10px; }
-.pictures { display: grid; grid-template-columns: repeat(auto-fit, minmax(420px, 1fr)); gap: 16px; }
+.pictures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(420px, 100%), 1fr)); gap: 16px; }
 figcaption { font-size: .88rem; margin-top: .4rem; overflow-wrap: anywhere; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: .93rem; }

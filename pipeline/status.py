@@ -216,11 +216,16 @@ def _workers(run: Run) -> int | None:
     return known
 
 
+def title(found: Status) -> str:
+    """A status in one line."""
+    return one_line(f"{found.out}: {found.what}, {found.state}")
+
+
 def table(found: Status) -> Table:
     """A status for people."""
     now = time.time()
     share = f" ({100 * found.done / found.total:.3g} %)" if found.total else ""
-    shown = Table(title=one_line(f"{found.out}: {found.what}, {found.state}"), title_justify="left", show_header=False)
+    shown = Table(show_header=False)
     rows = {found.unit: f"{found.done} of {found.total or '?'}{share}", **found.more}
     if found.rate and found.state == "running":
         rows["rate"] = f"{found.rate:.3g} {found.unit} a second"

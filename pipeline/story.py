@@ -44,6 +44,16 @@ class Run:
         return found if isinstance(found, dict) else {}
 
     @property
+    def told(self) -> dict[str, Any]:
+        """Figures of a run without a summary, from what it last told of its progress."""
+        if not self.progress:
+            return {}
+        ready = self.named("cluster")[-1:] or [self.begun]
+        last = self.progress[-1]
+        spent = seconds(last) - seconds(ready[0])
+        return {**last, "first": self.begun["done"], "last": last["done"], "seconds": spent}
+
+    @property
     def faults(self) -> list[Event]:
         return [e for e in self.events if e["level"] != "info" and e["event"] not in ENDINGS]
 

@@ -50,9 +50,10 @@ def watch_workers(client: Any, events: Events) -> Iterator[None]:
         lost.add(name)
         why = "did not answer for too long" if "ttl" in news["why"] else "died or was cut off"
         tasks, results = int(news["tasks"]), int(news["results"])
+        lost_work = f"{counted(tasks, 'task')} and {counted(results, 'result')}"
         events.say(
             "worker-lost",
-            f"worker {name} ({worker}) {why}: {tasks} tasks it had and {results} results it held go to others",
+            f"worker {name} ({worker}) {why}: {lost_work} of it go to others",
             "warning",
             worker=worker,
             name=name,
