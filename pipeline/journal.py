@@ -8,6 +8,7 @@
                          after its data is on disk
         lock             held while a client writes here
         summary.json     the last run's figures
+        events.jsonl     what happened in all runs, a line for each event; spans.jsonl: which thread did what when
 
 In an object store these are objects. A folder's files are synced before their marker is made; a store's objects are
 durable when the request that put them is answered, and seen by all at once, so a marker is put after those answers: no
