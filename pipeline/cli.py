@@ -91,10 +91,14 @@ RUN_OPTIONS = _apply(
         ),
         click.option("--ignore-disk", is_flag=True, help="Start even if the uncompressed result has no room."),
         click.option("--quiet", is_flag=True, help="No progress, no plan."),
-        click.option("--log-json", is_flag=True, help="Events as JSON lines on stderr, nothing else there."),
-        click.option("--report", metavar="HTML", help="Write a page about the run, with charts and pictures."),
-        click.option("--log", metavar="FILE", help="Events as JSON lines into this file too."),
         click.option("--debug", is_flag=True, help="Tracebacks and Dask's own log."),
+    ]
+)
+TOLD_OPTIONS = _apply(
+    [
+        click.option("--log-json", is_flag=True, help="Events as JSON lines on stderr, nothing else there."),
+        click.option("--log", metavar="FILE", help="Events as JSON lines into this file too."),
+        click.option("--report", metavar="HTML", help="Write a page about the run, with charts and pictures."),
     ]
 )
 JOB_OPTIONS = _apply(
@@ -122,6 +126,7 @@ JOB_OPTIONS = _apply(
         click.option("--codec", metavar="NAME[:LEVEL]", help="lz4 (default), zstd, blosc-zstd, gzip or none."),
         click.option("--overwrite", is_flag=True, help="Delete what is at OUT first."),
         click.option("--dry-run", is_flag=True, help="Print the plan and stop."),
+        TOLD_OPTIONS,
         RUN_OPTIONS,
     ]
 )  # fmt: skip
@@ -292,6 +297,7 @@ def uniform(input: str, out: str, dry_run: bool, **values: Any) -> None:
 @click.option("--block", type=Shape(), metavar="Z,Y,X", help="Block shape where the state goes from store to store.")
 @click.option("--overwrite", is_flag=True, help="Delete what is at OUT first.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
+@TOLD_OPTIONS
 @RUN_OPTIONS
 @_guard
 def simulate(case: str, out: str, overrides: tuple[str, ...], dry_run: bool, **values: Any) -> None:
@@ -324,6 +330,7 @@ def _simulate(prepared: Any, dry_run: bool = False) -> None:
 
 @main.command("resume")
 @click.argument("out", metavar="OUT")
+@TOLD_OPTIONS
 @RUN_OPTIONS
 @_guard
 def resume(out: str, **values: Any) -> None:
