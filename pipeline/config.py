@@ -80,6 +80,9 @@ class ClusterConfig(BaseModel):
     protocol:  between workers: tcp, or ucx (needs ucxx)
     rmm_pool:  share of each GPU's memory that RMM reserves for CuPy at the start (it grows; two jobs have room on one
                GPU); 0 leaves CuPy its own pool
+    worker_timeout: seconds without a sign of life after which a worker is killed and started again (kind address: the
+               cluster's own setting holds)
+    patience:  seconds without any worker after which a job gives up
     local_directory: where Dask keeps its scratch files
     dashboard: address of Dask's dashboard; loopback, any free port
     dask:      settings handed to dask.config as they are, over ours
@@ -99,6 +102,8 @@ class ClusterConfig(BaseModel):
     tls: TLSFiles | None = None
     protocol: Literal["tcp", "ucx"] = "tcp"
     rmm_pool: float = 0.3
+    worker_timeout: float = Field(default=120.0, ge=1)
+    patience: float = Field(default=300.0, ge=1)
     local_directory: str | None = None
     dashboard: str = "127.0.0.1:0"
     dask: dict[str, Any] = Field(default_factory=dict)

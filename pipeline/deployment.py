@@ -94,6 +94,7 @@ def _deployment(
         tls=config.tls,
         dask=config.dask,
         debug=debug,
+        worker_timeout=config.worker_timeout,
         **{name: getattr(config, name) for name in names},
     )
 

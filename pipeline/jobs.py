@@ -18,6 +18,7 @@ import numpy as np
 
 import gridstride
 from gridstride.pipeline import checks, deployment, events, spans, stores
+from gridstride.pipeline.block_tasks import Work, write_work
 from gridstride.pipeline.config import ClusterConfig, RunOptions
 from gridstride.pipeline.errors import JobFailed, UsageError
 from gridstride.pipeline.events import Events, open_events
@@ -27,7 +28,7 @@ from gridstride.pipeline.places import Place, place
 from gridstride.pipeline.plan import Plan, Request, make_plan
 from gridstride.pipeline.progress import Progress, job_facts
 from gridstride.pipeline.report import reported
-from gridstride.pipeline.sweep import Outcome, Sweep, Work, write_work
+from gridstride.pipeline.sweep import Outcome, Sweep
 from gridstride.pipeline.watch import watch_workers
 from gridstride.workers import cluster, operators
 
@@ -212,7 +213,7 @@ def _sweep(prepared: Prepared, journal: Journal, done: int, story: Events, clien
         work = Work(job.input.path, str(job.out.resolve()), device, plan, job.operator)
         run_id = f"{os.getpid():x}{time.time_ns():x}"
         with Progress(plan.blocks, done, not options.watched, events=story) as progress:
-            outcome = Sweep(client, work, run_id, progress.report, story).run()
+            outcome = Sweep(client, work, run_id, progress.report, story, prepared.config.patience).run()
     summary = _summary(prepared, outcome, started)
     journal.write_summary(_plain(summary))
     if summary.failed:

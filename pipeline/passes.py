@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 from gridstride.pipeline import flow_tasks as tasks
 from gridstride.pipeline import places, states, stores
 from gridstride.pipeline.batches import CLIENT_BYTES, STORE_BYTE_SECONDS, TASK_SECONDS, WORKER_BYTES
+from gridstride.pipeline.block_tasks import Work, write_work
 from gridstride.pipeline.errors import JobFailed, UsageError
 from gridstride.pipeline.flow_plan import CELL_SECONDS, FlowPlan
 from gridstride.pipeline.flow_tasks import Due, Record
 from gridstride.pipeline.journal import Journal
 from gridstride.pipeline.plan import Plan, Request, make_plan
 from gridstride.pipeline.states import Checkpoint
-from gridstride.pipeline.sweep import Sweep, Work, write_work
+from gridstride.pipeline.sweep import Sweep
 from gridstride.workers import operators
 from gridstride.workers.fluids.block import FlowBlock
 from gridstride.workers.fluids.flow import Flow
@@ -142,7 +143,7 @@ def _sweep(run: Run, checkpoint: Checkpoint, steps: int) -> None:
     write_work(target, source, prepared.device, plan)
     run_id = f"{run.run_id}{time.time_ns():x}"
     work = Work(source, target, prepared.device, plan, operator)
-    outcome = Sweep(run.client, work, run_id, run.take_block, run.events).run()
+    outcome = Sweep(run.client, work, run_id, run.take_block, run.events, prepared.config.patience).run()
     for name, seconds in outcome.stages.items():
         run.stages[name] = run.stages.get(name, 0.0) + seconds
     if outcome.failed:

@@ -19,10 +19,8 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from functools import lru_cache
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from itertools import product
 from math import prod
 from pathlib import Path
@@ -31,32 +29,18 @@ from typing import Any
 import numpy as np
 
 from gridstride.pipeline import stores
-from gridstride.pipeline.errors import UsageError
+from gridstride.pipeline.block_tasks import Box, Index, Work, compute_block, compute_boxes, count, read_region, skipped
 from gridstride.pipeline.events import Events
-from gridstride.pipeline.journal import FOLDER, journal, marker_name
-from gridstride.pipeline.places import place
-from gridstride.pipeline.plan import Plan
-from gridstride.workers import device as devices
-from gridstride.workers import operators
-from gridstride.workers.cluster import this_worker
-from gridstride.workers.operators.base import Block
+from gridstride.pipeline.halo_timer import halo_timer
+from gridstride.pipeline.journal import journal, marker_name
+from gridstride.pipeline.waiting import Waiting
 
-Index = tuple[int, ...]
 Region = tuple[Index, Index]
-Box = tuple[Index, Index]  # of blocks: the first and the last
 BATCHES_IN_FLIGHT = 2
 RUNS_IN_FLIGHT = 4  # for each thread
-
-
-@dataclass(frozen=True)
-class Work:
-    """What a worker needs to compute any block of a sweep."""
-
-    input: str
-    out: str
-    device: str
-    plan: Plan
-    operator: Any
+RETRIES = 2
+RETRY_PAUSE = 1.0  # seconds before the second
+PATIENCE = 300.0
 
 
 @dataclass
@@ -74,102 +58,6 @@ class Outcome:
     failed: dict[Index, list[str]] = field(default_factory=dict)
 
 
-# --- on the workers ---------------------------------------------------------------------------------------------
-
-
-def write_work(out: str, input: str, device: str, plan: Plan) -> None:
-    """Put beside the operator what else the workers need; they read it from the output's folder."""
-    content = {"input": input, "device": device, "plan": asdict(plan)}
-    stores.durable_write(place(out) / FOLDER / "work.json", stores.json_bytes(content))
-
-
-@lru_cache(maxsize=4)
-def open_work(out: str, run_id: str) -> Work:
-    """Read a sweep's work, once per process. `run_id` tells one run from the next."""
-    import json
-
-    folder = place(out) / FOLDER
-    content = json.loads((folder / "work.json").read_bytes())
-
-    def tuples(value: Any) -> Any:
-        return tuple(tuples(v) for v in value) if isinstance(value, list) else value
-
-    plan = Plan(**{name: tuples(value) for name, value in content["plan"].items()})
-    return Work(content["input"], out, content["device"], plan, operators.load(folder))
-
-
-def read_region(path: str, start: Index, stop: Index) -> np.ndarray:
-    with devices.stages("read + decode"):
-        return stores.read_wrapped(path, start, stop)
-
-
-def compute_block(data: np.ndarray, out: str, run_id: str, first: Index, block_id: Index) -> np.ndarray:
-    """Compute and write one block of a batch; `first` is the grid index of the batch array's first chunk.
-
-    `map_overlap` has put the neighbours' edges around the block, on every side where there is a chunk.
-    """
-    work = open_work(out, run_id)
-    index = tuple(f + i for f, i in zip(first, block_id, strict=True))
-    start = work.plan.start(index)
-    lo = tuple(s - (before if i > 0 else 0) for s, i, (before, _) in zip(start, block_id, work.plan.depth, strict=True))
-    record = np.empty((1,) * data.ndim, object)
-    record[(0,) * data.ndim] = _finish(work, index, data, lo)
-    return record
-
-
-def compute_boxes(out: str, run_id: str, boxes: Sequence[Box]) -> list[dict[str, Any]]:
-    """Compute and write boxes of blocks, each as one, reading just what they need."""
-    work = open_work(out, run_id)
-    records = []
-    for first, last in boxes:
-        if journal(out).has(first, last):
-            records.append(_skipped(first, last))
-            continue
-        start, stop = work.plan.needed(first, last)
-        records.append(_finish(work, first, read_region(work.input, start, stop), start, last))
-    return records
-
-
-def _skipped(first: Index, last: Index) -> dict[str, Any]:
-    """The record of what was done before: a rerun after its worker died. What it wrote is final."""
-    return {"index": first, "blocks": _count(first, last), "skipped": True, **_drained()}
-
-
-def _finish(work: Work, index: Index, data: np.ndarray, lo: Index, last: Index | None = None) -> dict[str, Any]:
-    """Compute, write and mark a block, or the box of blocks up to `last`."""
-    book, last = journal(work.out), last or index
-    start, stop = work.plan.start(index), work.plan.stop(last)
-    if book.has(index, last):
-        return _skipped(index, last)
-    result = devices.compute(work.operator, Block(data, lo, start, stop, work.plan.shape), work.device)
-    written = work.plan.out_range(index, last)
-    with devices.stages("encode + write"):
-        stores.regions(work.out).write(written[0], result)
-        stores.sync_chunk_folders(work.out, *written)
-        book.mark(index, last)
-    return {
-        "index": index,
-        "blocks": _count(index, last),
-        "skipped": False,
-        "voxels": result.size,
-        "bytes_in": prod(b - a for a, b in zip(start, stop, strict=True)) * data.itemsize,
-        "bytes_out": result.nbytes,
-        **_drained(),
-    }
-
-
-def _drained() -> dict[str, Any]:
-    """What this process measured since it was last asked, and which worker it is."""
-    return {"worker": this_worker(), "stages": devices.stages.drain(), "spans": devices.stages.spans()}
-
-
-def _count(first: Index, last: Index) -> int:
-    return prod(b - a + 1 for a, b in zip(first, last, strict=True))
-
-
-# --- in the client ----------------------------------------------------------------------------------------------
-
-
 @dataclass
 class _Batch:
     """Futures of a batch, and the boxes of blocks that each is to finish."""
@@ -182,6 +70,7 @@ class Sweep:
 
     report: called with the record of each block, or box of blocks, as it comes in
     events: where failures are told
+    patience: seconds to wait for a first or another worker
     """
 
     def __init__(
@@ -191,8 +80,10 @@ class Sweep:
         run_id: str,
         report: Callable[[dict[str, Any]], None],
         events: Events | None = None,
+        patience: float = PATIENCE,
     ) -> None:
         self.client, self.work, self.run_id, self.report = client, work, run_id, report
+        self.patience = patience
         self.events = events or Events()
         self.plan = work.plan
         self.outcome = Outcome()
@@ -203,11 +94,13 @@ class Sweep:
         done = journal(self.work.out).done_mask(self.plan.grid)
         self.outcome.skipped = int(done.sum())
         if self.plan.halos == "store":
-            lanes = sum(self.client.nthreads().values())
-            self._drain(self._runs(done), max(RUNS_IN_FLIGHT * lanes, BATCHES_IN_FLIGHT))
+            errors = self._drain(self._runs(done), max(RUNS_IN_FLIGHT * self._lanes(), BATCHES_IN_FLIGHT))
+            self._retry(errors)
         else:
             with halo_timer(self.client) as halo:
-                self._drain(self._batches(done), BATCHES_IN_FLIGHT)
+                errors = self._drain(self._batches(done), BATCHES_IN_FLIGHT)
+                self.reads.clear()
+                self._retry(errors)
                 measured = halo()
             # Dask joins a block's edges in the task that computes it: what our own stages do not explain is halo.
             stages = self.outcome.stages
@@ -217,35 +110,32 @@ class Sweep:
         self.outcome.seconds = time.perf_counter() - begin
         return self.outcome
 
-    def _drain(self, batches: Iterator[_Batch], in_flight: int) -> None:
-        """Keep some batches in flight until there are none left, then try again what failed."""
-        from distributed import as_completed
-
+    def _drain(self, batches: Iterator[_Batch], in_flight: int, again: bool = False) -> dict[Box, BaseException]:
+        """Keep some batches in flight until there are none left; what failed."""
         errors: dict[Box, BaseException] = {}
         flying: dict[Any, _Batch] = {}
         count = 0
-        completed = as_completed()
+        waiting = Waiting(self.client, self.patience)
         while True:
             while count < in_flight and (batch := next(batches, None)) is not None:
                 count += 1
                 flying.update(dict.fromkeys(batch.futures, batch))
-                completed.update(list(batch.futures))
+                waiting.add(batch.futures)
             if not flying:
-                break
-            future = next(completed)
+                return errors
+            future = waiting.next()
             batch = flying.pop(future)
             boxes = batch.futures.pop(future)
             if future.status == "finished":
                 self._take(future.result())
             else:
-                error = future.exception() or RuntimeError(future.status)
-                errors.update(dict.fromkeys(boxes, error))
+                error = future.exception()
                 why = _reason(error)
                 for box in boxes:
-                    self._tell("failed", box, f"failed ({why}): it is tried again at the end", reason=why)
+                    errors[box] = error
+                    if not again:
+                        self._tell("failed", box, f"failed ({why}): it is tried again at the end", reason=why)
             count -= not batch.futures
-        self.reads.clear()
-        self._retry(errors)
 
     def _runs(self, done: np.ndarray) -> Iterator[_Batch]:
         """One task for each box of blocks with work left, which reads its halos itself."""
@@ -253,7 +143,7 @@ class Sweep:
         room = prod(self.plan.batch)
         for box in self.plan.boxes():
             for whole in _unfinished(box, done, self.plan.exact):
-                size = _count(*whole)
+                size = count(*whole)
                 if collected and size > room:
                     yield self._send(collected)
                     collected, room = [], prod(self.plan.batch)
@@ -262,9 +152,9 @@ class Sweep:
         if collected:
             yield self._send(collected)
 
-    def _send(self, boxes: list[Box]) -> _Batch:
+    def _send(self, boxes: list[Box], name: str = "run") -> _Batch:
         future = self.client.submit(
-            compute_boxes, self.work.out, self.run_id, boxes, key=f"run-{self.run_id}-{boxes[0]}", pure=False
+            compute_boxes, self.work.out, self.run_id, boxes, key=f"{name}-{self.run_id}-{boxes[0]}", pure=False
         )
         return _Batch({future: boxes})
 
@@ -372,36 +262,46 @@ class Sweep:
             self.report(record)
 
     def _retry(self, errors: dict[Box, BaseException]) -> None:
-        """Blocks that failed are tried once more, each by itself: a bad chunk must not take its neighbours with it."""
+        """Try again what failed, block by block: a bad chunk must not take its neighbours with it, and disks and
+        networks have bad moments. Blocks whose workers died come last and one at a time: one of them may kill whatever
+        worker it is on, and with it what others do there."""
         if not errors:
             return
         done = journal(self.work.out).done_mask(self.plan.grid)
-        futures = {}
-        for first, last in sorted(errors):
+        waiting: dict[Index, BaseException] = {}
+        deadly: dict[Index, BaseException] = {}
+        for (first, last), error in sorted(errors.items(), key=lambda item: item[0]):
             for index in product(*(range(a, b + 1) for a, b in zip(first, last, strict=True))):
                 if done[index]:
-                    self._take([_skipped(index, index)])
-                    continue
-                futures[index] = self.client.submit(
-                    compute_boxes,
-                    self.work.out,
-                    self.run_id,
-                    [(index, index)],
-                    key=f"alone-{self.run_id}-{index}",
-                    pure=False,
-                )
-        for index, future in futures.items():
-            box = index, index
-            try:
-                records = future.result()
-            except Exception as error:
-                self.outcome.failed[index] = self._explain(index, error)
-                why = "; ".join(self.outcome.failed[index])
-                self._tell("lost", box, f"failed again: {why}", "error", reason=why)
-            else:
+                    self._take([skipped(index, index)])
+                else:
+                    waiting[index] = error
+        for attempt in range(RETRIES):
+            deadly |= {index: error for index, error in waiting.items() if _killed(error)}
+            waiting = {index: error for index, error in waiting.items() if index not in deadly}
+            if waiting:
+                time.sleep(RETRY_PAUSE * attempt)
+                waiting = self._again(sorted(waiting), f"again{attempt}", BATCHES_IN_FLIGHT * max(1, self._lanes()))
+        deadly |= {index: error for index, error in waiting.items() if _killed(error)}
+        waiting = {index: error for index, error in waiting.items() if index not in deadly}
+        waiting |= self._again(sorted(deadly), "alone", 1)
+        for index, error in waiting.items():
+            self.outcome.failed[index] = self._explain(index, error)
+            why = "; ".join(self.outcome.failed[index])
+            self._tell("lost", (index, index), f"failed again: {why}", "error", reason=why)
+
+    def _again(self, blocks: list[Index], name: str, in_flight: int) -> dict[Index, BaseException]:
+        """Try blocks again, each in a task of its own; those that fail."""
+        errors = self._drain((self._send([(index, index)], name) for index in blocks), in_flight, again=True)
+        failed = {first: error for (first, _), error in errors.items()}
+        for index in blocks:
+            if index not in failed:
                 self.outcome.retried += 1
-                self._take(records)
-                self._tell("retried", box, "is written after all: it was tried again", "info")
+                self._tell("retried", (index, index), "is written after all: it was tried again", "info")
+        return failed
+
+    def _lanes(self) -> int:
+        return sum(self.client.nthreads().values())
 
     def _tell(self, what: str, box: Box, text: str, level: str = "warning", **facts: Any) -> None:
         name, block = marker_name(*box), "block" if box[0] == box[1] else "blocks"
@@ -419,7 +319,13 @@ class Sweep:
         return bad or [f"{_reason(error)}{place}"]
 
 
+def _killed(error: BaseException) -> bool:
+    return type(error).__name__ == "KilledWorker"
+
+
 def _reason(error: BaseException) -> str:
+    if _killed(error):
+        return "every worker that it was on died: too little memory, or a fault in native code"
     return f"{type(error).__name__}: {stores.first_line(error)}"
 
 
@@ -444,44 +350,3 @@ def _unfinished(box: Any, done: np.ndarray, whole: bool) -> Iterator[Box]:
     lo, hi = box[axis]
     for half in ((lo, (lo + hi) // 2), ((lo + hi) // 2, hi)):
         yield from _unfinished((*box[:axis], half, *box[axis + 1 :]), done, whole)
-
-
-@contextmanager
-def halo_timer(client: Any) -> Iterator[Callable[[], dict[str, float]]]:
-    """Measures in the scheduler what `map_overlap` costs: seconds to cut edges, to move them, and in the tasks that
-    join them and compute the block."""
-    from distributed.diagnostics.plugin import SchedulerPlugin
-
-    class HaloTimer(SchedulerPlugin):
-        name = "gridstride-halo"
-
-        def __init__(self) -> None:
-            self.seconds = {"transfer": 0.0, "cut": 0.0, "block": 0.0}
-
-        def transition(self, key: Any, start: str, finish: str, *args: Any, **kwargs: Any) -> None:
-            if start != "processing" or finish != "memory":
-                return
-            prefix = str(key[0] if isinstance(key, tuple) else key)
-            for span in kwargs.get("startstops") or ():
-                if span["action"] == "transfer":
-                    name = "transfer"
-                elif span["action"] == "compute" and prefix.startswith("getitem"):
-                    name = "cut"
-                elif span["action"] == "compute" and prefix.startswith(("overlap", "concatenate")):
-                    name = "block"
-                else:
-                    continue
-                self.seconds[name] += span["stop"] - span["start"]
-
-    def collect(dask_scheduler: Any = None) -> dict[str, float]:
-        plugin = dask_scheduler.plugins.get("gridstride-halo")
-        return plugin.seconds if plugin else {}
-
-    try:
-        client.register_plugin(HaloTimer())
-    except Exception as error:
-        raise UsageError(f"the scheduler does not take our timer: {stores.first_line(error)}") from error
-    try:
-        yield lambda: client.run_on_scheduler(collect)
-    finally:
-        client.unregister_scheduler_plugin("gridstride-halo")

@@ -10,7 +10,7 @@ from typing import Any
 
 import dask
 
-from gridstride.workers.deployments import Deployment, Size, module
+from gridstride.workers.deployments import WORKER_TIMEOUT, Deployment, Size, module
 
 
 def cpu_count() -> int:
@@ -53,21 +53,24 @@ def running(deployment: Deployment) -> Iterator[Any]:
     import distributed  # noqa: F401  its defaults first, or they would go when our settings do
 
     logging.getLogger("distributed").setLevel(deployment.level)
-    ours, theirs = dask.config.set(settings()), dask.config.set(deployment.dask)
+    ours, theirs = dask.config.set(settings(deployment.worker_timeout)), dask.config.set(deployment.dask)
     with ours, theirs, module(deployment.kind).client(deployment) as client:
         yield client
 
 
-def settings() -> dict[str, Any]:
-    """Dask's settings for our workers, in one place."""
+def settings(worker_timeout: float = WORKER_TIMEOUT) -> dict[str, Any]:
+    """Dask's settings for our workers, in one place.
+
+    worker_timeout: seconds without a sign of life after which a worker is killed and started again
+    """
     return {
         # Blocks are planned to fit: spilling them would write what is about to be written anyway.
         "distributed.worker.memory.target": False,
         "distributed.worker.memory.spill": False,
         "distributed.worker.memory.pause": False,
         "distributed.worker.memory.terminate": False,
-        # A worker may be busy for minutes in one kernel call.
-        "distributed.scheduler.worker-ttl": None,
+        # A worker busy in a kernel gives signs of life all the same: kernels and codecs hold no lock of Python's.
+        "distributed.scheduler.worker-ttl": f"{worker_timeout} s",
         "distributed.scheduler.allowed-failures": 3,
         "distributed.comm.timeouts.connect": "30s",
         "distributed.admin.large-graph-warning-threshold": "100MB",

@@ -15,9 +15,9 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from gridstride.workers.deployments.base import CannotStart, ClusterLost, Deployment, Size
+from gridstride.workers.deployments.base import WORKER_TIMEOUT, CannotStart, ClusterLost, Deployment, Size
 
-__all__ = ["CannotStart", "ClusterLost", "Deployment", "Size", "module"]
+__all__ = ["WORKER_TIMEOUT", "CannotStart", "ClusterLost", "Deployment", "Size", "module"]
 
 
 def module(kind: str) -> Any:

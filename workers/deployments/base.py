@@ -16,6 +16,9 @@ from typing import Any
 
 log = logging.getLogger("gridstride.cluster")
 
+# Seconds without a sign of life after which a worker is given up.
+WORKER_TIMEOUT = 120.0
+
 # What a python says of itself: run there with -c, before anything is started there. The mark tells its line from
 # what a shell prints when it starts.
 MARK = "gridstride-look:"
@@ -72,7 +75,8 @@ class Deployment:
     device: gpu or cpu; options: those of the kind (its `Options`); host: where the scheduler listens
     wanted: (workers, threads, memory) as asked for, each None to be found out
     security: none or tls; tls: certificate files, or None for temporary ones
-    timeout: seconds that workers may take to come; dask: the user's own settings for Dask
+    timeout: seconds that workers may take to come; worker_timeout: seconds after which a silent one is killed
+    dask: the user's own settings for Dask
     """
 
     device: str
@@ -87,6 +91,7 @@ class Deployment:
     host: str = "127.0.0.1"
     dashboard: str = "127.0.0.1:0"
     timeout: float = 120.0
+    worker_timeout: float = WORKER_TIMEOUT
     security: str = "none"
     tls: Any = None
     dask: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,124 @@
+"""What workers do for a sweep: read blocks, compute and write them, and mark in the journal that they are done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from gridstride.pipeline import stores
+from gridstride.pipeline.journal import FOLDER, journal
+from gridstride.pipeline.places import place
+from gridstride.pipeline.plan import Plan
+from gridstride.workers import device as devices
+from gridstride.workers import operators
+from gridstride.workers.cluster import this_worker
+from gridstride.workers.operators.base import Block
+
+Index = tuple[int, ...]
+Box = tuple[Index, Index]  # of blocks: the first and the last
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a worker needs to compute any block of a sweep."""
+
+    input: str
+    out: str
+    device: str
+    plan: Plan
+    operator: Any
+
+
+def write_work(out: str, input: str, device: str, plan: Plan) -> None:
+    """Put beside the operator what else the workers need; they read it from the output's folder."""
+    content = {"input": input, "device": device, "plan": asdict(plan)}
+    stores.durable_write(place(out) / FOLDER / "work.json", stores.json_bytes(content))
+
+
+@lru_cache(maxsize=4)
+def open_work(out: str, run_id: str) -> Work:
+    """Read a sweep's work, once per process. `run_id` tells one run from the next."""
+    import json
+
+    folder = place(out) / FOLDER
+    content = json.loads((folder / "work.json").read_bytes())
+
+    def tuples(value: Any) -> Any:
+        return tuple(tuples(v) for v in value) if isinstance(value, list) else value
+
+    plan = Plan(**{name: tuples(value) for name, value in content["plan"].items()})
+    return Work(content["input"], out, content["device"], plan, operators.load(folder))
+
+
+def read_region(path: str, start: Index, stop: Index) -> np.ndarray:
+    with devices.stages("read + decode"):
+        return stores.read_wrapped(path, start, stop)
+
+
+def compute_block(data: np.ndarray, out: str, run_id: str, first: Index, block_id: Index) -> np.ndarray:
+    """Compute and write one block of a batch; `first` is the grid index of the batch array's first chunk.
+
+    `map_overlap` has put the neighbours' edges around the block, on every side where there is a chunk.
+    """
+    work = open_work(out, run_id)
+    index = tuple(f + i for f, i in zip(first, block_id, strict=True))
+    start = work.plan.start(index)
+    lo = tuple(s - (before if i > 0 else 0) for s, i, (before, _) in zip(start, block_id, work.plan.depth, strict=True))
+    record = np.empty((1,) * data.ndim, object)
+    record[(0,) * data.ndim] = _finish(work, index, data, lo)
+    return record
+
+
+def compute_boxes(out: str, run_id: str, boxes: Sequence[Box]) -> list[dict[str, Any]]:
+    """Compute and write boxes of blocks, each as one, reading just what they need."""
+    work = open_work(out, run_id)
+    records = []
+    for first, last in boxes:
+        if journal(out).has(first, last):
+            records.append(skipped(first, last))
+            continue
+        start, stop = work.plan.needed(first, last)
+        records.append(_finish(work, first, read_region(work.input, start, stop), start, last))
+    return records
+
+
+def skipped(first: Index, last: Index) -> dict[str, Any]:
+    """The record of what was done before: a rerun after its worker died. What it wrote is final."""
+    return {"index": first, "blocks": count(first, last), "skipped": True, **_drained()}
+
+
+def _finish(work: Work, index: Index, data: np.ndarray, lo: Index, last: Index | None = None) -> dict[str, Any]:
+    """Compute, write and mark a block, or the box of blocks up to `last`."""
+    book, last = journal(work.out), last or index
+    start, stop = work.plan.start(index), work.plan.stop(last)
+    if book.has(index, last):
+        return skipped(index, last)
+    result = devices.compute(work.operator, Block(data, lo, start, stop, work.plan.shape), work.device)
+    written = work.plan.out_range(index, last)
+    with devices.stages("encode + write"):
+        stores.regions(work.out).write(written[0], result)
+        stores.sync_chunk_folders(work.out, *written)
+        book.mark(index, last)
+    return {
+        "index": index,
+        "blocks": count(index, last),
+        "skipped": False,
+        "voxels": result.size,
+        "bytes_in": prod(b - a for a, b in zip(start, stop, strict=True)) * data.itemsize,
+        "bytes_out": result.nbytes,
+        **_drained(),
+    }
+
+
+def _drained() -> dict[str, Any]:
+    """What this process measured since it was last asked, and which worker it is."""
+    return {"worker": this_worker(), "stages": devices.stages.drain(), "spans": devices.stages.spans()}
+
+
+def count(first: Index, last: Index) -> int:
+    return prod(b - a + 1 for a, b in zip(first, last, strict=True))
