@@ -142,15 +142,16 @@ def _guard(command: Callable[..., Any]) -> Callable[..., Any]:
     """One line and an exit code for what goes wrong; the traceback with --debug."""
     from functools import wraps
 
+    def again(kwargs: dict[str, Any]) -> str:
+        return f"; go on with: gridstride resume {kwargs['out']}" if kwargs.get("out") else ""
+
     @wraps(command)
     def run(*args: Any, **kwargs: Any) -> Any:
         debug = bool(kwargs.get("debug"))
         try:
             return command(*args, **kwargs)
         except KeyboardInterrupt:
-            out = kwargs.get("out")
-            again = f"; go on with: gridstride resume {out}" if out else ""
-            click.echo(f"gridstride: stopped{again}", err=True)
+            click.echo(f"gridstride: stopped{again(kwargs)}", err=True)
             sys.exit(130)
         except (click.exceptions.Exit, click.ClickException, SystemExit):
             raise
@@ -161,6 +162,7 @@ def _guard(command: Callable[..., Any]) -> Callable[..., Any]:
             text = " ".join(str(error).split()) or type(error).__name__
             kind = "" if hasattr(error, "exit_code") else f"{type(error).__name__}: "
             hint = "" if hasattr(error, "exit_code") else " (--debug shows where)"
+            text += again(kwargs) if type(error).__name__ == "ClusterGone" else ""
             if kwargs.get("log_json"):
                 from gridstride.pipeline.events import Events
 

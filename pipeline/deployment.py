@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from gridstride.pipeline.config import ClusterConfig, RunOptions, load_cluster
-from gridstride.pipeline.errors import JobFailed, UsageError
+from gridstride.pipeline.errors import ClusterGone, UsageError
 from gridstride.workers import cluster, device
 from gridstride.workers.deployments import CannotStart, ClusterLost, Deployment, module
 
@@ -107,4 +107,4 @@ def _one_line() -> Iterator[None]:
     except CannotStart as error:
         raise UsageError(str(error)) from error.__cause__
     except ClusterLost as error:
-        raise JobFailed(str(error)) from error.__cause__
+        raise ClusterGone(str(error)) from error.__cause__

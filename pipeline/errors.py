@@ -15,6 +15,10 @@ class JobFailed(RuntimeError):
     exit_code = 1
 
 
+class ClusterGone(JobFailed):
+    """The scheduler or all workers went away; the job can be resumed."""
+
+
 def megabytes(size: float) -> str:
     """A size in bytes for people, in decimal units."""
     for unit in ("B", "kB", "MB", "GB"):

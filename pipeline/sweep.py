@@ -127,7 +127,7 @@ class Sweep:
             batch = flying.pop(future)
             boxes = batch.futures.pop(future)
             if future.status == "finished":
-                self._take(future.result())
+                self._take(waiting.result(future))
             else:
                 error = future.exception()
                 why = _reason(error)

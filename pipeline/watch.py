@@ -27,7 +27,9 @@ def watch_workers(client: Any, events: Events) -> Iterator[None]:
         def remove_worker(self, scheduler: Any, worker: str, *, stimulus_id: str, **_: Any) -> None:
             said = [m for _, m in scheduler.get_events(worker) if m.get("action") == "remove-worker"]
             last = said[-1] if said else {}
-            news: dict[str, Any] = {"action": "remove", "worker": worker, "why": str(stimulus_id)}
+            timed_out = [m for _, m in scheduler.get_events("scheduler") if m.get("action") == "worker-ttl-timed-out"]
+            silent = any(worker in m["workers"] for m in timed_out)
+            news: dict[str, Any] = {"action": "remove", "worker": worker, "silent": silent}
             news["tasks"] = len(last.get("processing-tasks", ()))
             news["results"] = len(last.get("lost-computed-tasks", ()))
             scheduler.log_event(TOPIC, news)
@@ -48,7 +50,7 @@ def watch_workers(client: Any, events: Events) -> Iterator[None]:
             return
         name = names.get(worker, worker)
         lost.add(name)
-        why = "did not answer for too long" if "ttl" in news["why"] else "died or was cut off"
+        why = "did not answer for too long" if news["silent"] else "died or was cut off"
         tasks, results = int(news["tasks"]), int(news["results"])
         lost_work = f"{counted(tasks, 'task')} and {counted(results, 'result')}"
         events.say(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from gridstride.workers import cluster, device, security
 from gridstride.workers.deployments.base import CannotStart, Deployment, Size, connected
+
+CLOSE_SECONDS = 10.0
 
 
 def size(deployment: Deployment) -> Size:
@@ -32,8 +35,22 @@ def check(deployment: Deployment) -> None:
 def client(deployment: Deployment) -> Iterator[Any]:
     with _workers_ignore_interrupts():
         local = _start(deployment)
-    with local as running, connected(running, deployment) as there:
+    with _closed_in_time(local), connected(local, deployment) as there:
         yield there
+
+
+@contextmanager
+def _closed_in_time(local: Any) -> Iterator[None]:
+    """Close a cluster after use. A nanny whose worker was killed while it started may wait for it for ever."""
+    try:
+        yield
+    finally:
+        try:
+            local.close(timeout=CLOSE_SECONDS)
+        except TimeoutError:
+            for nanny in list(local.workers.values()):
+                with suppress(OSError, TypeError):
+                    os.kill(nanny.pid, signal.SIGKILL)
 
 
 def script(deployment: Deployment) -> str:
