@@ -33,7 +33,7 @@ def info_table(path: str | Path, array: str | None = None) -> Table:
             table = Table(title=f"{path}: group", title_justify="left")
             for column in ("array", "shape", "dtype", "chunks"):
                 table.add_column(column)
-            for name in stores.list_arrays(node):
+            for name in stores.list_arrays(node, where):
                 item = stores.describe(path, name)
                 table.add_row(name, shape_text(item.shape), str(item.dtype), shape_text(item.chunks))
             table.caption, table.caption_justify = _simulation(where, node), "left"

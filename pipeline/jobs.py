@@ -24,7 +24,7 @@ from gridstride.pipeline.errors import JobFailed, UsageError
 from gridstride.pipeline.events import Events, open_events
 from gridstride.pipeline.journal import Journal, job_hash
 from gridstride.pipeline.mirror import mirrored
-from gridstride.pipeline.places import Place, place
+from gridstride.pipeline.places import Place, ends_if_lost, place
 from gridstride.pipeline.plan import Plan, Request, make_plan
 from gridstride.pipeline.progress import Progress, job_facts
 from gridstride.pipeline.report import reported
@@ -186,7 +186,8 @@ def run(prepared: Prepared, client: Any = None) -> Summary:
     try:
         if options.overwrite:
             journal.clear()
-        _create(prepared, journal)
+        with ends_if_lost(job.out):
+            _create(prepared, journal)
         done = int(journal.done_mask(plan.grid).sum())
         if done >= plan.blocks:
             return _summary(prepared, Outcome(skipped=done), 0.0)

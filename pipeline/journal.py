@@ -32,7 +32,7 @@ import numpy as np
 
 from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.lock import FileLock, ObjectLock, lock
-from gridstride.pipeline.places import Place, durable_write, names, place, remove, sync_folder
+from gridstride.pipeline.places import Place, durable_write, ends_if_lost, names, place, remove, sync_folder
 from gridstride.pipeline.remote import Remote
 from gridstride.pipeline.stores import json_bytes
 
@@ -83,10 +83,11 @@ class Journal:
 
     def begin(self, job: dict[str, Any]) -> None:
         """Record a new job. From here on the folder is this job's."""
-        self.blocks.mkdir(parents=True, exist_ok=True)
-        durable_write(self.folder / "job.json", json_bytes(job))
-        sync_folder(self.out)
-        sync_folder(self.out.parent)
+        with ends_if_lost(self.out):
+            self.blocks.mkdir(parents=True, exist_ok=True)
+            durable_write(self.folder / "job.json", json_bytes(job))
+            sync_folder(self.out)
+            sync_folder(self.out.parent)
 
     def lock(self) -> None:
         """Make sure that no other client writes here. Raises UsageError if one does."""
@@ -147,13 +148,15 @@ class Journal:
         if isinstance(marker, Remote):
             marker.write_bytes(b"")
             return
-        handle = os.open(marker, os.O_CREAT | os.O_WRONLY, 0o644)
-        os.fsync(handle)
-        os.close(handle)
-        sync_folder(self.blocks)
+        with ends_if_lost(self.out):
+            handle = os.open(marker, os.O_CREAT | os.O_WRONLY, 0o644)
+            os.fsync(handle)
+            os.close(handle)
+            sync_folder(self.blocks)
 
     def write_summary(self, summary: dict[str, Any]) -> None:
-        durable_write(self.folder / "summary.json", json_bytes(summary))
+        with ends_if_lost(self.out):
+            durable_write(self.folder / "summary.json", json_bytes(summary))
 
 
 @lru_cache(maxsize=16)

@@ -8,15 +8,28 @@ the request that put it is answered.
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from gridstride.pipeline.errors import UsageError, megabytes
-from gridstride.pipeline.remote import SCHEMES, Remote, parse
+from gridstride.pipeline.errors import JobFailed, UsageError, megabytes
+from gridstride.pipeline.remote import SCHEMES, Remote, RemoteError, parse
 
 Place = Path | Remote
+
+# What every later write would meet too, and what to do about it.
+LOST = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space",
+    errno.EROFS: "make it writable",
+    errno.EACCES: "make it writable",
+    errno.EPERM: "make it writable",
+}
 
 
 def place(where: str | Path | Remote) -> Place:
@@ -70,6 +83,27 @@ def remove(where: Place) -> None:
         shutil.rmtree(where)
     else:
         where.unlink()
+
+
+@contextmanager
+def ends_if_lost(where: Place, writing: bool = True) -> Iterator[None]:
+    """Raises JobFailed, which ends a job, for an error that all other blocks would meet too: a full disk, a store that
+    does not answer or says no. Another error, of a damaged chunk for one, passes."""
+    try:
+        yield
+    except JobFailed:
+        raise
+    except Exception as error:
+        if isinstance(where, Remote):
+            if where.is_lost(error):
+                raise RemoteError(f"{where.explain(str(error))}; then go on with gridstride resume") from error
+            raise
+        found = re.search(r"os_error_code='(\d+)'", str(error))  # tensorstore's way to say it
+        code = int(found[1]) if found else getattr(error, "errno", None)
+        if writing and code in LOST:
+            what = f"{where} cannot be written ({os.strerror(code)}): {LOST[code]}, then go on with gridstride resume"
+            raise JobFailed(what) from error
+        raise
 
 
 def zarr_store(where: Place, read_only: bool = True) -> Any:

@@ -202,17 +202,29 @@ class Remote:
         except obstore.exceptions.BaseError as error:
             raise RemoteError(self.explain(str(error))) from error
 
+    def is_lost(self, error: Exception) -> bool:
+        """Whether an error of obstore or tensorstore is of the store rather than of one object in it."""
+        if isinstance(error, obstore_module().exceptions.BaseError):
+            return True
+        words = ("retry attempts failed", "PERMISSION_DENIED", "UNAUTHENTICATED", "UNAVAILABLE", "credentials")
+        return any(word in str(error) for word in words)
+
     def explain(self, text: str) -> str:
         """One line for an error of obstore or tensorstore: what is wrong, and what to check."""
         code = next(iter(re.findall(r"<Code>(\w+)</Code>", text)), "")
-        status = next(iter(re.findall(r"status code: (\d{3})|HTTP response code: (\d{3})", text)), ("", ""))
-        number = int("".join(status) or 0)
+        status = re.search(r"(?:status code: |http_response_code=')(\d{3})", text)
+        number = int(status[1]) if status else 0
         where = self._where()
         keys = {
             "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or AWS_PROFILE)",
             "gs": "GOOGLE_APPLICATION_CREDENTIALS",
         }.get(self.scheme, "")
-        if "169.254.169.254" in text or "metadata.google" in text or "Failed to get credentials" in text:
+        if (
+            "169.254.169.254" in text
+            or "metadata.google" in text
+            or "Failed to get credentials" in text
+            or "Missing " in text
+        ):
             free = "AWS_SKIP_SIGNATURE=true" if self.scheme == "s3" else "GOOGLE_SKIP_SIGNATURE=true"
             return f"{self}: no credentials: set {keys}, or {free} if the data is public"
         if code == "NoSuchBucket":
@@ -226,8 +238,8 @@ class Remote:
             return f"{self}: access denied {where}: {check}"
         if "error sending request" in text or "CURL error" in text or "dns error" in text:
             return f"{self}: no answer {where}: check the network{self._endpoint_hint()}"
-        reason = code or (f"HTTP status {number}" if number else " ".join(text.splitlines()[0].split())[:200])
-        return f"{self}: {reason} {where}"
+        reason = ", ".join([code] * bool(code) + [f"HTTP status {number}"] * bool(number))
+        return f"{self}: {reason or ' '.join(text.splitlines()[0].split())[:200]} {where}"
 
     def _where(self) -> str:
         if self.read_only:

@@ -32,6 +32,7 @@ from gridstride.pipeline.places import (
     absolute,
     check_disk,
     durable_write,
+    ends_if_lost,
     kvstore,
     names,
     place,
@@ -93,7 +94,9 @@ def describe(where: str | Path | Remote, array: str | None = None) -> ArrayInfo:
     except Exception as error:
         raise UsageError(f"{path} cannot be opened as Zarr: {first_line(error)}") from error
     if isinstance(node, zarr.Group):
-        known = list_arrays(node)
+        if array is not None and isinstance(path, Remote) and path.read_only:
+            return describe(path / array)  # a web server does not list
+        known = list_arrays(node, path)
         if array is None:
             shown = ", ".join(known[:8]) + (", ..." if len(known) > 8 else "") if known else "none"
             raise UsageError(f"{path} is a group: say which array with --array (it holds {shown})")
@@ -138,8 +141,10 @@ def _codec_name(codec: Any) -> str:
     return type(codec).__name__.removesuffix("Codec").lower()
 
 
-def list_arrays(group: zarr.Group) -> list[str]:
-    """Names of the arrays in a group and in the groups inside it."""
+def list_arrays(group: zarr.Group, where: Place) -> list[str]:
+    """Names of the arrays in a group and in the groups inside it. Raises UsageError if nobody knows."""
+    if isinstance(where, Remote) and where.read_only and group.metadata.consolidated_metadata is None:
+        raise UsageError(f"{where} is a group, and a web server does not list: say which array with --array")
     return sorted(name for name, node in group.members(max_depth=None) if isinstance(node, zarr.Array))
 
 
@@ -212,8 +217,7 @@ class Regions:
     """Reads and writes regions of one array. `engine` says which library does it."""
 
     def __init__(self, path: str) -> None:
-        self.path = path
-        root = place(path)
+        self.root = root = place(path)
         try:
             import tensorstore as ts
 
@@ -231,18 +235,20 @@ class Regions:
     def read(self, start: Sequence[int], stop: Sequence[int]) -> np.ndarray:
         """The region [start, stop) as a contiguous array of native byte order."""
         where = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
-        if self.engine == "tensorstore":
-            return self._array[where].read(order="C").result()
-        data = np.asarray(self._array[where])
+        with ends_if_lost(self.root, writing=False):
+            if self.engine == "tensorstore":
+                return self._array[where].read(order="C").result()
+            data = np.asarray(self._array[where])
         return np.ascontiguousarray(data, dtype=data.dtype.newbyteorder("="))
 
     def write(self, start: Sequence[int], data: np.ndarray) -> None:
         """Write `data` at `start`. On return every chunk is on disk, or acknowledged by the object store."""
         where = tuple(slice(a, a + n) for a, n in zip(start, data.shape, strict=True))
-        if self.engine == "tensorstore":
-            self._array[where].write(data).result()
-        else:
-            self._array[where] = data
+        with ends_if_lost(self.root):
+            if self.engine == "tensorstore":
+                self._array[where].write(data).result()
+            else:
+                self._array[where] = data
 
 
 @lru_cache(maxsize=1)
@@ -261,7 +267,8 @@ def regions(path: str) -> Regions:
 
 @lru_cache(maxsize=16)
 def _open_regions(path: str, stamp: tuple[Any, ...]) -> Regions:
-    return Regions(path)
+    with ends_if_lost(place(path), writing=False):
+        return Regions(path)
 
 
 def read_wrapped(path: str, start: Sequence[int], stop: Sequence[int]) -> np.ndarray:

@@ -30,6 +30,7 @@ import numpy as np
 
 from gridstride.pipeline import stores
 from gridstride.pipeline.block_tasks import Box, Index, Work, compute_block, compute_boxes, count, read_region, skipped
+from gridstride.pipeline.errors import JobFailed
 from gridstride.pipeline.events import Events
 from gridstride.pipeline.halo_timer import halo_timer
 from gridstride.pipeline.journal import journal, marker_name
@@ -130,6 +131,9 @@ class Sweep:
                 self._take(waiting.result(future))
             else:
                 error = future.exception()
+                if isinstance(error, JobFailed):  # no other block could be written either
+                    self.client.cancel([*flying, *self.reads.values()])
+                    raise error
                 why = _reason(error)
                 for box in boxes:
                     errors[box] = error
