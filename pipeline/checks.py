@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gridstride.pipeline import stores
@@ -42,11 +43,29 @@ def check_place(out: Place, options: RunOptions) -> None:
             raise UsageError(f"{out if out.is_dir() else parent} is not writable")
     if not out.exists():
         return
+    if isinstance(out, Path):
+        _check_links(out / FOLDER if options.overwrite else out)
     if options.overwrite:
         if not stores.is_removable(out):
             raise UsageError(f"{out} is no Zarr store: --overwrite does not delete it")
     elif not Journal(out).exists() and not (out.is_dir() and names(out) <= {FOLDER}):
         raise UsageError(f"{out} exists: give another place, or --overwrite")
+
+
+def _check_links(folder: Path) -> None:
+    """Refuse an output with links in it: writing through them would write elsewhere."""
+    if folder.is_symlink():
+        raise UsageError(f"{folder} is a link, which would lead what we write elsewhere: remove it")
+    waiting = [folder] if folder.is_dir() else []
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if entry.is_symlink():
+                    raise UsageError(
+                        f"{entry.path} is a link: what we write there would be written elsewhere; remove it"
+                    )
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(Path(entry.path))
 
 
 def _check_remote(out: Remote) -> None:

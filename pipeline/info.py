@@ -8,9 +8,11 @@ from typing import Any
 
 import zarr
 from rich.table import Table
+from rich.text import Text
 
 from gridstride.pipeline import stores
 from gridstride.pipeline.errors import UsageError, megabytes
+from gridstride.pipeline.events import one_line
 from gridstride.pipeline.flow_store import FlowStore, is_flow
 from gridstride.pipeline.journal import Journal
 from gridstride.pipeline.places import Place, place, zarr_store
@@ -30,45 +32,54 @@ def info_table(path: str | Path, array: str | None = None) -> Table:
         except Exception as error:
             raise UsageError(f"{path} is not a Zarr store: {stores.first_line(error)}") from None
         if isinstance(node, zarr.Group):
-            table = Table(title=f"{path}: group", title_justify="left")
+            table = Table(title=plain(f"{path}: group"), title_justify="left")
             for column in ("array", "shape", "dtype", "chunks"):
                 table.add_column(column)
             for name in stores.list_arrays(node, where):
                 item = stores.describe(path, name)
-                table.add_row(name, shape_text(item.shape), str(item.dtype), shape_text(item.chunks))
+                _add(table, name, shape_text(item.shape), str(item.dtype), shape_text(item.chunks))
             table.caption, table.caption_justify = _simulation(where, node), "left"
             return table
     info = stores.describe(path, array)
-    table = Table(title=str(path), title_justify="left", show_header=False)
+    table = Table(title=plain(path), title_justify="left", show_header=False)
     names = [name or f"axis {i}" for i, name in enumerate(info.dimension_names)]
-    table.add_row("shape", f"{shape_text(info.shape)} ({', '.join(names)})")
-    table.add_row("dtype", str(info.dtype))
-    table.add_row("size", f"{megabytes(info.nbytes)} uncompressed")
+    _add(table, "shape", f"{shape_text(info.shape)} ({', '.join(names)})")
+    _add(table, "dtype", str(info.dtype))
+    _add(table, "size", f"{megabytes(info.nbytes)} uncompressed")
     chunk_bytes = prod(info.chunks) * info.dtype.itemsize
-    table.add_row("chunks", f"{shape_text(info.chunks)} ({megabytes(chunk_bytes)} each)")
+    _add(table, "chunks", f"{shape_text(info.chunks)} ({megabytes(chunk_bytes)} each)")
     if info.shards:
-        table.add_row("shards", shape_text(info.shards))
+        _add(table, "shards", shape_text(info.shards))
     units = [ceil(n / u) for n, u in zip(info.shape, info.write_unit, strict=True)]
-    table.add_row("write units", f"{prod(units)} of {shape_text(info.write_unit)}")
-    table.add_row("codecs", info.codecs)
-    table.add_row("format", f"Zarr v{info.zarr_format}, read through {stores.regions(info.path).engine}")
+    _add(table, "write units", f"{prod(units)} of {shape_text(info.write_unit)}")
+    _add(table, "codecs", info.codecs)
+    _add(table, "format", f"Zarr v{info.zarr_format}, read through {stores.regions(info.path).engine}")
     for name, value in info.attributes.items():
         if name != "gridstride":
             text = str(value)
-            table.add_row(f"attribute {name}", text if len(text) <= 200 else text[:197] + "...")
+            _add(table, f"attribute {name}", text if len(text) <= 200 else text[:197] + "...")
     journal = Journal(info.path)
     if made := info.attributes.get("gridstride"):
         request = made["request"]
         words = ", ".join(f"{k}={v}" for k, v in request.items() if k != "command")
-        table.add_row("made by", f"gridstride {made['version']} {request['command']}: {words}")
-        table.add_row("from", str(made["input"]["path"]))
+        _add(table, "made by", f"gridstride {made['version']} {request['command']}: {words}")
+        _add(table, "from", str(made["input"]["path"]))
     if journal.exists():
         block = journal.read()["block"]
         grid = [ceil(n / b) if b else 0 for n, b in zip(info.shape, block, strict=True)]
         listed = not (isinstance(where, Remote) and where.read_only)  # a web server does not list
         done = len(journal.done()) if listed else "?"
-        table.add_row("job", f"{done} blocks of {shape_text(block)} written (grid {shape_text(grid)})")
+        _add(table, "job", f"{done} blocks of {shape_text(block)} written (grid {shape_text(grid)})")
     return table
+
+
+def plain(value: Any) -> Text:
+    """A stranger's text for a terminal: neither markup nor control characters mean anything in it."""
+    return Text(one_line(str(value)))
+
+
+def _add(table: Table, *cells: Any) -> None:
+    table.add_row(*(plain(cell) for cell in cells))
 
 
 def _simulation(path: Place, group: zarr.Group) -> str | None:

@@ -89,6 +89,7 @@ def describe(where: str | Path | Remote, array: str | None = None) -> ArrayInfo:
         if not path.exists():
             raise UsageError(f"{path} does not exist")
         raise UsageError(f"{path} is not a Zarr store: it has none of {', '.join(METADATA)}")
+    _refuse_pickles(path)
     try:
         node = zarr.open(zarr_store(path), mode="r")
     except Exception as error:
@@ -129,6 +130,17 @@ def describe(where: str | Path | Remote, array: str | None = None) -> ArrayInfo:
     )
 
 
+def _refuse_pickles(where: Place) -> None:
+    """Zarr v2 knows a codec that unpickles chunks, which can run any program."""
+    try:
+        content = json.loads((where / ".zarray").read_bytes())
+        codecs = [content.get("compressor"), *(content.get("filters") or ())]
+    except (OSError, ValueError, AttributeError, TypeError):
+        return  # there is none, or zarr-python will say what is wrong with it
+    if any(isinstance(codec, dict) and "pickle" in str(codec.get("id")) for codec in codecs):
+        raise UsageError(f"{where} is stored as Python pickles, which can run any program when they are read: refused")
+
+
 def has_metadata(where: Place) -> bool:
     """Whether a Zarr array or group begins at a place."""
     return any((where / name).is_file() for name in METADATA)
@@ -145,7 +157,9 @@ def list_arrays(group: zarr.Group, where: Place) -> list[str]:
     """Names of the arrays in a group and in the groups inside it. Raises UsageError if nobody knows."""
     if isinstance(where, Remote) and where.read_only and group.metadata.consolidated_metadata is None:
         raise UsageError(f"{where} is a group, and a web server does not list: say which array with --array")
-    return sorted(name for name, node in group.members(max_depth=None) if isinstance(node, zarr.Array))
+    members = group.members(max_depth=None)
+    # Metadata may name what lies elsewhere; a name with .. in it is none of this group's.
+    return sorted(name for name, node in members if isinstance(node, zarr.Array) and ".." not in name.split("/"))
 
 
 def identity(info: ArrayInfo) -> dict[str, Any]:
