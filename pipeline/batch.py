@@ -77,6 +77,9 @@ def script(words: Sequence[str], options: RunOptions) -> str:
             "unset SLURM_CPU_BIND SLURM_NTASKS_PER_NODE",
             f"srun --overcommit --ntasks={nodes * tasks + 2} --distribution=arbitrary --kill-on-bad-exit=1 \\",
             f'    {python} -m {MODULE} run "$RUN" {shlex.join(words)}',
+            "code=$?",
+            '[ -e "$RUN/exit" ] && code=$(cat "$RUN/exit")',
+            "exit $code",
             "",
         ]
     )
@@ -130,8 +133,9 @@ def _counts(text: str) -> list[int]:
     return [int(count) for count, times in found for _ in range(int(times or 1))]
 
 
-def run(folder: Path, words: Sequence[str]) -> int:
-    """One task of the job: the scheduler, a worker, or the command. The exit code is the command's."""
+def run(folder: Path, words: Sequence[str]) -> None:
+    """One task of the job: the scheduler, a worker, or the command, whose exit code goes into a file: a task that
+    ended badly would make srun kill the others, which end by themselves."""
     from dask_jobqueue.slurm import SLURMRunner
 
     config = load_cluster(folder / "cluster.yaml")
@@ -145,9 +149,10 @@ def run(folder: Path, words: Sequence[str]) -> int:
             **_worker(deployed),
         )
     except SystemExit:  # how the runner ends a scheduler or a worker
-        return 0
+        return
     # The scheduler and the workers do not come here. The runner is kept: it ends the cluster when it is forgotten.
-    return _command(folder, config, deployed, runner.scheduler_address, words)
+    code = _command(folder, config, deployed, runner.scheduler_address, words)
+    (folder / "exit").write_text(str(code))
 
 
 def _common(deployed: Deployment) -> dict[str, Any]:
@@ -207,9 +212,10 @@ def main() -> None:
     if what == "prepare":
         prepare(Path(folder))
     else:
-        code = run(Path(folder), words)
+        run(Path(folder), words)
         sys.stdout.flush()
-        os._exit(code)  # threads of the runner and the nanny would complain of the end, or wait for one another
+        sys.stderr.flush()
+        os._exit(0)  # threads of the runner and the nanny would complain of the end, or wait for one another
 
 
 if __name__ == "__main__":

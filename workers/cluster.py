@@ -11,6 +11,7 @@ from typing import Any
 import dask
 
 from gridstride.workers.deployments import WORKER_TIMEOUT, Deployment, Size, module
+from gridstride.workers.deployments.base import flat
 
 
 def cpu_count() -> int:
@@ -53,7 +54,7 @@ def running(deployment: Deployment) -> Iterator[Any]:
     import distributed  # noqa: F401  its defaults first, or they would go when our settings do
 
     logging.getLogger("distributed").setLevel(deployment.level)
-    ours, theirs = dask.config.set(settings(deployment.worker_timeout)), dask.config.set(deployment.dask)
+    ours, theirs = dask.config.set(settings(deployment.worker_timeout)), dask.config.set(flat(deployment.dask))
     with ours, theirs, module(deployment.kind).client(deployment) as client:
         yield client
 

@@ -228,6 +228,7 @@ def _keywords(deployment: Deployment) -> dict[str, Any]:
     options: Options = deployment.options
     size = deployment.size
     python = options.python or sys.executable
+    logs = Path(options.log_directory).absolute() / NAME
     extra = ["--dashboard-address", "127.0.0.1:0"]
     prologue = [f"export {name}={shlex.quote(value)}" for name, value in worker_environment(deployment).items()]
     prologue += options.prologue
@@ -246,12 +247,12 @@ def _keywords(deployment: Deployment) -> dict[str, Any]:
         "walltime": options.walltime,
         "python": python,
         "job_name": NAME,
-        "log_directory": str(Path(options.log_directory).absolute()),
         "local_directory": deployment.local_directory,
         "job_script_prologue": prologue,
         "worker_command": "dask_cuda.cli" if size.device_memory is not None else "distributed.cli.dask_worker",
         "worker_extra_args": extra,
-        "job_extra_directives": options.directives,
+        # Its own log_directory is made even for a script that is only looked at.
+        "job_extra_directives": [f"-e {logs}-%j.err", f"-o {logs}-%j.out", *options.directives],
         "interface": options.interface,
         "death_timeout": 60,
     }
