@@ -84,7 +84,7 @@ def test_job_script_for_cpus() -> None:
     assert last.count("--host $HERE") == 1
     assert "--dashboard-address 127.0.0.1:0" in last
     assert "ulimit -n 65536" in script
-    assert "export DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL=None" in script
+    assert "export DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL='120.0 s'" in script
     assert not logs.exists()  # looking writes nothing
 
 

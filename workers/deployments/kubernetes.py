@@ -88,7 +88,7 @@ def resource(deployment: Deployment, name: str = "") -> dict[str, Any]:
         image=options.image,
         n_workers=size.workers // each,
         resources=_resources(options.cores, options.memory, {GPU: str(options.gpus)} if gpu else {}),
-        env={**environment({**settings(), **flat(deployment.dask)}), **options.env},
+        env={**environment({**settings(deployment.worker_timeout), **flat(deployment.dask)}), **options.env},
         worker_command=command,
     )
     spec = made["spec"]

@@ -262,7 +262,7 @@ def worker_environment(deployment: Deployment) -> dict[str, str]:
     """Dask's settings for the workers of a job, which inherit nothing from this process's."""
     from gridstride.workers.cluster import settings
 
-    return environment({**settings(), **flat(deployment.dask)})
+    return environment({**settings(deployment.worker_timeout), **flat(deployment.dask)})
 
 
 @contextmanager
