@@ -6,12 +6,13 @@ to say: block (its index), worker, counts. The names:
 
     started resumed cluster progress checkpoint finished failed stopped
     block-failed block-retried block-lost
-    worker-joined worker-lost worker-restarted state-lost
+    worker-joined worker-lost worker-restarted state-lost job-replaced cluster-warning
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 import re
@@ -147,7 +148,7 @@ def open_events(
         events = Events(folder, job, options.watched, options.log_json, options.log)
     except OSError as error:
         raise UsageError(f"{error.filename} cannot be written: {error.strerror}") from None
-    with events:
+    with events, _told_of_clusters(events):
         what = "goes on" if begun else "begins"
         events.say(
             "resumed" if begun else "started",
@@ -167,6 +168,25 @@ def open_events(
         except BaseException as error:
             events.say("failed", str(error) or type(error).__name__, "error")
             raise
+
+
+@contextmanager
+def _told_of_clusters(events: Events) -> Iterator[None]:
+    """What those who start and watch clusters log is said as events too, instead of past them on stderr."""
+
+    class Tell(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            level = "error" if record.levelno >= logging.ERROR else "warning"
+            events.say(getattr(record, "event", "cluster-warning"), record.getMessage(), level)
+
+    logger, tell = logging.getLogger("gridstride.cluster"), Tell(logging.WARNING)
+    logger.addHandler(tell)
+    before, logger.propagate = logger.propagate, False
+    try:
+        yield
+    finally:
+        logger.propagate = before
+        logger.removeHandler(tell)
 
 
 def command_line() -> str | None:

@@ -80,7 +80,7 @@ def cancel_one(slurm: Any, running: int) -> str | None:
 
 
 def test_cancelled_jobs_are_replaced_in_the_middle_of_a_command(
-    cluster_file: Any, job: Any, slurm: Any, tmp_path: Path, monkeypatch: Any, caplog: Any
+    cluster_file: Any, job: Any, slurm: Any, tmp_path: Path, monkeypatch: Any
 ) -> None:
     """Which dask-jobqueue does not do (#611): all jobs are cancelled once the first chunks are there."""
     words, expected = job
@@ -104,12 +104,11 @@ def test_cancelled_jobs_are_replaced_in_the_middle_of_a_command(
     assert chunks(tmp_path / "there") == expected
     assert len(gone) == 2
     for number, lost in enumerate(sorted(gone, key=int), 1):
-        assert (
-            f"SLURM job {lost} is gone (CANCELLED): a new one takes its place ({number} of at most 10)" in caplog.text
-        )
+        said = f"warning: SLURM job {lost} is gone (CANCELLED): a new one takes its place ({number} of at most 10)"
+        assert said in result.output
 
 
-def test_replacements_have_an_end(cluster_file: Any, slurm: Any, monkeypatch: Any, caplog: Any) -> None:
+def test_replacements_have_an_end(cluster_file: Any, slurm: Any, monkeypatch: Any) -> None:
     monkeypatch.setattr(slurm_jobs, "POLL_SECONDS", 0.5)
     options = RunOptions(cluster=cluster_file(jobs=1, replacements=1))
 

@@ -133,7 +133,7 @@ class Jobs:
             self.replaced += 1
             log.warning(
                 "SLURM job %s is gone (%s): a new one takes its place (%d of at most %d)",
-                job, state, self.replaced, self.most,
+                job, state, self.replaced, self.most, extra={"event": "job-replaced"},
             )  # fmt: skip
             self.cluster.sync(self._replace, ids[job])
 
