@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.events import Events, open_events, read_events, read_lines
 from gridstride.pipeline.journal import Journal
 from gridstride.pipeline.spans import FILE, Spans, read_spans
+from gridstride.pipeline.watch import watch_workers
 from gridstride.workers import cluster
 from gridstride.workers.device import SPANS_KEPT, Stages
 
@@ -196,6 +199,31 @@ def test_a_bad_chunk_is_told_and_so_is_the_run_that_mends_it(store: Any, tmp_pat
     rows = read_spans(read_lines(folder / FILE))
     assert {stage for row in rows for stage in row.stages} >= {"read + decode", "kernel", "encode + write"}
     assert {row.worker for row in rows} == {worker["worker"] for worker in story[1]["workers"]}
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_is_named_with_what_it_had_to_do(tmp_path: Path) -> None:
+    start = cluster.start("cpu", cluster.Size(2, 1, 4_000_000_000))
+    with start as both, Events(tmp_path) as events, watch_workers(both, events):
+        pids = both.run(os.getpid)
+        victim = sorted(pids)[0]
+        waiting = [both.submit(time.sleep, 3, key=f"s{n}", pure=False, workers=[victim], allow_other_workers=True)
+                   for n in range(3)]  # fmt: skip
+        while len(both.processing()[victim]) < 3:
+            time.sleep(0.05)
+        os.kill(pids[victim], signal.SIGKILL)
+        while "worker-restarted" not in names(tmp_path):
+            time.sleep(0.05)
+        del waiting
+        # What happens after the job is no news: here the cluster closes.
+    story = list(read_events(tmp_path))
+    assert [event["event"] for event in story] == ["cluster", "worker-lost", "worker-restarted"]
+    (name,) = [worker["name"] for worker in story[0]["workers"] if worker["worker"] == victim]
+    lost, back = story[1:]
+    assert (lost["worker"], lost["name"], lost["level"]) == (victim, name, "warning")
+    assert lost["text"].startswith(f"worker {name} ({victim}) died or was cut off: {lost['tasks']} tasks and")
+    assert lost["tasks"] >= 3
+    assert (back["name"], back["worker"] != victim) == (name, True)
 
 
 def test_log_json_leaves_nothing_but_json_lines_on_stderr(store: Any, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from gridstride.pipeline import rounds, simulation
 from gridstride.pipeline.cases import make_case
 from gridstride.pipeline.config import RunOptions
 from gridstride.pipeline.errors import JobFailed, UsageError
+from gridstride.pipeline.events import read_events
 from gridstride.pipeline.states import read_checkpoint
 from gridstride.workers import cluster
 from gridstride.workers.fluids import problems
@@ -211,6 +212,8 @@ def test_a_dead_worker_is_survived(tmp_path: Path, monkeypatch: Any) -> None:
         summary = simulation.run(prepared(a_case, tmp_path / "out.zarr", 2), client)
     assert killed
     assert summary.recoveries >= 1
+    story = [event["event"] for event in read_events(tmp_path / "out.zarr" / ".gridstride")]
+    assert {"worker-lost", "worker-restarted", "state-lost"} <= set(story)
     assert_same_files(files(tmp_path / "calm.zarr"), files(tmp_path / "out.zarr"))
 
 
