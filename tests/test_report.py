@@ -178,6 +178,7 @@ def test_a_job_that_was_mended_tells_of_both_runs(store: Any, tmp_path: Path, cl
     assert page.texts["done"] == "5 of 5"
     both = first.voxels + second.voxels
     assert page.texts["rate"] == f"{both / (first.seconds + second.seconds) / 1e6:.1f} Mvoxel/s"
+    assert page.texts["data"] == "2.56 kB, 2.56 kB"
     kernel = first.stages["kernel"] + second.stages["kernel"]
     assert f"{kernel:.2f} s (" in page.drawn
     assert [row[3] for row in page.rows["runs"][1:]] == ["0", "4"]
