@@ -527,9 +527,10 @@ __device__ inline bool is_across(const Edges& e, int axis, int field)
 }
 
 // The end on a side (0 low, 1 high) of the line along AXIS through (z, y, x). A velocity across a face lies on it, all
-// else half a cell to both sides. With the value inside:
+// else half a cell to both sides. With the value inside, and the one a cell deeper:
 //      across     on the face = sign * inside + given     sign 0, or 1 for outflow
-//      the rest   beyond      = sign * inside + given     sign 1, or -1 for a given velocity and for outflow's p
+//      the rest   beyond      = sign * inside             sign 1, or -1 for outflow's p
+//      given      beyond      = deeper / 3 - 2 inside + 8/3 given: on a parabola through the face
 template <int AXIS, class T>
 __device__ inline End<T> line_end(const Edges& e, const Given<T>& given, const T* values, int field, int side, int z,
                                   int y, int x)
@@ -548,9 +549,17 @@ __device__ inline End<T> line_end(const Edges& e, const Given<T>& given, const T
         const int one = AXIS == 0 ? y : z, other = AXIS == 2 ? y : x;
         const int rows = e.face[AXIS][side][0], columns = e.face[AXIS][side][1];
         const i64 row = i64(field) * rows + smaller(one, rows - 1);
-        const T scale = across ? given.ramp : given.ramp + given.ramp;
+        const bool bent = !across && high - low > 1;
+        const T scale = across ? given.ramp : bent ? given.ramp * T(8.0 / 3) : given.ramp + given.ramp;
         const T* const face = side == 0 ? given.face[AXIS][0] : given.face[AXIS][1];
         value = scale * face[row * columns + smaller(other, columns - 1)];
+        if (bent) {
+            const int in = side == 0 ? from + 1 : from - 1;
+            const T deeper = filled<AXIS + 1>(e, given, values, field, AXIS == 0 ? in : z, AXIS == 1 ? in : y,
+                                              AXIS == 2 ? in : x);
+            value = (T(1.0 / 3) * deeper - (inside + inside)) + value;
+            return {value, value};
+        }
     }
     value = sign * inside + value;
     return {value, across && side == 0 ? (value + value) - inside : value};

@@ -46,7 +46,8 @@ def stable_step(case: Case) -> float:
     """The longest stable dt of a case."""
     fluid = case.fluid
     diffusivity = max(fluid.viscosity, fluid.pressure_diffusivity)
-    return longest_step(tuple(case.spacing.values()), fluid.speed / fluid.mach, fluid.speed, diffusivity)
+    walls = tuple(any(case.boundaries[a + side].kind in ("wall", "inflow") for side in "-+") for a in case.spacing)
+    return longest_step(tuple(case.spacing.values()), fluid.speed / fluid.mach, fluid.speed, diffusivity, walls)
 
 
 def time_step(case: Case) -> float:

@@ -59,6 +59,36 @@ def test_without_the_lead_sound_against_the_flow_would_grow() -> None:
     assert amplification(dt, (1.0, 1.0), 10.0, 0.0, (0.7, 0.7), lead=0.0) > 1.03
 
 
+@pytest.mark.parametrize("cells", [(1, 2, 20), (1, 12, 2), (1, 12, 14), (2, 8, 9), (8, 9, 10)], ids=str)
+@pytest.mark.parametrize("nu", [0.3, 30.0])
+def test_noise_between_walls_dies_at_the_longest_step(cells: Any, nu: float) -> None:
+    """Sound as slow as diffusion, and diffusion alone."""
+    components = 2 if cells[0] == 1 else 3
+    nothing = np.zeros((components, 1, 1))
+    walls = ((kinds.FIXED if n > 1 else kinds.CUT,) * 2 for n in cells)
+    flow = Flow(
+        cells=cells,
+        spacing=(1.0,) * 3,
+        components=components,
+        dt=longest_step((1.0,) * components, 1.0, 0.0, nu, (True,) * components),
+        viscosity=nu,
+        pressure_diffusivity=0.0,
+        sound_speed=1.0,
+        force=(0.0,) * 3,
+        kinds=tuple(walls),
+        faces=((nothing,) * 2,) * 3,
+        ramp=0.0,
+        sponge=(),
+        dtype=np.dtype(np.float64),
+    )
+    block = FlowBlock(flow, (0, 0, 0), cells, 0, cpu)
+    noise = np.random.default_rng(0).normal(size=(flow.fields, *cells)) * 1e-6
+    block.load(np.concatenate([noise, noise]), (0, 0, 0))
+    block.fill()
+    block.advance(3000)
+    assert np.abs(block.now[(slice(components), *block.own)]).max() < 1e-6
+
+
 @pytest.mark.parametrize("cells", [(1, 24, 20), (12, 16, 20)], ids=["2-D", "3-D"])
 def test_noise_on_a_stream_without_viscosity_does_not_grow(cells: Any) -> None:
     """The kernels themselves: small noise of every wavelength, 2000 of the longest steps."""

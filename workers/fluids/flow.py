@@ -108,14 +108,21 @@ class Flow:
         return np.exp(-rates * self.dt) if rates.size else np.ones(self.cells[axis])
 
 
-def longest_step(spacing: tuple[float, ...], sound_speed: float, speed: float, diffusivity: float) -> float:
-    """The longest stable time step.
+def longest_step(
+    spacing: tuple[float, ...], sound_speed: float, speed: float, diffusivity: float, walls: tuple[bool, ...] = ()
+) -> float:
+    """The longest stable time step. walls: of which axes a face has a given velocity.
 
     Where a mode alternates from cell to cell its amplification factor reaches -1 when sound, c dt sqrt(sum 1/h^2)
-    times sqrt(1 + 2 lead), and extrapolated diffusion, 4 nu dt sum 1/h^2, together make 1. Sound carried against the
+    times sqrt(1 + 2 lead), and extrapolated diffusion, 4 nu dt sum 1/h^2, together make 1. Beside a wall diffusion is
+    faster, for the ghost cell answers: by 4.62 instead of 4, and by 16 / 3 between two walls two cells apart, the
+    eigenvalues of the second difference with such ends. Sound carried against the
     flow needs some more, 10 U^2 / c: fitted to the eigenvalues of the scheme's amplification matrix for Mach numbers up
     to 0.4 (tests/test_fluids_stability.py).
     """
     inverse = sum(1 / h**2 for h in spacing)
+    bends = sum(
+        (16 / 3 if wall else 4) / h**2 for h, wall in zip(spacing, walls or (False,) * len(spacing), strict=True)
+    )
     sound = sqrt(1 + 2 * PRESSURE_LEAD) * sound_speed + 10 * speed**2 / sound_speed
-    return 1 / (sound * sqrt(inverse) + 4 * diffusivity * inverse)
+    return 1 / (sound * sqrt(inverse) + diffusivity * bends)

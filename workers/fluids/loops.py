@@ -147,9 +147,11 @@ def fill(array, axis, fields, box, edges, kinds, faces, ramp):
     faces: given velocities of both faces, (components, one axis, other axis) in the array's positions; an axis of
         length 1 holds for all. ramp: what they are multiplied by
 
-    A velocity normal to a face lies on it, everything else half a cell to both sides. With the value inside:
+    A velocity normal to a face lies on it, everything else half a cell to both sides. With the value inside, and the
+    one a cell deeper:
         normal     on the face   = sign * inside + given     sign 0, or 1 for outflow
-        the rest   in the ghost  = sign * inside + given     sign 1, or -1 for a given velocity and for outflow's p
+        the rest   in the ghost  = sign * inside             sign 1, or -1 for outflow's p
+        given      in the ghost  = deeper / 3 - 2 inside + 8/3 given: on a parabola through the face
     """
     low, high = kinds[axis, 0], kinds[axis, 1]
     if low == CUT and high == CUT:
@@ -160,17 +162,18 @@ def fill(array, axis, fields, box, edges, kinds, faces, ramp):
     one, other = (1 if axis == 0 else 0), (1 if axis == 2 else 2)
     flat = array.reshape(-1)
     zero, unit = array.dtype.type(0), array.dtype.type(1)
+    third, eight_thirds = array.dtype.type(1 / 3), array.dtype.type(8 / 3)
     for field in range(fields[0], fields[1]):
         normal, velocity = field == 2 - axis, field < components
-        signs = (unit, unit)
+        signs, bent = (unit, unit), False
         if normal and velocity:
             signs = (unit if low == OUTFLOW else zero, unit if high == OUTFLOW else zero)
         elif velocity:
-            signs = (-unit if low == FIXED else unit, -unit if high == FIXED else unit)
+            signs, bent = (-unit if low == FIXED else unit, -unit if high == FIXED else unit), edges[1] - edges[0] > 1
         else:
             signs = (-unit if low == OUTFLOW else unit, -unit if high == OUTFLOW else unit)
         normal = normal and velocity
-        scale = ramp if normal else ramp + ramp
+        scale = ramp * eight_thirds if bent else ramp if normal else ramp + ramp
         for i in range(box[one][0], box[one][1]):
             for j in range(box[other][0], box[other][1]):
                 start = field * array.shape[1] * strides[0] + i * strides[one] + j * strides[other]
@@ -189,9 +192,13 @@ def fill(array, axis, fields, box, edges, kinds, faces, ramp):
                 if low != CUT and normal:
                     flat[a] = signs[0] * flat[a + along] + given_low
                     flat[a - along] = (flat[a] + flat[a]) - flat[a + along]
+                elif low == FIXED and bent:
+                    flat[a - along] = (third * flat[a + along] - (flat[a] + flat[a])) + given_low
                 elif low != CUT:
                     flat[a - along] = signs[0] * flat[a] + given_low
-                if high != CUT:
+                if high == FIXED and bent:
+                    flat[b] = (third * flat[b - along - along] - (flat[b - along] + flat[b - along])) + given_high
+                elif high != CUT:
                     flat[b] = signs[1] * flat[b - along] + given_high
 
 
