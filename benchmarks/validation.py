@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import json
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -375,6 +376,15 @@ CHECKS: dict[str, Callable[[bool], list[list[Any]]]] = {
 }
 
 
+def save(name: str, rows: list[list[Any]]) -> None:
+    """Put a check's rows in the place of those it left before."""
+    path = report.RESULTS / "validation.json"
+    stored = json.loads(path.read_text())["rows"] if path.exists() else []
+    kept = {check: [row for row in stored if row[0] == check] for check in CHECKS}
+    kept[name] = [[name, *row] for row in rows]
+    report.save("validation", ["group", *COLUMNS], [row for check in CHECKS for row in kept[check]])
+
+
 def failed(rows: Iterable[list[Any]]) -> list[str]:
     return [row[0] for row in rows if isinstance(row[4], float) and not row[3] <= row[4]]
 
@@ -386,13 +396,12 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(sys.argv[2:] if arguments is None else arguments)
     if unknown := set(options.names) - set(CHECKS):
         parser.error(f"unknown check {', '.join(sorted(unknown))}: expected some of {', '.join(CHECKS)}")
-    names = options.names or list(CHECKS)
     rows: list[list[Any]] = []
-    for name in names:
+    for name in options.names or list(CHECKS):
         found = CHECKS[name](options.quick)
         report.show(name, COLUMNS, found)
         rows += found
-        if not options.names and not options.quick:
-            report.save("validation", COLUMNS, rows)
+        if not options.quick:
+            save(name, found)
     if broken := failed(rows):
         raise SystemExit(f"beyond its limit: {'; '.join(broken)}")
