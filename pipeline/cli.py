@@ -145,14 +145,22 @@ def _guard(command: Callable[..., Any]) -> Callable[..., Any]:
     def again(kwargs: dict[str, Any]) -> str:
         return f"; go on with: gridstride resume {kwargs['out']}" if kwargs.get("out") else ""
 
+    def end(text: str, code: int, kwargs: dict[str, Any], hint: str = "") -> None:
+        if kwargs.get("log_json"):
+            from gridstride.pipeline.events import Events
+
+            Events(as_json=True).say("exit", text, "error", code=code)
+        else:
+            click.echo(f"gridstride: {text}{hint}", err=True)
+        sys.exit(code)
+
     @wraps(command)
     def run(*args: Any, **kwargs: Any) -> Any:
         debug = bool(kwargs.get("debug"))
         try:
             return command(*args, **kwargs)
         except KeyboardInterrupt:
-            click.echo(f"gridstride: stopped{again(kwargs)}", err=True)
-            sys.exit(130)
+            end(f"stopped{again(kwargs)}", 130, kwargs)
         except (click.exceptions.Exit, click.ClickException, SystemExit):
             raise
         except Exception as error:
@@ -163,13 +171,7 @@ def _guard(command: Callable[..., Any]) -> Callable[..., Any]:
             kind = "" if hasattr(error, "exit_code") else f"{type(error).__name__}: "
             hint = "" if hasattr(error, "exit_code") else " (--debug shows where)"
             text += again(kwargs) if type(error).__name__ == "ClusterGone" else ""
-            if kwargs.get("log_json"):
-                from gridstride.pipeline.events import Events
-
-                Events(as_json=True).say("exit", f"{kind}{text}", "error", code=code)
-            else:
-                click.echo(f"gridstride: {kind}{text}{hint}", err=True)
-            sys.exit(code)
+            end(kind + text, code, kwargs, hint)
 
     return run
 

@@ -94,6 +94,8 @@ class Events:
         self._files = [_Lines(Path(path)) for path in (folder and folder / FILE, log) if path]
         self._lock = threading.Lock()
         self._begin = self._progressed = time.monotonic()
+        # The clock is read once: where it is set anew, a run has no second twice, and none that never was.
+        self._epoch = time.time() - self._begin
 
     def __enter__(self) -> Events:
         return self
@@ -107,7 +109,8 @@ class Events:
 
     def say(self, event: str, text: str, level: str = "info", **facts: Any) -> None:
         """Say what happened. Where a line cannot be written it is left out: the job goes on."""
-        line = {"time": now(), "level": level, "event": event, "job": self.job, "text": redact(one_line(text)), **facts}
+        text = redact(one_line(text))
+        line = {"time": self._now(), "level": level, "event": event, "job": self.job, "text": text, **facts}
         data = redact(json.dumps(finite(line), default=str))
         with self._lock:
             self.faults[event] += level != "info"
@@ -116,7 +119,11 @@ class Events:
         if self.as_json:
             print(data, file=sys.stderr, flush=True)
         elif self.show and event not in SAID_ELSEWHERE:
-            self._print(event, line["text"], level)
+            self._print(event, text, level)
+
+    def _now(self) -> str:
+        at = datetime.fromtimestamp(self._epoch + time.monotonic(), UTC)
+        return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
     def _print(self, event: str, text: str, level: str) -> None:
         count = self.faults[event]
@@ -202,10 +209,6 @@ def finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [finite(v) for v in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def seconds(event: dict[str, Any]) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Callable
@@ -89,7 +90,9 @@ class Story:
     def __init__(self, out: str | Place) -> None:
         self.status: Status = status(out)
         journal = Journal(out)
-        self.out, self.record = journal.out, journal.read()
+        stored = journal.read()
+        self.out, self.input = journal.out, stored.get("input")
+        self.record = json.loads(redact(json.dumps(stored)))
         self.runs = runs(read_events(journal.folder))
         self.rows = read_spans(read_lines(journal.folder / FILE))
         self.simulation = self.record.get("kind") == "simulation"
@@ -204,7 +207,7 @@ class Story:
         page.header(f"gridstride report · job {self.status.job}", *self.outcome(), self.lead(), self.tiles())
         from gridstride.pipeline.report_pictures import flow_pictures, image_pictures
 
-        shown = flow_pictures(self.out) if self.simulation else image_pictures(self.record["input"], self.out)
+        shown = flow_pictures(self.out) if self.simulation else image_pictures(self.input, self.out)
         page.section("pictures", "Flow" if self.simulation else "Input and result", *shown)
         if self.faults:
             page.section("events", "Faults and retries", self.fault_table())

@@ -56,9 +56,12 @@ def test_people_see_what_the_plan_the_bar_and_the_summary_do_not_say(capsys: Any
     events = Events(show=True)
     events.say("started", "the job begins")
     events.say("worker-lost", "worker [red]0[/red] died", "warning", worker="tcp://x")
-    events.say("worker-restarted", "worker 0 is back")
+    events.say("worker-restarted", "worker\n0 is back at tcp://me:hunter2@host")
     lines = capsys.readouterr().err.splitlines()
-    assert [line.split(" ", 1)[1] for line in lines] == ["warning: worker [red]0[/red] died", "worker 0 is back"]
+    assert [line.split(" ", 1)[1] for line in lines] == [
+        "warning: worker [red]0[/red] died",
+        "worker 0 is back at tcp://***@host",
+    ]
 
 
 def test_a_flood_of_one_event_is_cut_off_on_the_terminal_but_not_in_the_file(tmp_path: Path, capsys: Any) -> None:
@@ -127,6 +130,15 @@ def test_progress_is_told_less_and_less_often(tmp_path: Path, monkeypatch: Any) 
     assert 300 < len(done) < 1000
     assert done == sorted(done)
     assert done[-1] == 36_000
+
+
+def test_a_clock_that_is_set_back_turns_no_story_around(tmp_path: Path, monkeypatch: Any) -> None:
+    with Events(tmp_path) as events:
+        events.say("started", "one")
+        monkeypatch.setattr(told.time, "time", lambda: 0.0)
+        events.say("progress", "two")
+    first, second = (told.seconds(event) for event in read_events(tmp_path))
+    assert first <= second < first + 60
 
 
 def test_spans_of_many_threads_stay_few_rows_and_lose_no_second(tmp_path: Path, monkeypatch: Any) -> None:

@@ -23,6 +23,7 @@ from gridstride.pipeline.config import RunOptions
 from gridstride.pipeline.errors import JobFailed, UsageError
 from gridstride.pipeline.journal import FOLDER, Journal
 from gridstride.pipeline.remote import Remote, parse
+from gridstride.pipeline.status import status
 from gridstride.workers import cluster
 
 pytest.importorskip("obstore", reason="needs obstore: pip install 'gridstride[remote]'")
@@ -481,3 +482,20 @@ def test_the_web_is_not_written(web: str, source: str) -> None:
     result = gridstride("info", f"{web}/nothing.zarr")
     assert result.exit_code == 2
     assert "does not exist" in result.output
+
+
+def test_status_and_report_of_an_output_in_a_store(source: str, client: Any, tmp_path: Path) -> None:
+    out, page = out_of("told.zarr"), tmp_path / "report.html"
+    jobs.run(prepared(source, out, report=str(page)), client)
+    found = status(out)
+    assert (found.state, found.done, found.total, found.resume) == ("finished", BLOCKS, BLOCKS, None)
+    text = page.read_text()
+    assert f"{BLOCKS} of {BLOCKS}" in text
+    assert text.count("<img") == 1
+    Journal(out).marker((1, 0, 0)).unlink()
+    holder = lock.lock(Journal(out).folder / "lock")
+    before = parse(out).names()
+    assert (status(out).state, status(out).done) == ("running", BLOCKS - 1)
+    assert parse(out).names() == before
+    holder.release()
+    assert (status(out).state, status(out).resume) == ("killed", f"gridstride resume {out}")
