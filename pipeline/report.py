@@ -158,13 +158,16 @@ class Story:
         for run in self.runs:
             ready = run.named("cluster")[-1:]
             times, amounts = [seconds(ready[0]) if ready else run.begin], [float(run.begun["done"]) if cells else 0.0]
-            for event in run.progress:
-                if seconds(event) - times[-1] < least and len(times) > 1:
-                    # Too soon for a rate, for what many threads did may be counted at once: joined to the one before.
-                    times.pop()
-                    amounts.pop()
-                times.append(seconds(event))
-                amounts.append(float(event.get(name, 0)))
+            # A rate needs some time: what many threads did may be counted at once.
+            points = [(seconds(event), float(event.get(name, 0))) for event in run.progress]
+            for number, (at, amount) in enumerate(points):
+                last = number == len(points) - 1
+                if at - times[-1] >= least or last:
+                    if last and at - times[-1] < least and len(times) > 1:
+                        times.pop()
+                        amounts.pop()
+                    times.append(at)
+                    amounts.append(amount)
             rates = [
                 max(0.0, b - a) * scale / max(end - begin, 1e-3)
                 for a, b, begin, end in zip(amounts[:-1], amounts[1:], times[:-1], times[1:], strict=True)
@@ -196,7 +199,7 @@ class Story:
             placed = replace(row, begin=self.at_work(row.begin), end=self.at_work(row.end))
             lanes.setdefault(lane, []).append(placed)
         return [
-            Lane(f"worker {name}, thread {thread + 1}", rows, lost.get(name, ()) if thread == 0 else ())
+            Lane(lane_name(name, thread), rows, lost.get(name, ()) if thread == 0 else ())
             for (name, thread), rows in sorted(lanes.items(), key=lambda lane: (len(lane[0][0]), lane[0]))
         ]
 
@@ -340,3 +343,7 @@ class Story:
                 for w in event["workers"][:16]
             ) + (f" and {event['count'] - 16} more" if event["count"] > 16 else "")
         return rows
+
+
+def lane_name(worker: str, thread: int) -> str:
+    return f"{'worker ' if len(worker) < 6 else ''}{worker}, thread {thread + 1}"

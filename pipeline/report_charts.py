@@ -45,7 +45,7 @@ OTHER = "#7a8b99"
 WIDTH = 9.6  # inches; the page scales
 # Charts over time begin and end at the same places, so that one can be read below the other.
 LEFT, RIGHT = 1.6, 0.15
-LETTERS = 24  # of a lane's name
+LETTERS = 22  # of a lane's name
 MOST_LANES = 48
 # Shapes above which a picture of them is smaller than they are.
 MOST_SHAPES = 3000
@@ -87,21 +87,24 @@ def stage_chart(stages: dict[str, float]) -> str:
     """Seconds by stage, a bar each."""
     names = ordered(stages)
     total = sum(stages[name] for name in names) or 1.0
-    texts = [f"{stages[name]:.2f} s ({stages[name] / total:.0%})" for name in names]
+    size, unit = time_unit(max(stages[name] for name in names))
+    said = [f"{s:.2f} s" if s < 1000 else duration(s) for s in map(stages.__getitem__, names)]
+    texts = [f"{text} ({stages[name] / total:.0%})" for name, text in zip(names, said, strict=True)]
     with theme():
         figure = Figure((WIDTH, 0.32 * len(names) + 0.55), layout="constrained")
         axes = figure.add_subplot()
-        bars = axes.barh(names, [stages[name] for name in names], color=[colour(name) for name in names], height=0.7)
+        spans, colours = [stages[name] / size for name in names], [colour(name) for name in names]
+        bars = axes.barh(names, spans, color=colours, height=0.7)
         axes.bar_label(bars, texts, padding=5)
         axes.invert_yaxis()
         axes.margins(x=0.16)
         axes.set_xlim(left=0)
-        axes.set_xlabel("seconds, summed over threads")
+        axes.set_xlabel(f"{unit}, summed over threads")
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="x")
         axes.set_axisbelow(True)
-        said = "; ".join(f"{name} {text}" for name, text in zip(names, texts, strict=True))
-        return svg(figure, f"Time by stage, summed over threads: {said}")
+        words = "; ".join(f"{name} {text}" for name, text in zip(names, texts, strict=True))
+        return svg(figure, f"Time by stage, summed over threads: {words}")
 
 
 def ordered(stages: dict[str, float]) -> list[str]:
@@ -199,8 +202,8 @@ def lanes_chart(lanes: Sequence[Lane], borders: Sequence[float], span: float) ->
         if lost:
             axes.plot(*zip(*lost, strict=True), "X", color=FAULT, markersize=8, clip_on=False, zorder=4)
         part(axes, [border / size for border in borders])
-        names = [lane.name if len(lane.name) <= LETTERS else f"…{lane.name[1 - LETTERS :]}" for lane in lanes]
-        axes.set_yticks(range(len(lanes)), names, parse_math=False)
+        names = [name if len(name) <= LETTERS else f"…{name[1 - LETTERS :]}" for name in (lane.name for lane in lanes)]
+        axes.set_yticks(range(len(lanes)), names, parse_math=False, fontsize=9)
         axes.tick_params(axis="y", length=0)
         axes.set_ylim(len(lanes) - 0.5, -0.5)
         axes.grid(axis="x")

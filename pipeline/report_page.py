@@ -45,6 +45,7 @@ figure img { display: block; max-width: 100%; height: auto; border-radius: 8px; 
 .pictures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(420px, 100%), 1fr)); gap: 16px; }
 figcaption { font-size: .88rem; margin-top: .4rem; overflow-wrap: anywhere; }
 .scroll { overflow-x: auto; }
+.scroll table { min-width: 700px; }
 table { border-collapse: collapse; width: 100%; font-size: .93rem; }
 th, td { text-align: left; vertical-align: top; padding: .36rem .9rem .36rem 0; border-bottom: 1px solid var(--line);
   overflow-wrap: anywhere; }

@@ -30,7 +30,7 @@ class Run:
     @property
     def last(self) -> float:
         """When it was last heard of."""
-        return seconds(self.events[-1]) if self.events else self.begin
+        return max(map(seconds, [self.begun, *self.events]))
 
     @property
     def ending(self) -> Event | None:

@@ -313,6 +313,19 @@ def test_time_at_work_leaves_out_the_time_between_runs(told: Any) -> None:
     check_page(story.page())
 
 
+def test_a_rate_is_that_of_an_interval_worth_the_name(told: Any) -> None:
+    """Blocks come in by the dozen: a hundred at a time, within milliseconds."""
+    progress = [(n + i / 1000, "progress", {"voxels": 1e6 * (n * 100 + i)}) for n in range(1, 50) for i in range(100)]
+    story = told([(0, "started", {"done": 0, "total": 5, "unit": "blocks"}), *progress], [])
+    (pace,), _ = story.paces()
+    rates = np.array(pace.rates)
+    assert rates.size > 40
+    assert pace.times[-1] == pytest.approx(49.099)
+    assert rates.min() > 50
+    assert rates.max() < 200
+    assert float(rates @ np.diff(pace.times)) == pytest.approx(4999)
+
+
 def test_a_worker_that_is_started_again_keeps_its_lane(told: Any) -> None:
     workers = [{"worker": "tcp://a", "name": "0", "threads": 1}, {"worker": "tcp://b", "name": "1", "threads": 1}]
     story = told(
