@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from gridstride.pipeline.events import seconds
@@ -18,16 +19,16 @@ BEGINNINGS, ENDINGS = ("started", "resumed"), ("finished", "failed", "stopped")
 
 @dataclass
 class Run:
-    """One run of a job: the event it began with, and all events since."""
+    """One run of a job: the event it began with, and all events since. Times are asked for when all are known."""
 
     begun: Event
     events: list[Event] = field(default_factory=list)
 
-    @property
+    @cached_property
     def begin(self) -> float:
         return seconds(self.begun)
 
-    @property
+    @cached_property
     def last(self) -> float:
         """When it was last heard of."""
         return max(map(seconds, [self.begun, *self.events]))

@@ -23,7 +23,8 @@ from gridstride.pipeline.errors import JobFailed, UsageError
 from gridstride.pipeline.events import FILE as EVENTS
 from gridstride.pipeline.events import Events
 from gridstride.pipeline.journal import Journal
-from gridstride.pipeline.report import Story, write_report
+from gridstride.pipeline.report import write_report
+from gridstride.pipeline.report_story import Story
 from gridstride.pipeline.spans import FILE as SPANS
 from gridstride.pipeline.spans import Row
 from gridstride.workers import cluster
