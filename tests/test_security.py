@@ -79,6 +79,16 @@ def test_an_array_whose_name_leads_out_of_its_group_is_not_there(tmp_path: Path,
         with pytest.raises(UsageError, match=r"has no array|cannot be opened"):
             stores.describe(tmp_path / "group", name)
 
+    class Told:
+        """A group as a zarr-python would give it that believes such metadata."""
+
+        def members(self, max_depth: None) -> Any:
+            array = zarr.open_array(str(tmp_path / "secret"))
+            return [("../secret", array), ("a/../../secret", array), ("a..b", array)]
+
+    told: Any = Told()
+    assert stores.list_arrays(told, tmp_path / "group") == ["a..b"]
+
 
 class Trap:
     """Makes a file when it is unpickled."""
