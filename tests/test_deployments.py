@@ -298,7 +298,7 @@ def test_waiting_for_workers(caplog: Any) -> None:
     wait_for_workers(Slow(3), replace(deployed, timeout=60), poll=0.01)
     with pytest.raises(CannotStart, match=r"no worker came within 0\.05 s: the queue is full"):
         wait_for_workers(Slow(0), deployed, lambda late: "the queue is full" if late else None, poll=0.01)
-    with pytest.raises(CannotStart, match="^all jobs failed"):  # at once: the time limit is a minute
+    with pytest.raises(CannotStart, match=r"^all jobs failed"):  # at once: the time limit is a minute
         wait_for_workers(Slow(0), replace(deployed, timeout=60), lambda late: "all jobs failed", poll=0.01)
     wait_for_workers(Slow(2), deployed, poll=0.01)
     assert "2 of 3 workers came within 0.05 s: going on with those" in caplog.text

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -58,11 +60,32 @@ def test_the_same_bytes_as_here(cluster_file: Any, store: Any, tmp_path: Path) -
     assert result.exit_code == 0, result.output
     assert "workers: 2, threads each: 1" in result.output
     assert chunks(tmp_path / "there") == chunks(tmp_path / "here")
-    for _ in range(300):  # sshd passes the signal on when the connection has gone
+    assert not left_over(before)
+
+
+def left_over(before: set[int]) -> set[int]:
+    """Processes that are there now and not before, once they had the time to end."""
+    for _ in range(300):
         if not (left := {p.pid for p in parts()} - before):
             break
         time.sleep(0.1)
-    assert not left
+    return left
+
+
+def test_a_client_that_is_killed_leaves_nothing_on_the_hosts(cluster_file: Any) -> None:
+    file, before = cluster_file(["127.0.0.1"], {"memory": "2GB"}), {p.pid for p in parts()}
+    code = "from gridstride.pipeline import deployment, config\nimport time\n" + (
+        f"with deployment.open_cluster(config.RunOptions(cluster={file!r})):\n    print('here', flush=True)\n"
+        "    time.sleep(600)\n"
+    )
+    client = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert client.stdout is not None
+    assert client.stdout.readline() == "here\n"
+    assert len({p.pid for p in parts()} - before) >= 3  # scheduler, nanny, worker
+    client.kill()
+    client.wait()
+    client.stdout.close()
+    assert not left_over(before)
 
 
 def test_hosts_listen_where_they_were_reached_and_nowhere_else(cluster_file: Any) -> None:

@@ -36,6 +36,19 @@ CONNECT_SECONDS = 20
 # Beside what LOOK says: the address that this connection came to.
 WHERE = f'echo "{MARK}address $SSH_CONNECTION"'
 
+# What a host runs, so that it ends with our connection: sshd leaves processes behind when a client dies.
+UNTIL_EOF = """
+import os, runpy, signal, sys, threading, time
+def watch():
+    sys.stdin.buffer.read()
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(20)
+    os._exit(1)
+threading.Thread(target=watch, daemon=True).start()
+sys.argv = sys.argv[2:]
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+"""
+
 
 class Options(BaseModel):
     """How hosts are reached, and what runs there.
@@ -112,23 +125,17 @@ def client(deployment: Deployment) -> Iterator[Any]:
 
 
 def script(deployment: Deployment) -> str:
-    """The commands that run on the hosts."""
-    hosts = _hosts(deployment)
-    workers, scheduler = _spec(deployment, {host: host for host in hosts})
-    lines = [f"ssh {hosts[0]} {_command(scheduler['options'], 'distributed.Scheduler')}"]
-    lines += [
-        f"ssh {w['options']['address']} {_command(w['options'], w['options']['worker_class'])}"
-        for w in workers.values()
-    ]
-    return "\n".join(lines) + "\n"
+    """The commands that run on the hosts, without the lines that end them with our connection."""
+    workers, scheduler = _spec(deployment, {host: host for host in _hosts(deployment)})
+    parts = [scheduler["options"], *(w["options"] for w in workers.values())]
+    return "".join(f"ssh {part['address']} {_command(part, deployment.options)}\n" for part in parts)
 
 
-def _command(options: dict[str, Any], cls: str) -> str:
-    spec = json.dumps({"cls": cls, "opts": options["kwargs"]})
-    python = options["remote_python"] or "python"
-    return (
-        f"{python} -m distributed.cli.dask_spec {'' if 'Scheduler' in cls else 'SCHEDULER '}--spec {shlex.quote(spec)}"
-    )
+def _command(part: dict[str, Any], options: Options) -> str:
+    cls = part.get("worker_class")
+    spec = json.dumps({"cls": cls or "distributed.Scheduler", "opts": part["kwargs"]})
+    address = "SCHEDULER " if cls else ""
+    return f"{options.python or _here()} -m distributed.cli.dask_spec {address}--spec {shlex.quote(spec)}"
 
 
 def _hosts(deployment: Deployment) -> list[str]:
@@ -148,8 +155,8 @@ def _spec(deployment: Deployment, addresses: dict[str, str]) -> tuple[dict[int, 
     def where(host: str) -> dict[str, Any]:
         return {"interface": options.interface} if options.interface else {"host": addresses[host]}
 
-    scheme = f"{deployment.scheme}://"
-    common = {"connect_options": _connect(options), "remote_python": options.python}
+    scheme, python = f"{deployment.scheme}://", options.python or _here()
+    common = {"connect_options": _connect(options), "remote_python": f"{python} -c {shlex.quote(UNTIL_EOF)}"}
     worker: dict[str, Any] = {
         "nthreads": size.threads,
         "memory_limit": 0 if size.memory is None else size.memory // size.workers,
