@@ -307,6 +307,7 @@ def test_waiting_for_workers(caplog: Any) -> None:
 # --- a cluster that stays ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_cluster_is_started_joined_and_stopped(tmp_path: Path, store: Any) -> None:
     import numpy as np
     import psutil

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -117,13 +118,28 @@ def test_pickled_chunks_are_not_read(tmp_path: Path, place: str) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_kernels_and_operators_are_data(tmp_path: Path, store: Any) -> None:
-    source, sprung = store(np.zeros((8, 8), np.uint8), (8, 8)), tmp_path / "sprung"
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: Any) -> Any:
+    folder = tmp_path_factory.mktemp("made")
+    source = zarr.create_array(str(folder / "in"), shape=(8, 8), chunks=(4, 4), dtype="u1")
+    source[...] = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    gridstride.gaussian(folder / "in", folder / "out", 1.0, block=(4, 4), **SMALL)
+    return folder
+
+
+@pytest.fixture
+def job(made: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """The input and the output of a job."""
+    shutil.copytree(made / "out", tmp_path / "out")
+    return made / "in", tmp_path / "out"
+
+
+def test_kernels_and_operators_are_data(job: Any, tmp_path: Path) -> None:
+    (source, out), sprung = job, tmp_path / "sprung"
     np.save(tmp_path / "k.npy", np.array([Trap(sprung)], object), allow_pickle=True)
     with pytest.raises(UsageError, match="cannot be read as a"):
-        gridstride.convolve(source, tmp_path / "out", tmp_path / "k.npy")
-    gridstride.gaussian(source, tmp_path / "out", 1.0, **SMALL)
-    folder = tmp_path / "out" / ".gridstride"
+        gridstride.convolve(source, tmp_path / "out2", tmp_path / "k.npy")
+    folder = out / ".gridstride"
     np.savez(folder / "operator.npz", a0=np.array([Trap(sprung)], object))
     with pytest.raises(ValueError, match="Object arrays cannot be loaded"):
         operators.load(folder)
@@ -152,11 +168,13 @@ def test_yaml_is_data(tmp_path: Path, file: str) -> None:
 # --- a stranger's unfinished output -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("link", ["c", "c/0", "c/0/1.__lock", ".gridstride/lock", ".gridstride/blocks", ".gridstride"])
-def test_an_output_with_links_in_it_is_not_written(tmp_path: Path, store: Any, link: str) -> None:
-    source = store(np.arange(64, dtype=np.uint8).reshape(8, 8), (4, 4))
-    out, outside = tmp_path / "out", tmp_path / "outside"
-    gridstride.gaussian(source, out, 1.0, block=(4, 4), **SMALL)
+LINKS = ["c", "c/0", "c/0/1.__lock", ".gridstride/lock", ".gridstride/blocks", ".gridstride"]
+
+
+@pytest.mark.parametrize("link", LINKS)
+def test_an_output_with_links_in_it_is_not_written(job: Any, tmp_path: Path, link: str) -> None:
+    source, out = job
+    outside = tmp_path / "outside"
     for marker in Journal(out).blocks.iterdir():
         marker.unlink()
     (out / ".gridstride" / "lock").unlink(missing_ok=True)
@@ -168,17 +186,14 @@ def test_an_output_with_links_in_it_is_not_written(tmp_path: Path, store: Any, l
         place.rename(target)
     place.symlink_to(target)
     before = everything(outside)
-    with pytest.raises(UsageError, match=r"is a link|exists: give another place|cannot be resumed|to resume"):
+    with pytest.raises(UsageError, match=r"is a link|to resume"):
         jobs.run(jobs.resume(out))
+    if ".gridstride" in link:
+        with pytest.raises(UsageError, match="is a link"):
+            gridstride.gaussian(source, out, 1.0, overwrite=True, **SMALL)
+    elif link == "c":  # what is deleted first does no harm
+        gridstride.gaussian(source, out, 1.0, overwrite=True, **SMALL)
     assert everything(outside) == before
-    with pytest.raises(UsageError, match="is a link") if ".gridstride" in link else _allowed():
-        gridstride.gaussian(source, out, 1.0, block=(4, 4), overwrite=True, **SMALL)
-    assert everything(outside) == before
-
-
-class _allowed:
-    def __enter__(self) -> None: ...
-    def __exit__(self, *_: object) -> None: ...
 
 
 # --- TLS --------------------------------------------------------------------------------------------------------
@@ -262,6 +277,7 @@ def test_certificates_are_checked_before_anything_starts(tmp_path: Path) -> None
         assert "which others may read: chmod 600" in refused()
 
 
+@pytest.mark.slow
 def test_no_secret_is_written_beside_a_result(tmp_path: Path, store: Any) -> None:
     """Keys and settings of a cluster with TLS: in no file of OUT, and not in what is printed."""
     pytest.importorskip("cryptography")
