@@ -48,4 +48,5 @@ def halo_timer(client: Any) -> Iterator[Callable[[], dict[str, float]]]:
     try:
         yield lambda: client.run_on_scheduler(collect)
     finally:
-        client.unregister_scheduler_plugin("gridstride-halo")
+        if client.status == "running":
+            client.unregister_scheduler_plugin("gridstride-halo")

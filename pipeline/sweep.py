@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import time
 import traceback
+from asyncio import CancelledError
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import product
@@ -42,6 +43,7 @@ RUNS_IN_FLIGHT = 4  # for each thread
 RETRIES = 2
 RETRY_PAUSE = 1.0  # seconds before the second
 PATIENCE = 300.0
+RECORD_SECONDS = 10.0
 
 
 @dataclass
@@ -127,19 +129,28 @@ class Sweep:
             future = waiting.next()
             batch = flying.pop(future)
             boxes = batch.futures.pop(future)
-            if future.status == "finished":
-                self._take(waiting.result(future))
-            else:
-                error = future.exception()
-                if isinstance(error, JobFailed):  # no other block could be written either
-                    self.client.cancel([*flying, *self.reads.values()])
-                    raise error
+            error = self._receive(future)
+            if isinstance(error, JobFailed):  # no other block could be written either
+                self.client.cancel([*flying, *self.reads.values()])
+                raise error
+            if error is not None:
                 why = _reason(error)
                 for box in boxes:
                     errors[box] = error
                     if not again:
                         self._tell("failed", box, f"failed ({why}): it is tried again at the end", reason=why)
             count -= not batch.futures
+
+    def _receive(self, future: Any) -> BaseException | None:
+        """Count what a finished task did; else, why it failed."""
+        if future.status == "error":
+            return future.exception()
+        try:
+            self._take(future.result(timeout=RECORD_SECONDS))
+        except (TimeoutError, CancelledError):
+            # Its worker was lost with the record, which Dask may wait for in vain. The journal knows what was written.
+            return RuntimeError("its worker was lost just after it")
+        return None
 
     def _runs(self, done: np.ndarray) -> Iterator[_Batch]:
         """One task for each box of blocks with work left, which reads its halos itself."""

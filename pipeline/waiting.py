@@ -10,6 +10,7 @@ from typing import Any
 from gridstride.pipeline.errors import ClusterGone
 
 LOOK_SECONDS = 2.0
+LOOK_AT = 16  # workers
 
 
 class Waiting:
@@ -24,7 +25,8 @@ class Waiting:
         self.client, self.patience = client, patience
         self._completed = as_completed()
         self._ready: deque[Any] = deque()
-        self._looked = self._seen = time.monotonic()
+        self._looked = self._heard = time.monotonic()
+        self._signs: dict[str, float] = {}
 
     def add(self, futures: Iterable[Any]) -> None:
         self._completed.update(list(futures))
@@ -43,15 +45,9 @@ class Waiting:
             if future.status == "cancelled":
                 raise ClusterGone(f"the scheduler at {self._address} is gone")
             if future.status in ("finished", "error"):
+                self._heard = time.monotonic()
                 return future
             self._completed.add(future)  # its worker died with the result: it is on its way again
-
-    def result(self, future: Any) -> Any:
-        """What a finished future holds; where its worker died meanwhile, once it is made again."""
-        try:
-            return future.result(timeout=self.patience)
-        except TimeoutError:
-            raise ClusterGone(f"a result has not come for {self.patience:.0f} s") from None
 
     @property
     def _address(self) -> str:
@@ -65,13 +61,17 @@ class Waiting:
         if self.client.status != "running":
             raise ClusterGone(f"the scheduler at {self._address} is gone")
         try:
-            known = self.client.sync(self.client.scheduler.identity, n_workers=0, callback_timeout=self.patience)
+            known = self.client.sync(self.client.scheduler.identity, n_workers=LOOK_AT, callback_timeout=self.patience)
         except TimeoutError:
             raise ClusterGone(f"the scheduler at {self._address} has not answered for {self.patience:.0f} s") from None
         except (OSError, AttributeError):  # it went while it was asked
             raise ClusterGone(f"the scheduler at {self._address} is gone") from None
         self._looked = time.monotonic()
-        if known["n_workers"]:
-            self._seen = self._looked
-        elif self._looked - self._seen > self.patience:
-            raise ClusterGone(f"no worker has been there for {self.patience:.0f} s")
+        # Whether a sign of life is new, not how old it is: clocks jump. A worker that a stopped network holds is there
+        # for the scheduler, and gives none.
+        signs = {address: worker["last_seen"] for address, worker in known["workers"].items()}
+        if any(self._signs.get(address) != sign for address, sign in signs.items()):
+            self._heard = self._looked
+        elif self._looked - self._heard > self.patience:
+            raise ClusterGone(f"no worker has been heard of for {self.patience:.0f} s")
+        self._signs = signs

@@ -69,8 +69,9 @@ def watch_workers(client: Any, events: Events) -> Iterator[None]:
         yield
     finally:
         with suppress(Exception):  # where the scheduler is gone
-            client.unsubscribe_topic(TOPIC)
-            client.unregister_scheduler_plugin(TOPIC)
+            if client.status == "running":
+                client.unsubscribe_topic(TOPIC)
+                client.unregister_scheduler_plugin(TOPIC)
 
 
 def _cluster(client: Any, events: Events) -> dict[str, str]:

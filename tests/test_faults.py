@@ -6,6 +6,7 @@ import contextlib
 import os
 import random
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +16,8 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
-from test_resume import digest
+from dask_processes import dask_processes
+from test_resume import COMMAND, digest
 
 from gridstride.pipeline import images, jobs
 from gridstride.pipeline.config import RunOptions
@@ -43,7 +45,7 @@ def calm(source: str, tmp_path_factory: Any) -> str:
     out = tmp_path_factory.mktemp("calm") / "out"
     with cluster.start("cpu", cluster.Size(1, 1, 2_000_000_000)) as client:
         jobs.run(prepared(source, out), client)
-    return digest(out)
+    return digest(out / "c")
 
 
 def prepared(source: str, out: Path, halos: str = "store", runs: bool = False) -> Any:
@@ -133,7 +135,7 @@ def test_twenty_workers_killed_at_random_moments(source: str, calm: str, tmp_pat
             with meanwhile(kill):
                 summary = jobs.run(prepared(source, out, ["neighbours", "store"][number % 2], number % 3 == 0), client)
             assert summary.failed == {}
-            assert digest(out) == calm
+            assert digest(out / "c") == calm
     assert kills == 20
     print(number + 1, "jobs")
 
@@ -151,7 +153,7 @@ def test_all_workers_killed_at_once(source: str, calm: str, tmp_path: Path) -> N
             with meanwhile(kill):
                 summary = jobs.run(prepared(source, out, halos), client)
             assert summary.failed == {}
-            assert digest(out) == calm
+            assert digest(out / "c") == calm
             assert len(story(out, "worker-lost")) == 2
 
 
@@ -167,7 +169,7 @@ def test_a_worker_that_hangs_is_killed_and_its_blocks_go_elsewhere(source: str, 
         with meanwhile(stop):
             summary = jobs.run(prepared(source, out), client)
         assert summary.failed == {}
-        assert digest(out) == calm
+        assert digest(out / "c") == calm
         (lost,) = story(out, "worker-lost")
         assert "did not answer for too long" in lost["text"]
         assert not psutil.pid_exists((before - set(workers(client))).pop())
@@ -190,7 +192,7 @@ def test_a_block_that_raises_twice_works_the_third_time(source: str, calm: str, 
         summary = jobs.run(prepared(source, out), client)
     assert summary.failed == {}
     assert summary.retried >= 1
-    assert digest(out) == calm
+    assert digest(out / "c") == calm
     assert "bad moment" in story(out, "block-failed")[0]["text"]
 
 
@@ -220,4 +222,174 @@ def test_a_block_that_kills_its_workers_is_named_and_the_others_are_finished(
         client.restart_workers(list(client.scheduler_info(n_workers=-1)["workers"]))
         summary = jobs.run(jobs.resume(out, RunOptions(device="cpu")), client)
     assert (summary.skipped, summary.computed) == (95, 1)
-    assert digest(out) == calm
+    assert digest(out / "c") == calm
+
+
+# --- a cluster of processes of its own --------------------------------------------------------------------------
+
+
+def begin(source: str, out: Path, *more: Any) -> subprocess.Popen[str]:
+    command = [*COMMAND, "filter", "gaussian", source, out, "--sigma", "0.8", "--block", "8,16,16", *more]
+    return subprocess.Popen(
+        list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+
+
+def wait_until_done(out: Path, blocks: int, process: subprocess.Popen[str]) -> None:
+    while len(Journal(out).done()) < blocks:
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.005)
+
+
+def end(process: subprocess.Popen[str]) -> tuple[int, list[str]]:
+    """Exit code and lines of a command."""
+    said, _ = process.communicate(timeout=120)
+    return process.returncode, said.splitlines()
+
+
+def resumed(out: Path) -> str:
+    """The digest after `gridstride resume` on a local cluster."""
+    subprocess.run([*COMMAND, "resume", str(out), "--quiet", "--workers", "1"], check=True, timeout=120)
+    return digest(out / "c")
+
+
+def test_the_scheduler_is_killed(source: str, calm: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with dask_processes(tmp_path / "dask") as dask:
+        command = begin(source, out, "--quiet", "--cluster", dask.file, "--halos", "neighbours")
+        wait_until_done(out, 20, command)
+        dask.scheduler.kill()
+        code, lines = end(command)
+    assert code == 1
+    gone = f"gridstride: the scheduler at {dask.address} is gone; go on with: gridstride resume {out}"
+    assert lines == [gone]
+    assert 20 <= len(Journal(out).done()) < 96
+    assert resumed(out) == calm
+
+
+def test_a_nanny_and_then_the_client_are_killed(source: str, calm: str, tmp_path: Path) -> None:
+    """The nanny's worker goes with it; the client's job goes on where it was."""
+    out = tmp_path / "out"
+    with dask_processes(tmp_path / "dask", seconds=0.1) as dask:
+        command = begin(source, out, "--quiet", "--cluster", dask.file, "--halos", "neighbours")
+        wait_until_done(out, 12, command)
+        (worker,) = spawned(psutil.Process(dask.workers[0].pid))
+        dask.workers[0].kill()
+        worker.wait(20)
+        (lost,) = wait_for_story(out, "worker-lost")
+        assert "died or was cut off" in lost["text"]
+        wait_until_done(out, len(Journal(out).done()) + 12, command)
+        command.kill()
+        assert end(command) == (-signal.SIGKILL, [])
+        done = len(Journal(out).done())
+        assert done < 96
+        code, lines = end(begin(source, out, "--quiet", "--cluster", dask.file))
+        assert code == 0
+        assert "0 failed" in lines[-1]
+    assert digest(out / "c") == calm
+
+
+def spawned(process: psutil.Process) -> list[psutil.Process]:
+    """The workers that a nanny, or a client with its own cluster, has started."""
+    return [p for p in process.children(recursive=True) if "spawn_main" in " ".join(p.cmdline())]
+
+
+def wait_for_story(out: Path, event: str) -> list[dict[str, Any]]:
+    until = time.monotonic() + 20
+    while not (found := story(out, event)) and time.monotonic() < until:
+        time.sleep(0.05)
+    return found
+
+
+def test_the_workers_of_a_client_that_is_killed_go_away(source: str, calm: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = begin(source, out, "--quiet", "--workers", "2", "--halos", "neighbours")
+    wait_until_done(out, 5, command)
+    children = psutil.Process(command.pid).children(recursive=True)
+    assert len(spawned(psutil.Process(command.pid))) == 2
+    command.kill()
+    command.wait()
+    _, alive = psutil.wait_procs(children, timeout=20)
+    assert alive == []
+    assert resumed(out) == calm
+
+
+def test_the_network_between_workers_and_scheduler_is_cut(source: str, calm: str, tmp_path: Path) -> None:
+    """For a while: the job goes on. For good: it says so in one line, and can be resumed elsewhere."""
+    once, out = tmp_path / "once", tmp_path / "out"
+    with dask_processes(tmp_path / "dask", ttl=5, patience=8, proxy=True) as dask:
+        command = begin(source, once, "--quiet", "--cluster", dask.file, "--halos", "neighbours")
+        wait_until_done(once, 20, command)
+        dask.proxy.send_signal(signal.SIGSTOP)
+        time.sleep(3)
+        dask.proxy.send_signal(signal.SIGCONT)
+        assert end(command)[0] == 0
+        assert digest(once / "c") == calm
+        command = begin(source, out, "--quiet", "--cluster", dask.file, "--halos", "neighbours")
+        wait_until_done(out, 20, command)
+        dask.proxy.send_signal(signal.SIGSTOP)
+        code, lines = end(command)
+    assert code == 1
+    assert lines[-1] == f"gridstride: no worker has been heard of for 8 s; go on with: gridstride resume {out}"
+    assert resumed(out) == calm
+
+
+def test_a_worker_over_its_memory_limit_is_replaced(source: str, calm: str, tmp_path: Path) -> None:
+    """By its nanny, as Dask's own setting has it on a cluster that is not ours."""
+    out, marker = tmp_path / "out", str(tmp_path / "marker")
+
+    def eat_memory_once(start: Any) -> None:
+        import time
+        from pathlib import Path
+
+        import numpy as np
+
+        if start == (16, 32, 16) and not Path(marker).exists():
+            Path(marker).touch()
+            hoard = np.ones(3 * 2**30 // 8)
+            time.sleep(30)
+            del hoard
+
+    settings = {"distributed.worker.memory.terminate": 0.9}
+    with cluster.start("cpu", cluster.Size(2, 1, 2_000_000_000), dask=settings) as client:
+        spoil(client, eat_memory_once)
+        summary = jobs.run(prepared(source, out), client)
+    assert summary.failed == {}
+    assert digest(out / "c") == calm
+    assert len(story(out, "worker-lost")) == 1
+
+
+def test_clocks_that_jump_change_nothing(source: str, calm: str, tmp_path: Path, monkeypatch: Any) -> None:
+    """An hour ahead in the middle of a run, on workers and client; a day back when it is resumed.
+
+    (Back in the middle of a run is another matter: Tornado's timers, which send signs of life, then wait that long.)
+    """
+    out, true = tmp_path / "out", time.time
+    leaps = [0.0]
+
+    def leap(over: threading.Event) -> None:
+        if when_done(out, 20, over):
+            leaps.append(3600.0)
+
+    def jump(start: Any) -> None:
+        import time
+
+        if start[0] >= 16 and not hasattr(time, "true"):
+            time.true = time.time  # type: ignore[attr-defined]
+            time.time = lambda: time.true() + 3600.0  # type: ignore[attr-defined, assignment]
+
+    monkeypatch.setattr(time, "time", lambda: true() + leaps[-1])
+    with cluster.start("cpu", cluster.Size(2, 1, 2_000_000_000), worker_timeout=5.0) as client:
+        spoil(client, jump, 0.1)
+        with meanwhile(leap):
+            summary = jobs.run(prepared(source, out), client)
+    assert leaps == [0.0, 3600.0]
+    assert summary.failed == {}
+    assert digest(out / "c") == calm
+    for name in sorted(Journal(out).markers())[::2]:
+        (Journal(out).blocks / name).unlink()
+    leaps.append(-86400.0)
+    with cluster.start("cpu", cluster.Size(1, 1, 2_000_000_000)) as client:
+        summary = jobs.run(prepared(source, out), client)
+    assert (summary.computed, summary.skipped) == (48, 48)
+    assert digest(out / "c") == calm
