@@ -93,11 +93,10 @@ def send(text: str, options: RunOptions) -> tuple[str, Path]:
         slurm.check_commands()
         slurm.check_partition(asked.partition)
         slurm.check_python(asked.python)
-        logs = Path(asked.log_directory).absolute()
         slurm.check_script(text)
+        logs = slurm.make_logs(asked)
     except CannotStart as error:
         raise UsageError(str(error)) from None
-    logs.mkdir(parents=True, exist_ok=True)
     sent = subprocess.run(["sbatch", "--parsable"], input=text, capture_output=True, text=True)
     if sent.returncode:
         raise UsageError(f"sbatch did not take the job: {last_line(sent.stderr)}")

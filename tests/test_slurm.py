@@ -127,7 +127,7 @@ def test_replacements_have_an_end(cluster_file: Any, slurm: Any, monkeypatch: An
         lose_two()
 
 
-def test_what_is_wrong_is_said(cluster_file: Any, slurm: Any, tmp_path: Path) -> None:
+def test_what_is_wrong_is_said(cluster_file: Any, slurm: Any, tmp_path: Path, monkeypatch: Any) -> None:
     """Before a job is sent."""
     assert "SLURM has no partition 'debgu': did you mean 'debug'?" in refused(cluster_file(partition="debgu"))
     assert "SLURM has no partition 'xyz': expected one of debug" in refused(cluster_file(partition="xyz"))
@@ -139,8 +139,15 @@ def test_what_is_wrong_is_said(cluster_file: Any, slurm: Any, tmp_path: Path) ->
     bare = "/usr/bin/env PYTHONPATH= /usr/bin/python3"
     if Path("/usr/bin/python3").exists():
         assert f"slurm.python ({bare}) cannot import gridstride" in refused(cluster_file(python=bare))
-    assert not slurm.squeue()
     assert not (tmp_path / "logs").exists()
+    (tmp_path / "file").write_text("")
+    assert "slurm.log_directory" in refused(cluster_file(log_directory=str(tmp_path / "file" / "logs")))
+    from dask_jobqueue.slurm import SLURMJob
+
+    monkeypatch.setattr(SLURMJob, "submit_command", "sbatch --no-such-option")
+    assert "sbatch did not take the job: " in (said := refused(cluster_file()))
+    assert "no-such-option" in said
+    assert not slurm.squeue()
 
 
 def test_why_workers_do_not_come(cluster_file: Any, slurm: Any) -> None:

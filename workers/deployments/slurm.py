@@ -183,12 +183,22 @@ def client(deployment: Deployment) -> Iterator[Any]:
     from gridstride.workers.deployments.slurm_jobs import Jobs
 
     options: Options = deployment.options
-    Path(options.log_directory).mkdir(parents=True, exist_ok=True)
+    make_logs(options)
     with security.in_files(deployment, options.log_directory) as secured, cluster(secured) as slurm:
         jobs = Jobs(slurm, options.log_directory, options.replacements)
-        slurm.scale(jobs=secured.size.workers // options.workers)
+        jobs.send(secured.size.workers // options.workers)
         with connected(slurm, secured, jobs.why) as running, jobs.watched(running):
             yield running
+
+
+def make_logs(options: Options) -> Path:
+    """The folder of the jobs' logs."""
+    logs = Path(options.log_directory).absolute()
+    try:
+        logs.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotStart(f"slurm.log_directory {logs} cannot be made: {error.strerror}") from None
+    return logs
 
 
 def script(deployment: Deployment) -> str:

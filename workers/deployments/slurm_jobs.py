@@ -7,12 +7,13 @@ A thread here asks SLURM every few seconds and sends a new job for each that is 
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from gridstride.workers.deployments.base import ClusterLost, last_line, log, output_of
+from gridstride.workers.deployments.base import CannotStart, ClusterLost, last_line, log, output_of
 
 # States of a job that has workers, or will have them.
 ALIVE = {"PENDING", "RUNNING", "CONFIGURING", "COMPLETING", "SUSPENDED", "REQUEUED", "RESIZING", "STOPPED", "SIGNALING"}
@@ -31,6 +32,16 @@ class Jobs:
         self.hopeless: str | None = None
         self._known: dict[str, str] = {}
         self._stop = threading.Event()
+
+    def send(self, count: int) -> None:
+        """Send the jobs. (`cluster.scale` does it in the background, and only logs what sbatch says.)"""
+        for _ in range(count):
+            self.cluster.worker_spec.update(self.cluster.new_worker_spec())
+        try:
+            self.cluster.sync(self._correct)
+        except RuntimeError as error:
+            said = " ".join(str(error).split("stderr:")[-1].split())[:300]
+            raise CannotStart(f"sbatch did not take the job: {said}") from error
 
     def ids(self) -> dict[str, Any]:
         """Job number of each job that was sent, with its name in the cluster."""
@@ -117,25 +128,27 @@ class Jobs:
                 return
 
     def look_after(self) -> None:
-        """Replace the jobs that are gone."""
+        """Replace the jobs that are gone, and those that could not be sent."""
         ids, states = self.ids(), self._states()
         if states is None:
             return
-        lost = {job: state for job, (state, _) in states.items() if state not in ALIVE}
-        for job, state in lost.items():
+        lost = {
+            ids[job]: f"SLURM job {job} is gone ({state})" for job, (state, _) in states.items() if state not in ALIVE
+        }
+        # Distributed forgets a job whose worker has been away for a while.
+        nowhere = set(self.cluster.worker_spec) - set(ids.values())
+        lost |= dict.fromkeys(nowhere, "a SLURM job is gone, or was not taken by sbatch")
+        for name, what in lost.items():
             if self.replaced >= self.most:
-                if len(lost) == len(states):
-                    self.hopeless = (
-                        f"SLURM job {job} is gone ({state}) and {self.most} were replaced before: no job is left, "
-                        f"see {self.logs}"
-                    )
+                if len(lost) >= len(self.cluster.worker_spec):
+                    self.hopeless = f"{what} and {self.most} were replaced before: no job is left, see {self.logs}"
                 return
             self.replaced += 1
             log.warning(
-                "SLURM job %s is gone (%s): a new one takes its place (%d of at most %d)",
-                job, state, self.replaced, self.most, extra={"event": "job-replaced"},
+                "%s: a new one takes its place (%d of at most %d)", what, self.replaced, self.most,
+                extra={"event": "job-replaced"},
             )  # fmt: skip
-            self.cluster.sync(self._replace, ids[job])
+            self.cluster.sync(self._replace, name)
 
     async def _replace(self, name: str) -> None:
         cluster = self.cluster
@@ -148,4 +161,13 @@ class Jobs:
         while (fresh := cluster._new_worker_name(cluster._i)) in cluster.worker_spec:
             cluster._i += 1
         cluster.worker_spec[fresh] = spec if spec is not None else next(iter(cluster.new_worker_spec().values()))
-        await cluster._correct_state()
+        await self._correct()
+
+    async def _correct(self) -> None:
+        """Send what is to be there and is not."""
+        try:
+            await self.cluster._correct_state()
+        except RuntimeError:
+            # A cluster that closes asks all its jobs whether they are closed; what sbatch refused never came to be.
+            self.cluster._created = weakref.WeakSet(job for job in self.cluster._created if job.job_id)
+            raise
