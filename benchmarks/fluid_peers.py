@@ -20,7 +20,7 @@ from benchmarks import report
 
 HERE = Path(__file__).parent
 ENVIRONMENTS = HERE / ".peers"
-REFERENCE = HERE.parents[1] / "shared" / "data" / "cavity_reference.csv"
+REFERENCE = HERE / "data" / "cavity_reference.csv"
 INSTALL_SECONDS, RUN_SECONDS = 1800, 900
 
 
