@@ -216,9 +216,8 @@ def _run(prepared: Any, dry_run: bool = False) -> None:
             else ""
         )
     )
-    for index, reasons in summary.failed.items() if not options.log_json else ():
-        for reason in reasons:
-            click.echo(f"failed: block {index}: {reason}", err=True)
+    for line in summary.failures() if not options.log_json else ():
+        click.echo(line, err=True)
     summary.raise_if_failed()
 
 

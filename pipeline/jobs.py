@@ -86,6 +86,9 @@ def _arrays(value: Any) -> list[np.ndarray]:
     return []
 
 
+FAILURES_NAMED = 3  # blocks that a line about a reason names
+
+
 @dataclass
 class Summary:
     """What a job did.
@@ -115,6 +118,19 @@ class Summary:
     @property
     def voxels_per_second(self) -> float:
         return self.voxels / self.seconds if self.seconds else 0.0
+
+    def failures(self) -> list[str]:
+        """A line for each reason: one bad chunk fails all blocks that read it."""
+        blocks: dict[str, list[str]] = {}
+        for index, reasons in self.failed.items():
+            for reason in reasons:
+                blocks.setdefault(reason, []).append(index)
+        lines = []
+        for reason, those in blocks.items():
+            more = f" and {len(those) - FAILURES_NAMED} more" if len(those) > FAILURES_NAMED else ""
+            named = ", ".join(those[:FAILURES_NAMED]) + more
+            lines.append(f"failed: {'block' if len(those) == 1 else 'blocks'} {named}: {reason}")
+        return lines
 
     def raise_if_failed(self) -> None:
         if self.failed:
