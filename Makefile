@@ -6,15 +6,18 @@ BIN := $(VENV)/bin
 GPU := $(shell nvidia-smi >/dev/null 2>&1 && (nvidia-smi | grep -q 'CUDA Version: 12' && echo gpu-cuda12 || echo gpu))
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 
+# Test files run side by side, but not where they would share a GPU's memory.
+AT_ONCE := $(if $(GPU),,-n auto --dist loadfile)
+
 .PHONY: demo test quick lint types bench clean
 demo: $(VENV)/.installed
 	$(BIN)/python examples/demo.py
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -q -rs --durations=10
+	$(BIN)/python -m pytest -q -rs --durations=10 $(AT_ONCE)
 
 quick: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(BIN)/python -m pytest -q -m "not slow" $(AT_ONCE)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -15,7 +15,7 @@ from gridstride.pipeline.cases import Case, load_case, make_case, make_geometry,
 from gridstride.pipeline.errors import UsageError
 from gridstride.workers.fluids import obstacles, problems
 
-EXAMPLES = Path(gridstride.__file__).parent / "examples" / "cases"
+EXAMPLES = Path(gridstride.__file__).parent.resolve() / "examples" / "cases"
 CYLINDER = EXAMPLES / "cylinder.yaml"
 SMALL = """
 grid: {cells: {x: 8, y: 8}, size: {x: 2, y: 1}}

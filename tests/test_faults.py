@@ -124,7 +124,10 @@ def test_twenty_workers_killed_at_random_moments(source: str, calm: str, tmp_pat
         while kills < 20 and not over.wait(chance.uniform(0.0, 0.8)):
             alive = workers(client)
             if len(alive) > 1:
-                os.kill(chance.choice(alive), signal.SIGKILL)
+                try:
+                    os.kill(chance.choice(alive), signal.SIGKILL)
+                except ProcessLookupError:  # it was killed already, and the scheduler has not heard of it
+                    continue
                 kills += 1
 
     with cluster.start("cpu", cluster.Size(3, 1, 2_000_000_000)) as client:
