@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 import time
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -193,11 +192,12 @@ def run(prepared: Prepared, client: Any = None) -> FlowSummary:
     journal = Journal(out)
     if not options.ignore_disk and not journal.exists():
         stores.check_disk(out.resolve(), bytes_out(prepared))
-    if options.overwrite and out.exists():
-        shutil.rmtree(out)
     journal.lock()
     try:
-        _create(prepared, journal)
+        if options.overwrite:
+            journal.clear()
+        with places.ends_if_lost(out):
+            _create(prepared, journal)
         begin = time.perf_counter()
         checkpoint = states.read_checkpoint(out)
         if checkpoint is not None and checkpoint.step >= prepared.timeline.last:
@@ -209,7 +209,8 @@ def run(prepared: Prepared, client: Any = None) -> FlowSummary:
         with open_events(out / FOLDER, identity, options, prepared.device, reached > 0, **facts) as events:
             with nullcontext(client) if client else start as client, watch_workers(client, events):
                 started = time.perf_counter() - begin
-                summary = Run(prepared, client, events).run(checkpoint)
+                with places.ends_if_lost(out):
+                    summary = Run(prepared, client, events).run(checkpoint)
             summary.startup_seconds = started
             steps = summary.last - summary.first
             events.say("finished", f"{steps} steps in {summary.seconds:.2f} s", summary=asdict(summary))

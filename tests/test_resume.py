@@ -19,6 +19,7 @@ import zarr
 
 import gridstride
 from gridstride.pipeline import images, jobs
+from gridstride.pipeline import journal as journals
 from gridstride.pipeline.config import RunOptions
 from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.journal import Journal
@@ -208,9 +209,41 @@ def test_two_clients_do_not_write_one_output(store: Any, tmp_path: Path) -> None
     journal.lock()
     with pytest.raises(UsageError, match="another gridstride is writing"):
         jobs.run(job)
+    (out / "theirs").write_text("x")
+    with pytest.raises(UsageError, match="another gridstride is writing"):
+        jobs.run(prepared(source, out, options=RunOptions(device="cpu", overwrite=True)))
+    assert (out / "theirs").exists(), "an overwrite that was refused deleted something"
+    (out / "theirs").unlink()
     journal.unlock()
     assert gridstride.gaussian(source, out, 1.0, device="cpu", block=(8, 16)).computed == 1
     assert zarr.open_array(str(out)).shape == (8, 16)
+
+
+def test_an_overwrite_that_is_killed_leaves_no_marker_without_its_data(
+    store: Any, tmp_path: Path, client: Any, monkeypatch: Any
+) -> None:
+    """Whenever it dies, the job that was there is computed again, or is none."""
+    source = store(np.random.default_rng(0).random((40, 16)).astype(np.float32), (8, 16))
+    calm = tmp_path / "calm"
+    jobs.run(prepared(source, calm), client)
+    remove = journals.remove
+    for survived in range(3):
+        out = tmp_path / str(survived)
+        shutil.copytree(calm, out)
+        left = iter(range(survived))
+
+        def remove_or_die(path: Path, left: Any = left) -> None:
+            if next(left, None) is None:
+                raise KeyboardInterrupt
+            remove(path)
+
+        monkeypatch.setattr(journals, "remove", remove_or_die)
+        with pytest.raises(KeyboardInterrupt):
+            Journal(out).clear()
+        monkeypatch.setattr(journals, "remove", remove)
+        assert Journal(out).done() == (set() if survived else {(i, 0) for i in range(5)})
+        assert Journal(out).exists() == (survived < 2)
+        assert digest(out) == digest(calm), "data went before its markers"
 
 
 @pytest.mark.slow

@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 import zarr
 
-from gridstride.pipeline import images, jobs
+from gridstride.pipeline import images, jobs, simulation
+from gridstride.pipeline.cases import load_case
 from gridstride.pipeline.config import RunOptions
 from gridstride.pipeline.errors import JobFailed
 from gridstride.pipeline.journal import Journal
@@ -59,6 +60,12 @@ def chunks(out: Path) -> dict[str, bytes]:
     return {str(p.relative_to(out)): p.read_bytes() for p in sorted((out / "c").rglob("*")) if p.is_file()}
 
 
+def files(out: Path) -> dict[str, bytes]:
+    """Every file of a result but for the journal."""
+    found = (p for p in sorted(out.rglob("*")) if p.is_file() and ".gridstride" not in p.parts)
+    return {str(p.relative_to(out)): p.read_bytes() for p in found}
+
+
 @contextmanager
 def small_disk(folder: Path, size: str) -> Iterator[Callable[..., None]]:
     """A file system in memory; what is given changes its options."""
@@ -97,6 +104,23 @@ def test_a_full_disk_ends_the_job_with_one_line_and_it_goes_on_later(
         assert summary.failed == {}
         assert chunks(out) == calm
         assert not list(out.rglob("*.__lock"))
+
+
+@pytest.mark.slow
+def test_a_simulation_on_a_full_disk_goes_on_later(client: Any, tmp_path: Path) -> None:
+    case = Path(__file__).parents[1] / "examples" / "cases" / "shear-layer.yaml"
+    short = ["run.until=0.1", "output.snapshots.time=0.01", "output.checkpoints.time=0.05", "grid.cells.x=64"]
+    short += ["grid.cells.y=64", "output.codec=none"]
+    options: dict[str, Any] = {"device": "cpu", "workers": 1, "ignore_disk": True}
+    simulation.run(simulation.prepare(load_case(case, short), tmp_path / "calm", RunOptions(**options)), client)
+    out = tmp_path / "disk" / "out"
+    with small_disk(tmp_path / "disk", "700k") as change:
+        with pytest.raises(JobFailed, match=r"cannot be written \(No space left on device\): free some space"):
+            simulation.run(simulation.prepare(load_case(case, short), out, RunOptions(**options)), client)
+        assert (out / "zarr.json").is_file()
+        change("size=8m")
+        simulation.run(simulation.resume(out, RunOptions(**options)), client)
+        assert files(out) == files(tmp_path / "calm")
 
 
 def when(done: int, out: Path, act: Callable[[], Any]) -> threading.Thread:
