@@ -3,6 +3,7 @@ the disk was mended."""
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
@@ -107,7 +108,7 @@ def test_a_full_disk_ends_the_job_with_one_line_and_it_goes_on_later(
 
 
 @pytest.mark.slow
-def test_a_simulation_on_a_full_disk_goes_on_later(client: Any, tmp_path: Path) -> None:
+def test_a_simulation_on_a_full_disk_goes_on_later(client: Any, tmp_path: Path, monkeypatch: Any) -> None:
     case = Path(__file__).parents[1] / "examples" / "cases" / "shear-layer.yaml"
     short = ["run.until=0.1", "output.snapshots.time=0.01", "output.checkpoints.time=0.05", "grid.cells.x=64"]
     short += ["grid.cells.y=64", "output.codec=none"]
@@ -119,6 +120,12 @@ def test_a_simulation_on_a_full_disk_goes_on_later(client: Any, tmp_path: Path) 
             simulation.run(simulation.prepare(load_case(case, short), out, RunOptions(**options)), client)
         assert (out / "zarr.json").is_file()
         change("size=8m")
+        # The table of diagnostics is written by the client itself, as a plain file.
+        full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        with monkeypatch.context() as patch:
+            patch.setattr(simulation.Diagnostics, "flush", lambda self: (_ for _ in ()).throw(full))
+            with pytest.raises(JobFailed, match=r"cannot be written \(No space left on device\)"):
+                simulation.run(simulation.resume(out, RunOptions(**options)), client)
         simulation.run(simulation.resume(out, RunOptions(**options)), client)
         assert files(out) == files(tmp_path / "calm")
 
