@@ -143,8 +143,11 @@ class ObjectLock:
     def release(self) -> None:
         self._done.set()
         self._beats.join()
-        if not self.lost:
-            self.file.unlink()
+        try:
+            if not self.lost and _holder(self.file).get("id") == self.holder["id"]:
+                self.file.unlink()
+        except RemoteError:
+            pass  # the store is away: nobody beats any more, and in time the lock is anybody's
 
 
 def _holder(file: Remote) -> dict[str, Any]:

@@ -181,7 +181,8 @@ def fingerprint(info: ArrayInfo, sample: int = 64) -> dict[str, list[int | str] 
     total = int(np.prod(counts, dtype=object))
     flat = sorted({i * total // sample for i in range(sample)}) if total else []
     chosen = [tuple(int(i) for i in np.unravel_index(n, counts)) for n in flat]
-    keys = [chunk_key(info.path, index) for index in chosen]
+    metadata = _zarr(info.path).metadata
+    keys = [str(metadata.encode_chunk_key(index)) for index in chosen]
     root = place(info.path)
 
     def look(key: str) -> list[int | str] | None:
