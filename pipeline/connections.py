@@ -107,8 +107,11 @@ def connect(scheme: str, bucket: str, prefix: str, settings: S3Settings | None, 
     return S3Store(bucket, prefix=prefix or None, config=config, client_options=client, retry_config=retry)
 
 
-def retry_policy() -> dict[str, Any]:
-    """tensorstore's part of the policy on trying again."""
+def tensorstore_settings() -> dict[str, Any]:
+    """The same for tensorstore's context; how long it waits, it wants to be told by the environment."""
+    for name, seconds in (("CONNECT_TIMEOUT_SECONDS", CONNECT_SECONDS), ("LOW_SPEED_TIME_SECONDS", REQUEST_SECONDS)):
+        os.environ.setdefault(f"TENSORSTORE_CURL_{name}", str(int(seconds)))
+    os.environ.setdefault("TENSORSTORE_CURL_LOW_SPEED_LIMIT_BYTES", "1")  # a second
     policy = {"max_retries": TRIES, "initial_delay": f"{FIRST_WAIT}s", "max_delay": f"{LONGEST_WAIT}s"}
     return {"s3_request_retries": policy, "gcs_request_retries": policy, "http_request_retries": policy}
 

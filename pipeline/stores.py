@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import zarr
 
-from gridstride.pipeline.connections import retry_policy
+from gridstride.pipeline.connections import tensorstore_settings
 from gridstride.pipeline.errors import JobFailed, UsageError
 from gridstride.pipeline.places import (
     Place,
@@ -234,11 +234,12 @@ class Regions:
     def __init__(self, path: str) -> None:
         self.root = root = place(path)
         try:
+            context = _context()
             import tensorstore as ts
 
             driver = "zarr3" if (root / "zarr.json").is_file() else "zarr"
             spec = {"driver": driver, "kvstore": kvstore(root)}
-            self._array: Any = ts.open(spec, context=_context(), open=True).result()
+            self._array: Any = ts.open(spec, context=context, open=True).result()
             self._array.dtype.numpy_dtype  # noqa: B018  (raises for types NumPy lacks)
             self.engine = "tensorstore"
         except (ValueError, TypeError, NotImplementedError):
@@ -268,11 +269,12 @@ class Regions:
 
 @lru_cache(maxsize=1)
 def _context() -> Any:
+    settings = tensorstore_settings()  # first: what it takes from the environment it takes when it is imported
     import tensorstore as ts
 
     # The defaults, named: each file is synced before it is renamed into place, and locked by the system, which forgets
     # the locks of a process that was killed. (Mode "lockfile" does not: its leftovers block the next writer.)
-    return ts.Context({"file_io_sync": True, "file_io_locking": {"mode": "os"}, **retry_policy()})
+    return ts.Context({"file_io_sync": True, "file_io_locking": {"mode": "os"}, **settings})
 
 
 def regions(path: str) -> Regions:

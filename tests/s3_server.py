@@ -1,8 +1,8 @@
 """moto's S3 on loopback, as a program of its own: prints its port, and can be told to fail.
 
-PUT /faults {"every": 5, "kind": "503"} makes every fifth request fail; kind "reset" cuts its connection; "match" is a
-regular expression that "METHOD /path" has to hold. GET /log is what was asked so far: [["PUT", "/bucket/key", 200],
-...].
+PUT /faults {"every": 5, "kind": "503"} makes every fifth request fail with that status; kind "reset" cuts its
+connection, and kind "hang" never answers; "match" is a regular expression that "METHOD /path" has to hold. GET /log is
+what was asked so far: [["PUT", "/bucket/key", 200], ...].
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import re
 import socket
 import struct
 import threading
+import time
 from typing import Any
 
 from moto.server import DomainDispatcherApplication, create_backend_app
@@ -51,10 +52,13 @@ class Flaky:
             connection.shutdown(socket.SHUT_RDWR)
             connection.close()
             raise ConnectionError("cut")
+        if fails and self.faults["kind"] == "hang":
+            self.log.append((method, path, 0))
+            time.sleep(3600)
         if fails:
-            self.log.append((method, path, 503))
+            self.log.append((method, path, int(self.faults["kind"])))
             environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-            start_response("503 Slow Down", [("Content-Type", "application/xml")])
+            start_response(f"{self.faults['kind']} Slow Down", [("Content-Type", "application/xml")])
             return [b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"]
 
         def answered(status: str, headers: Any, *rest: Any) -> Any:

@@ -169,7 +169,7 @@ def test_killed_and_resumed_gives_the_same_bytes(source: str, calm: Path, s3: Se
     assert '"event": "finished"' in events
 
 
-@pytest.mark.parametrize("kind", ["503", "reset"])
+@pytest.mark.parametrize("kind", ["503", "429", "reset"])
 def test_passing_errors_are_survived(kind: str, source: str, calm: Path, client: Any, s3: Server) -> None:
     out = out_of("flaky.zarr")
     s3.fail(25, kind)
@@ -179,7 +179,38 @@ def test_passing_errors_are_survived(kind: str, source: str, calm: Path, client:
         s3.fail(0)
     assert (summary.computed, summary.retried, summary.failed) == (BLOCKS, 0, {})
     assert chunks(out) == chunks(calm)
-    assert any(code == (503 if kind == "503" else 0) for _, _, code in s3.log())
+    assert any(code == (0 if kind == "reset" else int(kind)) for _, _, code in s3.log())
+
+
+HANGING = """
+import sys
+import numpy as np
+from gridstride.pipeline import connections, remote, stores
+
+connections.REQUEST_SECONDS = 1.0
+where = sys.argv[1]
+stores.create(where, (8, 8), np.dtype("f4"), (4, 4))
+for number in range(2):
+    stores.regions(where).write((0, 0), np.full((8, 8), number, "f4"))
+    assert (stores.regions(where).read((0, 0), (8, 8)) == number).all()
+    file = remote.parse(where) / "file"
+    file.write_bytes(b"x")
+    assert file.read_bytes() == b"x"
+"""
+
+
+@pytest.mark.slow
+def test_a_request_without_an_answer_is_asked_again(s3: Server) -> None:
+    """By tensorstore, whose settings are those of the process that first uses it, and by obstore."""
+    out = out_of("hanging.zarr")
+    s3.fail(3, "hang", match="(c/0/0|file)$")
+    try:
+        subprocess.run([sys.executable, "-c", HANGING, out], check=True, timeout=60)
+    finally:
+        s3.fail(0)
+    hung = [path for _, path, code in s3.log() if code == 0 and "hanging" in path]
+    assert any("/c/" in path for path in hung)
+    assert any("/c/" not in path for path in hung)
 
 
 def test_a_store_that_stays_away_ends_the_job_with_one_line(
@@ -352,13 +383,19 @@ def test_overwrite_replaces_what_is_ours_and_nothing_else(source: str, calm: Pat
 # --- what people see ------------------------------------------------------------------------------------------------
 
 
-def test_info_and_preview(source: str, client: Any, tmp_path: Path) -> None:
+def test_a_job_is_looked_at(source: str, client: Any, tmp_path: Path) -> None:
     out = out_of("seen.zarr")
     jobs.run(prepared(source, out), client)
     result = gridstride("info", out)
     assert result.exit_code == 0, result.output
     assert "12 blocks of 16 x 32 x 32 written" in result.output
     assert "read through tensorstore" in result.output
+    result = gridstride("status", out)
+    assert result.exit_code == 0, result.output
+    assert "12 of 12 (100 %)" in result.output
+    result = gridstride("report", out, tmp_path / "a.html")
+    assert result.exit_code == 0, result.output
+    assert out in (tmp_path / "a.html").read_text()
     result = gridstride("preview", source, tmp_path / "a.png", "--compare", out)
     assert result.exit_code == 0, result.output
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
@@ -394,6 +431,27 @@ def test_what_is_wrong_is_one_line(
     assert words in lines[-1]
     assert len([line for line in lines if not line.startswith(("device:", "plan:"))]) == 1
     assert secret not in result.output
+
+
+def test_keys_of_a_profile(source: str, s3: Server, image: np.ndarray, tmp_path: Path, monkeypatch: Any) -> None:
+    """Both libraries find them; each in a process of its own, for they look once."""
+    code = (
+        "from gridstride.pipeline import stores; import sys; "
+        "print(stores.regions(stores.describe(sys.argv[1]).path).read((0, 0, 0), (4, 4, 4)).sum())"
+    )
+    file = tmp_path / "credentials"
+    with s3.checks_credentials() as (key, secret):
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.delenv(name)
+        monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
+        monkeypatch.setenv("AWS_PROFILE", "lab")
+        profiles = {"default": ("A", "B"), "lab": (key, secret)}
+        file.write_text(
+            "".join(f"[{p}]\naws_access_key_id = {k}\naws_secret_access_key = {s}\n" for p, (k, s) in profiles.items())
+        )
+        ran = subprocess.run([sys.executable, "-c", code, source], capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 0, ran.stderr
+    assert int(ran.stdout) == image[:4, :4, :4].sum()
 
 
 def test_no_credential_is_written_anywhere(source: str, client: Any, tmp_path: Path) -> None:
