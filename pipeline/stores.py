@@ -96,7 +96,7 @@ def describe(where: str | Path | Remote, array: str | None = None) -> ArrayInfo:
         raise UsageError(f"{path} cannot be opened as Zarr: {first_line(error)}") from error
     if isinstance(node, zarr.Group):
         if array is not None and isinstance(path, Remote) and path.read_only:
-            return describe(path / array)  # a web server does not list
+            return describe(f"{path}/{array.strip('/')}")  # a web server does not list
         known = list_arrays(node, path)
         if array is None:
             shown = ", ".join(known[:8]) + (", ..." if len(known) > 8 else "") if known else "none"

@@ -205,7 +205,9 @@ def test_a_request_without_an_answer_is_asked_again(s3: Server) -> None:
     out = out_of("hanging.zarr")
     s3.fail(3, "hang", match="(c/0/0|file)$")
     try:
-        subprocess.run([sys.executable, "-c", HANGING, out], check=True, timeout=60)
+        # Without what this process, which waits for longer, told its children.
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("TENSORSTORE_")}
+        subprocess.run([sys.executable, "-c", HANGING, out], check=True, timeout=60, env=environment)
     finally:
         s3.fail(0)
     hung = [path for _, path, code in s3.log() if code == 0 and "hanging" in path]
@@ -539,9 +541,10 @@ def test_an_array_of_a_group_with_shards(web: str, image: np.ndarray, client: An
     result = gridstride("info", f"{web}/group.zarr")
     assert result.exit_code == 2
     assert "--array" in result.output
-    result = gridstride("info", f"{web}/group.zarr", "--array", "b")
-    assert result.exit_code == 2
-    assert len(result.output.strip().splitlines()) == 1
+    for name in ("b", "../in.zarr"):
+        result = gridstride("info", f"{web}/group.zarr", "--array", name)
+        assert result.exit_code == 2
+        assert len(result.output.strip().splitlines()) == 1
 
 
 def test_the_web_is_not_written(web: str, source: str) -> None:
