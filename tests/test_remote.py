@@ -125,6 +125,7 @@ def test_from_s3_to_s3_is_the_local_job(source: str, calm: Path, client: Any, s3
         images.prepare_filter("gaussian", source, out, sigma=2.0, options=RunOptions(device="cpu"))
 
 
+@pytest.mark.slow
 def test_between_s3_and_folders(source: str, image: np.ndarray, calm: Path, client: Any, tmp_path: Path) -> None:
     jobs.run(prepared(source, tmp_path / "out.zarr"), client)
     assert chunks(tmp_path / "out.zarr") == chunks(calm)
@@ -169,6 +170,7 @@ def test_killed_and_resumed_gives_the_same_bytes(source: str, calm: Path, s3: Se
     assert '"event": "finished"' in events
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["503", "429", "reset"])
 def test_passing_errors_are_survived(kind: str, source: str, calm: Path, client: Any, s3: Server) -> None:
     out = out_of("flaky.zarr")
@@ -215,6 +217,7 @@ def test_a_request_without_an_answer_is_asked_again(s3: Server) -> None:
     assert any("/c/" not in path for path in hung)
 
 
+@pytest.mark.slow
 def test_a_store_that_stays_away_ends_the_job_with_one_line(
     source: str, calm: Path, s3: Server, monkeypatch: Any
 ) -> None:
@@ -248,6 +251,7 @@ def test_a_store_that_stays_away_ends_the_job_with_one_line(
     assert chunks(out) == chunks(calm)
 
 
+@pytest.mark.slow
 def test_a_damaged_chunk_fails_the_blocks_that_need_it_and_no_others(
     source: str, image: np.ndarray, calm: Path, client: Any
 ) -> None:
@@ -308,6 +312,7 @@ def test_of_two_clients_at_once_one_gets_the_lock(s3: Server) -> None:
     assert file.read_bytes() == b"3"
 
 
+@pytest.mark.slow
 def test_the_lock_of_a_client_that_died_elsewhere_is_taken_over_in_time(s3: Server, monkeypatch: Any) -> None:
     file = parse(out_of("stale")) / FOLDER / "lock"
     file.write_bytes(b'{"host": "elsewhere", "boot": "x", "process": 1, "id": "theirs"}')
@@ -350,6 +355,7 @@ def test_a_client_that_lost_its_lock_stops(s3: Server, monkeypatch: Any) -> None
     assert file.is_file(), "the lock is not ours to take away"
 
 
+@pytest.mark.slow
 def test_overwrite_replaces_what_is_ours_and_nothing_else(source: str, calm: Path, client: Any) -> None:
     out = out_of("again.zarr")
     neighbour = parse("s3://data/again.zarr2")
@@ -385,6 +391,7 @@ def test_overwrite_replaces_what_is_ours_and_nothing_else(source: str, calm: Pat
 # --- what people see ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_job_is_looked_at(source: str, client: Any, tmp_path: Path) -> None:
     out = out_of("seen.zarr")
     jobs.run(prepared(source, out), client)

@@ -165,6 +165,7 @@ def slowly(client: Any) -> None:
     client.run(patch)
 
 
+@pytest.mark.slow
 def test_an_output_that_becomes_read_only_ends_the_job(source: Path, calm: Any, client: Any, tmp_path: Path) -> None:
     out = tmp_path / "disk" / "out.zarr"
     slowly(client)
@@ -192,6 +193,7 @@ def test_an_output_that_becomes_read_only_ends_the_job(source: Path, calm: Any, 
         assert chunks(out) == calm
 
 
+@pytest.mark.slow
 def test_an_output_that_may_not_be_changed_ends_the_job(source: Path, calm: Any, client: Any, tmp_path: Path) -> None:
     """As a folder that its owner, or an administrator, takes away: root needs a flag of the file system for that."""
     out = tmp_path / "out.zarr"
@@ -215,6 +217,7 @@ def test_an_output_that_may_not_be_changed_ends_the_job(source: Path, calm: Any,
     assert chunks(out) == calm
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["compressed", "plain", "sharded"])
 def test_a_truncated_chunk_is_named_and_the_other_blocks_are_written(
     layout: str, source: Path, calm: Any, client: Any, tmp_path: Path
