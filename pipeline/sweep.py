@@ -300,7 +300,7 @@ class Sweep:
         deadly |= {index: error for index, error in waiting.items() if _killed(error)}
         waiting = {index: error for index, error in waiting.items() if index not in deadly}
         waiting |= self._again(sorted(deadly), "alone", 1)
-        for index, error in waiting.items():
+        for index, error in sorted(waiting.items(), key=lambda item: item[0]):
             self.outcome.failed[index] = self._explain(index, error)
             why = "; ".join(self.outcome.failed[index])
             self._tell("lost", (index, index), f"failed again: {why}", "error", reason=why)
