@@ -1,4 +1,6 @@
-"""python -m benchmarks [NAME]: images, memory, crossover, gpu, kernels, fluids, validation. Without, the first 3."""
+"""python -m benchmarks [NAME]: images, memory, crossover, memory_stress, scale, gpu, kernels, fluids, validation.
+
+Without a name: the first three."""
 
 from __future__ import annotations
 

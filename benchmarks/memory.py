@@ -33,11 +33,11 @@ def make_input(path: str, shape: tuple[int, ...], chunks: tuple[int, ...]) -> No
         out.write((z, 0, 0), np.round(slab, 1))
 
 
-def peak_memory(command: list[str]) -> tuple[int, dict[str, int], float]:
+def peak_memory(command: list[str], environment: dict[str, str] | None = None) -> tuple[int, dict[str, int], float]:
     """(bytes, bytes of each process at the peak, seconds) of a command and its children."""
     peak, parts = 0, {}
     begin = time.perf_counter()
-    process = subprocess.Popen(command)
+    process = subprocess.Popen(command, env=environment)
     parent = psutil.Process(process.pid)
     while process.poll() is None:
         now: dict[str, int] = {}

@@ -117,7 +117,12 @@ def _finish(work: Work, index: Index, data: np.ndarray, lo: Index, last: Index |
 
 def _drained() -> dict[str, Any]:
     """What this process measured since it was last asked, and which worker it is."""
-    return {"worker": this_worker(), "stages": devices.stages.drain(), "spans": devices.stages.spans()}
+    return {
+        "worker": this_worker(),
+        "stages": devices.stages.drain(),
+        "spans": devices.stages.spans(),
+        "shortages": devices.shortages.drain(),
+    }
 
 
 def count(first: Index, last: Index) -> int:

@@ -272,6 +272,10 @@ class Sweep:
                 o.voxels += record["voxels"]
                 o.bytes_in += record["bytes_in"]
                 o.bytes_out += record["bytes_out"]
+            if times := record.get("shortages"):
+                worker = record["worker"]
+                text = f"memory ran short on {worker}: blocks were halved {times} times, and are exact all the same"
+                self.events.say("memory-short", text, "warning", worker=worker, times=times)
             for name, seconds in record["stages"].items():
                 o.stages[name] = o.stages.get(name, 0.0) + seconds
             self.report(record)

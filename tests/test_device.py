@@ -46,6 +46,34 @@ def quarters(operator: Any, block: Block, depth: int = 2) -> Iterator[Block]:
         yield from quarters(operator, half, depth - 1)
 
 
+@pytest.mark.parametrize("room", [100_000, 300_000])
+def test_a_block_that_host_memory_does_not_hold_is_computed_in_parts(room: int, monkeypatch: Any) -> None:
+    rng = np.random.default_rng(0)
+    data = rng.integers(0, 60000, (80, 90, 70)).astype(np.uint16)
+    op = Correlate(rng.random((1, 1, 3, 3, 3)), (1, 1, 1), ("wrap", "reflect", "mirror"), 0.0, np.dtype(np.float32))
+    block = Block(data, (0, 0, 0), (0, 0, 0), data.shape, data.shape)
+    whole = op.compute(block, cpu)
+    extents: list[int] = []
+    compute = Correlate.compute
+
+    def short(self: Any, block: Block, device: Any) -> Any:
+        extents.append(prod(block.extent))
+        if extents[-1] > room:
+            raise MemoryError
+        return compute(self, block, device)
+
+    monkeypatch.setattr(Correlate, "compute", short)
+    device.shortages.drain()
+    np.testing.assert_array_equal(device.compute(op, block, "cpu"), whole)
+    assert sum(n for n in extents if n <= room) == data.size
+    assert device.shortages.drain() == sum(n > room for n in extents) > 0
+    with pytest.raises(MemoryError):  # by FFT the cut would show in the last bits
+        device.compute(replace(op, algorithm="fft"), block, "cpu")
+    room = 0
+    with pytest.raises(MemoryError):
+        device.compute(op, block, "cpu")
+
+
 @pytest.mark.parametrize("make", [table.separable_case, table.correlate_case])
 @pytest.mark.parametrize("seed", range(100))
 def test_halves_together_are_the_whole_bit_for_bit(make: Any, seed: int) -> None:

@@ -124,9 +124,7 @@ def compute(operator: Any, block: Block, device: str) -> np.ndarray:
     """
     if device == "cpu":
         with stages("kernel"):  # which is where Numba loads and, the first time, compiles
-            from gridstride.workers import cpu
-
-            return operator.compute(block, cpu)
+            return _on_cpu(operator, block)
     with stages("wait"):
         place = places.take()
     try:
@@ -137,6 +135,39 @@ def compute(operator: Any, block: Block, device: str) -> np.ndarray:
         return result
     with places.alone() as place:
         return _in_pieces(operator, block, place)
+
+
+def _on_cpu(operator: Any, block: Block) -> np.ndarray:
+    """The result, by halves where memory does not suffice for the whole (and an operator's results do not depend on
+    it). Raises MemoryError where it does not suffice for a small part either."""
+    from gridstride.workers import cpu
+
+    try:
+        return operator.compute(block, cpu)
+    except MemoryError as error:
+        if not operator.exact or prod(block.extent) < 2 * SMALLEST_PIECE:
+            raise
+        traceback.clear_frames(error.__traceback__)  # they hold the attempt's arrays
+    shortages.count += 1
+    result = np.empty(operator.out_shape(block.extent), operator.out_dtype)
+    for piece in halves(operator, block):
+        result[_where(operator, piece, block)] = _on_cpu(operator, piece)
+    return result
+
+
+class Shortages:
+    """How often this process had not the memory for a block, and cut it in two."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def drain(self) -> int:
+        """How often since the last call."""
+        count, self.count = self.count, 0
+        return count
+
+
+shortages = Shortages()
 
 
 # --- the way there and back -------------------------------------------------------------------------------------

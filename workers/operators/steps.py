@@ -24,6 +24,7 @@ class Steps:
     kind: ClassVar[str] = "steps"
     precision: ClassVar[str] = "the state's"
     exact: ClassVar[bool] = True
+    channel_axis: ClassVar[int] = 0  # the fields: no cut for lack of memory may part them
 
     setup: Setup
     first: int
