@@ -13,10 +13,10 @@ import yaml
 
 from benchmarks import report
 from benchmarks.memory import peak_memory
-from gridstride.pipeline.cases import make_case
 from gridstride.pipeline.config import RunOptions
-from gridstride.pipeline.simulation import prepare
-from gridstride.pipeline.timeline import stable_step
+from gridstride.pipeline.flows.cases import make_case
+from gridstride.pipeline.flows.simulation import prepare
+from gridstride.pipeline.flows.timeline import stable_step
 
 
 def vortex(n: int, steps: int) -> dict[str, Any]:

@@ -20,8 +20,9 @@ import numpy as np
 import zarr
 
 from benchmarks import report
-from gridstride.pipeline import images, jobs, stores
+from gridstride.pipeline import images, jobs
 from gridstride.pipeline.config import RunOptions
+from gridstride.pipeline.storage import stores
 from gridstride.workers import cluster
 
 CELLS = Path(__file__).parents[1] / "examples" / "data" / "cells3d_nuclei.tif"

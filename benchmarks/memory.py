@@ -18,7 +18,7 @@ import numpy as np
 import psutil
 
 from benchmarks import report
-from gridstride.pipeline import stores
+from gridstride.pipeline.storage import stores
 
 
 def make_input(path: str, shape: tuple[int, ...], chunks: tuple[int, ...]) -> None:

@@ -18,7 +18,7 @@ from benchmarks.memory import make_input, peak_memory
 # Run by Dask, twice, in each worker.
 SPOILED = """
 import time
-from gridstride.pipeline import stores
+from gridstride.pipeline.storage import stores
 from gridstride.workers import device
 
 if not hasattr(stores.Regions, "quick"):

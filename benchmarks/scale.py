@@ -21,8 +21,8 @@ import numpy as np
 import psutil
 
 from benchmarks import report
-from gridstride.pipeline import stores
-from gridstride.pipeline.journal import Journal, marker_name
+from gridstride.pipeline.storage import stores
+from gridstride.pipeline.storage.journal import Journal, marker_name
 
 GRIDS = {1000: (10, 10, 10), 10_000: (20, 25, 20), 100_000: (40, 50, 50)}
 BLOCK = "16,16,16"

@@ -24,9 +24,9 @@ from matplotlib.figure import Figure
 from scipy.interpolate import CubicSpline
 
 from benchmarks import report
-from gridstride.pipeline.cases import Case, load_case, make_case
-from gridstride.pipeline.flows import make_setup
-from gridstride.pipeline.timeline import make_timeline
+from gridstride.pipeline.flows.cases import Case, load_case, make_case
+from gridstride.pipeline.flows.setup import make_setup
+from gridstride.pipeline.flows.timeline import make_timeline
 from gridstride.workers.cluster import cpu_count
 from gridstride.workers.fluids import measures, problems
 from gridstride.workers.fluids.block import Advance, FlowBlock

@@ -21,10 +21,11 @@ from rich.table import Table
 from scipy import ndimage
 
 import gridstride
-from gridstride.pipeline import images, stores
-from gridstride.pipeline.flow_plots import plot
-from gridstride.pipeline.movie import movie
+from gridstride.pipeline import images
+from gridstride.pipeline.flows.movie import movie
+from gridstride.pipeline.flows.plots import plot
 from gridstride.pipeline.preview import preview
+from gridstride.pipeline.storage import stores
 
 HERE = Path(__file__).parent
 OUT = HERE.parent / "demo-output"

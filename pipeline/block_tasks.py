@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from gridstride.pipeline import stores
-from gridstride.pipeline.journal import FOLDER, journal
-from gridstride.pipeline.places import place
 from gridstride.pipeline.plan import Plan
+from gridstride.pipeline.storage import stores
+from gridstride.pipeline.storage.journal import FOLDER, journal
+from gridstride.pipeline.storage.places import place
 from gridstride.workers import device as devices
 from gridstride.workers import operators
 from gridstride.workers.cluster import this_worker

@@ -7,13 +7,13 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gridstride.pipeline import stores
 from gridstride.pipeline.config import RunOptions
 from gridstride.pipeline.errors import UsageError
-from gridstride.pipeline.journal import FOLDER, Journal, job_hash
-from gridstride.pipeline.places import Place, names, place
 from gridstride.pipeline.plan import Plan
-from gridstride.pipeline.remote import Remote
+from gridstride.pipeline.storage import stores
+from gridstride.pipeline.storage.journal import FOLDER, Journal, job_hash
+from gridstride.pipeline.storage.places import Place, names, place
+from gridstride.pipeline.storage.remote import Remote
 
 if TYPE_CHECKING:
     from gridstride.pipeline.jobs import Job

@@ -10,7 +10,8 @@ from typing import Any
 import click
 
 from gridstride import __version__
-from gridstride.pipeline import cluster_cli, report_cli
+from gridstride.pipeline.clusters import commands as cluster_cli
+from gridstride.pipeline.reports import commands as report_cli
 
 
 class Numbers(click.ParamType):
@@ -147,7 +148,7 @@ def _guard(command: Callable[..., Any]) -> Callable[..., Any]:
 
     def end(text: str, code: int, kwargs: dict[str, Any], hint: str = "") -> None:
         if kwargs.get("log_json"):
-            from gridstride.pipeline.events import Events
+            from gridstride.pipeline.reports.events import Events
 
             Events(as_json=True).say("exit", text, "error", code=code)
         else:
@@ -305,8 +306,8 @@ def uniform(input: str, out: str, dry_run: bool, **values: Any) -> None:
 @_guard
 def simulate(case: str, out: str, overrides: tuple[str, ...], dry_run: bool, **values: Any) -> None:
     """Run the Navier-Stokes simulation that the file CASE describes, into OUT (see examples/cases)."""
-    from gridstride.pipeline import simulation
-    from gridstride.pipeline.cases import load_case
+    from gridstride.pipeline.flows import simulation
+    from gridstride.pipeline.flows.cases import load_case
 
     how, options = _options(values)
     _simulate(simulation.prepare(load_case(case, overrides), out, options, **how), dry_run)
@@ -316,7 +317,8 @@ def _simulate(prepared: Any, dry_run: bool = False) -> None:
     """Show the plan, run the simulation, show what it did."""
     from rich.console import Console
 
-    from gridstride.pipeline import flow_report, simulation
+    from gridstride.pipeline.flows import report as flow_report
+    from gridstride.pipeline.flows import simulation
 
     console = Console(stderr=not dry_run, width=None if sys.stdout.isatty() else 120)
     if dry_run:
@@ -338,7 +340,8 @@ def _simulate(prepared: Any, dry_run: bool = False) -> None:
 @_guard
 def resume(out: str, **values: Any) -> None:
     """Go on with the unfinished job or simulation that writes OUT."""
-    from gridstride.pipeline import jobs, simulation
+    from gridstride.pipeline import jobs
+    from gridstride.pipeline.flows import simulation
 
     options = _options(values)[1]
     if simulation.is_simulation(out):
@@ -402,7 +405,7 @@ def preview(store: str, png: str, debug: bool, **values: Any) -> None:
 @_guard
 def movie(store: str, file: str, debug: bool, **values: Any) -> None:
     """Film the simulation OUT into FILE, an .mp4 or .gif: one frame for each snapshot written so far."""
-    from gridstride.pipeline.movie import movie as film
+    from gridstride.pipeline.flows.movie import movie as film
 
     made = film(store, file, **values)
     more = f" (snapshots not written yet: {made.missing})" if made.missing else ""
@@ -417,7 +420,7 @@ def movie(store: str, file: str, debug: bool, **values: Any) -> None:
 @_guard
 def plot(store: str, png: str, debug: bool, overwrite: bool) -> None:
     """Draw the diagnostics of the simulation OUT against time as the picture PNG."""
-    from gridstride.pipeline.flow_plots import plot as draw
+    from gridstride.pipeline.flows.plots import plot as draw
 
     click.echo(f"wrote {draw(store, png, overwrite=overwrite)}")
 

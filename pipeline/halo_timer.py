@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from gridstride.pipeline import stores
 from gridstride.pipeline.errors import UsageError
+from gridstride.pipeline.storage import stores
 
 
 @contextmanager

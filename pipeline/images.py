@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from gridstride.pipeline import jobs, stores
+from gridstride.pipeline import jobs
 from gridstride.pipeline.config import RunOptions
 from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.jobs import Job, Prepared, Summary
-from gridstride.pipeline.places import place
+from gridstride.pipeline.storage import stores
+from gridstride.pipeline.storage.places import place
 from gridstride.workers.operators import build
 
 NAMED_KERNELS = ("box", "gaussian", "sharpen", "laplace", "sobel-x", "sobel-y", "sobel-z", "identity")

@@ -10,15 +10,15 @@ import zarr
 from rich.table import Table
 from rich.text import Text
 
-from gridstride.pipeline import stores
 from gridstride.pipeline.errors import UsageError, megabytes
-from gridstride.pipeline.events import one_line
-from gridstride.pipeline.flow_store import FlowStore, is_flow
-from gridstride.pipeline.journal import Journal
-from gridstride.pipeline.places import Place, place, zarr_store
+from gridstride.pipeline.flows.states import read_checkpoint
+from gridstride.pipeline.flows.store import FlowStore, is_flow
 from gridstride.pipeline.progress import shape_text
-from gridstride.pipeline.remote import Remote
-from gridstride.pipeline.states import read_checkpoint
+from gridstride.pipeline.reports.events import one_line
+from gridstride.pipeline.storage import stores
+from gridstride.pipeline.storage.journal import Journal
+from gridstride.pipeline.storage.places import Place, place, zarr_store
+from gridstride.pipeline.storage.remote import Remote
 
 
 def info_table(path: str | Path, array: str | None = None) -> Table:

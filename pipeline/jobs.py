@@ -17,19 +17,22 @@ from typing import Any
 import numpy as np
 
 import gridstride
-from gridstride.pipeline import checks, deployment, events, spans, stores
+from gridstride.pipeline import checks
 from gridstride.pipeline.block_tasks import Work, write_work
+from gridstride.pipeline.clusters import deployment
 from gridstride.pipeline.config import ClusterConfig, RunOptions
 from gridstride.pipeline.errors import JobFailed, UsageError
-from gridstride.pipeline.events import Events, open_events
-from gridstride.pipeline.journal import Journal, job_hash
-from gridstride.pipeline.mirror import mirrored
-from gridstride.pipeline.places import Place, ends_if_lost, place
 from gridstride.pipeline.plan import Plan, Request, make_plan
 from gridstride.pipeline.progress import Progress, job_facts
-from gridstride.pipeline.report import reported
+from gridstride.pipeline.reports import events, spans
+from gridstride.pipeline.reports.events import Events, open_events
+from gridstride.pipeline.reports.report import reported
+from gridstride.pipeline.reports.watch import watch_workers
+from gridstride.pipeline.storage import stores
+from gridstride.pipeline.storage.journal import Journal, job_hash
+from gridstride.pipeline.storage.mirror import mirrored
+from gridstride.pipeline.storage.places import Place, ends_if_lost, place
 from gridstride.pipeline.sweep import Outcome, Sweep
-from gridstride.pipeline.watch import watch_workers
 from gridstride.workers import cluster, operators
 
 # Raised when a change to the code changes the bytes of results: a job begun before cannot be resumed after.

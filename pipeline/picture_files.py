@@ -9,7 +9,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from gridstride.pipeline.errors import UsageError
-from gridstride.pipeline.stores import durable_write, first_line
+from gridstride.pipeline.storage.stores import durable_write, first_line
 
 ENDINGS = (".png", ".jpg", ".pdf")
 

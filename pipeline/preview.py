@@ -17,11 +17,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from gridstride.pipeline.errors import UsageError
-from gridstride.pipeline.flow_pictures import NAN_COLOUR, preview_flow
-from gridstride.pipeline.flow_store import is_flow
+from gridstride.pipeline.flows.pictures import NAN_COLOUR, preview_flow
+from gridstride.pipeline.flows.store import is_flow
 from gridstride.pipeline.picture_files import check_file, save
-from gridstride.pipeline.places import place
-from gridstride.pipeline.stores import describe
+from gridstride.pipeline.storage.places import place
+from gridstride.pipeline.storage.stores import describe
 from gridstride.pipeline.views import BUDGET, Picture, cut, locate, take, times, view
 
 # Two pictures share a scale if their ranges have this part of their union in common: the duller of them then

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from gridstride.pipeline.errors import megabytes
-from gridstride.pipeline.events import Events
 from gridstride.pipeline.plan import Plan
+from gridstride.pipeline.reports.events import Events
 
 if TYPE_CHECKING:
     from gridstride.pipeline.jobs import Prepared

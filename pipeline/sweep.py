@@ -29,12 +29,12 @@ from typing import Any
 
 import numpy as np
 
-from gridstride.pipeline import stores
 from gridstride.pipeline.block_tasks import Box, Index, Work, compute_block, compute_boxes, count, read_region, skipped
 from gridstride.pipeline.errors import JobFailed
-from gridstride.pipeline.events import Events
 from gridstride.pipeline.halo_timer import halo_timer
-from gridstride.pipeline.journal import journal, marker_name
+from gridstride.pipeline.reports.events import Events
+from gridstride.pipeline.storage import stores
+from gridstride.pipeline.storage.journal import journal, marker_name
 from gridstride.pipeline.waiting import Waiting
 
 Region = tuple[Index, Index]

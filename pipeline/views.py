@@ -24,8 +24,8 @@ import numpy as np
 import zarr
 
 from gridstride.pipeline.errors import JobFailed, UsageError
-from gridstride.pipeline.places import place, zarr_store
-from gridstride.pipeline.stores import SERIES, ArrayInfo, describe, first_line, regions
+from gridstride.pipeline.storage.places import place, zarr_store
+from gridstride.pipeline.storage.stores import SERIES, ArrayInfo, describe, first_line, regions
 
 BUDGET = 256_000_000  # bytes
 FEWEST_LAYERS = 4

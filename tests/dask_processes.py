@@ -17,7 +17,7 @@ import psutil
 # Dask runs it twice in each worker.
 SLOW = """
 import time
-from gridstride.pipeline import stores
+from gridstride.pipeline.storage import stores
 
 if not hasattr(stores.Regions, "quick"):
     stores.Regions.quick = stores.Regions.write

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from gridstride.pipeline.flow_store import Layout, create, field_path
-from gridstride.pipeline.stores import regions
+from gridstride.pipeline.flows.store import Layout, create, field_path
+from gridstride.pipeline.storage.stores import regions
 
 ATTRIBUTES = {"gridstride": {"version": "0", "case": {"name": "a test"}, "dt": 0.01}}
 

@@ -11,8 +11,8 @@ import pytest
 import zarr
 
 import gridstride
-from gridstride.pipeline.cases import Case, load_case, make_case, make_geometry, make_obstacles, make_problem
 from gridstride.pipeline.errors import UsageError
+from gridstride.pipeline.flows.cases import Case, load_case, make_case, make_geometry, make_obstacles, make_problem
 from gridstride.workers.fluids import obstacles, problems
 
 EXAMPLES = Path(gridstride.__file__).parent.resolve() / "examples" / "cases"
@@ -187,7 +187,7 @@ def test_problems_get_what_the_case_says(tmp_path: Path) -> None:
 
 
 def test_every_problem_can_be_asked_for() -> None:
-    from gridstride.pipeline.initial import NAMES
+    from gridstride.pipeline.flows.initial import NAMES
 
     assert set(NAMES) == {*problems.PROBLEMS, "from-store"}
 

@@ -15,8 +15,8 @@ import yaml
 from click.testing import CliRunner
 
 import gridstride
-from gridstride.pipeline import batch, deployment
 from gridstride.pipeline.cli import main
+from gridstride.pipeline.clusters import batch, deployment
 from gridstride.pipeline.config import RunOptions, load_cluster
 from gridstride.pipeline.errors import UsageError
 from gridstride.workers import cluster, device

@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gridstride.pipeline import events as told
 from gridstride.pipeline import images, jobs
 from gridstride.pipeline.config import RunOptions
 from gridstride.pipeline.errors import UsageError
-from gridstride.pipeline.events import Events, open_events, read_events, read_lines
-from gridstride.pipeline.journal import Journal
-from gridstride.pipeline.spans import FILE, Spans, read_spans
-from gridstride.pipeline.watch import watch_workers
+from gridstride.pipeline.reports import events as told
+from gridstride.pipeline.reports.events import Events, open_events, read_events, read_lines
+from gridstride.pipeline.reports.spans import FILE, Spans, read_spans
+from gridstride.pipeline.reports.watch import watch_workers
+from gridstride.pipeline.storage.journal import Journal
 from gridstride.workers import cluster
 from gridstride.workers.device import SPANS_KEPT, Stages
 
@@ -142,7 +142,7 @@ def test_a_clock_that_is_set_back_turns_no_story_around(tmp_path: Path, monkeypa
 
 
 def test_spans_of_many_threads_stay_few_rows_and_lose_no_second(tmp_path: Path, monkeypatch: Any) -> None:
-    from gridstride.pipeline import spans as written
+    from gridstride.pipeline.reports import spans as written
 
     clock = [0.0]
     monkeypatch.setattr(written.time, "monotonic", lambda: clock[0])

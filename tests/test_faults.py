@@ -22,8 +22,8 @@ from test_resume import COMMAND, digest
 
 from gridstride.pipeline import images, jobs
 from gridstride.pipeline.config import RunOptions
-from gridstride.pipeline.events import read_events
-from gridstride.pipeline.journal import Journal
+from gridstride.pipeline.reports.events import read_events
+from gridstride.pipeline.storage.journal import Journal
 from gridstride.workers import cluster
 
 pytestmark = pytest.mark.slow
@@ -71,7 +71,7 @@ def spoil(client: Any, what: Callable[..., None], seconds: float = 0.0) -> None:
 
         def setup(self, worker: Any) -> None:
 
-            from gridstride.pipeline import stores
+            from gridstride.pipeline.storage import stores
 
             write = stores.Regions.write
 

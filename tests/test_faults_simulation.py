@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from test_simulation import VORTEX, assert_same_files, files, make_case, prepared
 
-from gridstride.pipeline import rounds, simulation
-from gridstride.pipeline.events import read_events
+from gridstride.pipeline.flows import rounds, simulation
+from gridstride.pipeline.reports.events import read_events
 from gridstride.workers import cluster
 
 

@@ -14,16 +14,17 @@ from matplotlib import colormaps
 from matplotlib.image import imread
 from PIL import Image, ImageSequence
 
-from gridstride.pipeline import flow_plots, flow_views
-from gridstride.pipeline import movie as movies
 from gridstride.pipeline.cli import main
 from gridstride.pipeline.errors import UsageError
-from gridstride.pipeline.flow_pictures import SOLID_COLOUR, FlowPicture, decimals
-from gridstride.pipeline.flow_store import Diagnostics, FlowStore, create
-from gridstride.pipeline.flow_views import colour_limits, flow_view, snapshot
-from gridstride.pipeline.movie import movie
+from gridstride.pipeline.flows import movie as movies
+from gridstride.pipeline.flows import plots as flow_plots
+from gridstride.pipeline.flows import views as flow_views
+from gridstride.pipeline.flows.movie import movie
+from gridstride.pipeline.flows.pictures import SOLID_COLOUR, FlowPicture, decimals
+from gridstride.pipeline.flows.store import Diagnostics, FlowStore, create
+from gridstride.pipeline.flows.views import colour_limits, flow_view, snapshot
 from gridstride.pipeline.preview import preview
-from gridstride.pipeline.stores import Regions
+from gridstride.pipeline.storage.stores import Regions
 
 FLAT = {"x": 9, "y": 7}
 DEEP = {"x": 9, "y": 7, "z": 6}

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gridstride.pipeline.errors import UsageError
-from gridstride.pipeline.flow_plan import make_flow_plan, slab_edges
+from gridstride.pipeline.flows.plan import make_flow_plan, slab_edges
 from gridstride.workers.fluids import kinds
 from gridstride.workers.fluids.flow import Flow
 from gridstride.workers.fluids.kinds import SPARE

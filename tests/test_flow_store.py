@@ -13,9 +13,11 @@ import xarray
 import zarr
 from flow_stores import ATTRIBUTES, flow_layout, write
 
-from gridstride.pipeline import diagnostics, flow_store, stores
 from gridstride.pipeline.errors import JobFailed, UsageError
-from gridstride.pipeline.flow_store import Diagnostics, FlowStore, create, is_flow
+from gridstride.pipeline.flows import diagnostics
+from gridstride.pipeline.flows import store as flow_store
+from gridstride.pipeline.flows.store import Diagnostics, FlowStore, create, is_flow
+from gridstride.pipeline.storage import stores
 
 FLAT = {"x": 6, "y": 5}
 DEEP = {"x": 6, "y": 5, "z": 4}

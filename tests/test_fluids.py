@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from scipy.interpolate import CubicSpline
 
 import gridstride
-from gridstride.pipeline.cases import make_case
-from gridstride.pipeline.flows import make_setup
-from gridstride.pipeline.timeline import make_timeline
+from gridstride.pipeline.flows.cases import make_case
+from gridstride.pipeline.flows.setup import make_setup
+from gridstride.pipeline.flows.timeline import make_timeline
 from gridstride.workers.fluids import cpu, loops, measures, problems
 from gridstride.workers.fluids.block import FlowBlock
 from gridstride.workers.fluids.flow import PRESSURE_LEAD, Flow, longest_step

@@ -16,7 +16,7 @@ from scipy import ndimage
 import gridstride
 from gridstride.pipeline import images, jobs
 from gridstride.pipeline.jobs import RunOptions
-from gridstride.pipeline.journal import Journal
+from gridstride.pipeline.storage.journal import Journal
 from gridstride.workers import cluster, device
 
 

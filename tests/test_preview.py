@@ -12,7 +12,7 @@ from matplotlib.image import imread
 from gridstride.pipeline import preview as module
 from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.preview import draw, preview, shared_scale
-from gridstride.pipeline.stores import Regions, create, describe, regions
+from gridstride.pipeline.storage.stores import Regions, create, describe, regions
 from gridstride.pipeline.views import cost, cut, locate, picture, view
 
 RNG = np.random.default_rng(5)

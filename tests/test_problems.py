@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gridstride.pipeline.cases import Case, make_case, make_geometry, make_problem
+from gridstride.pipeline.flows.cases import Case, make_case, make_geometry, make_problem
 from gridstride.workers.fluids.problems import PROBLEMS, Random, sample
 
 SOME_PLACES = np.random.default_rng(3).random((3, 40))

@@ -17,13 +17,14 @@ import zarr
 from click.testing import CliRunner
 from object_stores import KEY, SECRET, Server, s3_server, web_server
 
-from gridstride.pipeline import images, jobs, lock, places, stores
+from gridstride.pipeline import images, jobs
 from gridstride.pipeline.cli import main
 from gridstride.pipeline.config import RunOptions
 from gridstride.pipeline.errors import JobFailed, UsageError
-from gridstride.pipeline.journal import FOLDER, Journal
-from gridstride.pipeline.remote import parse
-from gridstride.pipeline.status import status
+from gridstride.pipeline.reports.status import status
+from gridstride.pipeline.storage import lock, places, stores
+from gridstride.pipeline.storage.journal import FOLDER, Journal
+from gridstride.pipeline.storage.remote import parse
 from gridstride.workers import cluster
 
 pytest.importorskip("obstore", reason="needs obstore: pip install 'gridstride[remote]'")
@@ -187,7 +188,7 @@ def test_passing_errors_are_survived(kind: str, source: str, calm: Path, client:
 HANGING = """
 import sys
 import numpy as np
-from gridstride.pipeline import connections, remote, stores
+from gridstride.pipeline.storage import connections, remote, stores
 
 connections.REQUEST_SECONDS = 1.0
 where = sys.argv[1]
@@ -224,7 +225,7 @@ def test_a_store_that_stays_away_ends_the_job_with_one_line(
     """No data can be written; when the store is back, the job goes on."""
     out = out_of("away.zarr")
     for name, value in (("TRIES", 2), ("FIRST_WAIT", 0.05)):
-        monkeypatch.setattr(f"gridstride.pipeline.connections.{name}", value)
+        monkeypatch.setattr(f"gridstride.pipeline.storage.connections.{name}", value)
     stores._context.cache_clear()
     job = prepared(source, out)
     s3.fail(1, match="^PUT /data/away.zarr/c/1/")

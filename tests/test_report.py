@@ -15,18 +15,20 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from gridstride.pipeline import images, jobs, report, simulation
-from gridstride.pipeline.cases import make_case
+from gridstride.pipeline import images, jobs
 from gridstride.pipeline.cli import main
 from gridstride.pipeline.config import RunOptions
 from gridstride.pipeline.errors import JobFailed, UsageError
-from gridstride.pipeline.events import FILE as EVENTS
-from gridstride.pipeline.events import Events
-from gridstride.pipeline.journal import Journal
-from gridstride.pipeline.report import write_report
-from gridstride.pipeline.report_story import Story
-from gridstride.pipeline.spans import FILE as SPANS
-from gridstride.pipeline.spans import Row
+from gridstride.pipeline.flows import simulation
+from gridstride.pipeline.flows.cases import make_case
+from gridstride.pipeline.reports import report
+from gridstride.pipeline.reports.events import FILE as EVENTS
+from gridstride.pipeline.reports.events import Events
+from gridstride.pipeline.reports.report import write_report
+from gridstride.pipeline.reports.sections import Story
+from gridstride.pipeline.reports.spans import FILE as SPANS
+from gridstride.pipeline.reports.spans import Row
+from gridstride.pipeline.storage.journal import Journal
 from gridstride.workers import cluster
 
 HOSTILE = "<script>alert(1)</script>&\"'$x_1$.zarr".replace("/", "\N{DIVISION SLASH}")

@@ -19,10 +19,10 @@ import zarr
 
 import gridstride
 from gridstride.pipeline import images, jobs
-from gridstride.pipeline import journal as journals
 from gridstride.pipeline.config import RunOptions
 from gridstride.pipeline.errors import UsageError
-from gridstride.pipeline.journal import Journal
+from gridstride.pipeline.storage import journal as journals
+from gridstride.pipeline.storage.journal import Journal
 from gridstride.workers import cluster
 
 COMMAND = [sys.executable, "-m", "gridstride.pipeline.cli"]
@@ -128,7 +128,7 @@ def test_a_marker_comes_after_the_data(store: Any, tmp_path: Path, client: Any) 
     job = prepared(source, out)
 
     def break_writes() -> None:
-        from gridstride.pipeline import stores
+        from gridstride.pipeline.storage import stores
 
         def fail(self: Any, start: Any, data: Any) -> None:
             if start[0] == 16:
@@ -140,7 +140,7 @@ def test_a_marker_comes_after_the_data(store: Any, tmp_path: Path, client: Any) 
         stores.Regions.write = fail  # type: ignore[method-assign]
 
     def mend_writes() -> None:
-        from gridstride.pipeline import stores
+        from gridstride.pipeline.storage import stores
 
         stores.Regions.write = stores.Regions.good_write  # type: ignore[attr-defined, method-assign]
 

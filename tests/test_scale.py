@@ -20,8 +20,8 @@ from test_resume import digest
 from gridstride.pipeline import batches, images, jobs, sweep
 from gridstride.pipeline.config import RunOptions
 from gridstride.pipeline.errors import UsageError
-from gridstride.pipeline.journal import Journal, marked_box, marker_name
 from gridstride.pipeline.plan import make_plan
+from gridstride.pipeline.storage.journal import Journal, marked_box, marker_name
 from gridstride.workers import cluster
 
 SMALL: dict[str, Any] = {"write_unit": (16,) * 3, "block": (16,) * 3, "halo": ((1, 1),) * 3, "read_unit": (32,) * 3}

@@ -16,10 +16,11 @@ import zarr
 from click.testing import CliRunner
 
 import gridstride
-from gridstride.pipeline import jobs, stores
+from gridstride.pipeline import jobs
 from gridstride.pipeline.cli import main
 from gridstride.pipeline.errors import UsageError
-from gridstride.pipeline.journal import Journal
+from gridstride.pipeline.storage import stores
+from gridstride.pipeline.storage.journal import Journal
 from gridstride.workers import cluster, operators, security
 from gridstride.workers.deployments import CannotStart, Deployment, Size
 

@@ -18,12 +18,12 @@ import pytest
 import yaml
 import zarr
 
-from gridstride.pipeline import rounds, simulation
-from gridstride.pipeline.cases import make_case
 from gridstride.pipeline.config import RunOptions
 from gridstride.pipeline.errors import JobFailed, UsageError
-from gridstride.pipeline.events import read_events
-from gridstride.pipeline.states import read_checkpoint
+from gridstride.pipeline.flows import rounds, simulation
+from gridstride.pipeline.flows.cases import make_case
+from gridstride.pipeline.flows.states import read_checkpoint
+from gridstride.pipeline.reports.events import read_events
 from gridstride.workers import cluster
 from gridstride.workers.fluids import problems
 

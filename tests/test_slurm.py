@@ -16,8 +16,8 @@ from click.testing import CliRunner
 from test_ssh import chunks, refused
 
 import gridstride
-from gridstride.pipeline import deployment
 from gridstride.pipeline.cli import main
+from gridstride.pipeline.clusters import deployment
 from gridstride.pipeline.config import RunOptions
 from gridstride.pipeline.errors import JobFailed
 from gridstride.workers.deployments import slurm_jobs

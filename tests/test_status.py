@@ -18,17 +18,19 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from gridstride.pipeline import images, jobs, lock, simulation
-from gridstride.pipeline import status as looking
-from gridstride.pipeline.cases import make_case
+from gridstride.pipeline import images, jobs
 from gridstride.pipeline.cli import main
 from gridstride.pipeline.config import RunOptions
 from gridstride.pipeline.errors import UsageError
-from gridstride.pipeline.events import Events
-from gridstride.pipeline.journal import Journal
-from gridstride.pipeline.lock import is_held
-from gridstride.pipeline.status import recent_rate, shortened, status
-from gridstride.pipeline.story import clock, duration
+from gridstride.pipeline.flows import simulation
+from gridstride.pipeline.flows.cases import make_case
+from gridstride.pipeline.reports import status as looking
+from gridstride.pipeline.reports.events import Events
+from gridstride.pipeline.reports.status import recent_rate, shortened, status
+from gridstride.pipeline.reports.story import clock, duration
+from gridstride.pipeline.storage import lock
+from gridstride.pipeline.storage.journal import Journal
+from gridstride.pipeline.storage.lock import is_held
 from gridstride.workers import cluster
 
 COMMAND = [sys.executable, "-m", "gridstride.pipeline.cli"]

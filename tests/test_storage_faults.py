@@ -18,11 +18,12 @@ import numpy as np
 import pytest
 import zarr
 
-from gridstride.pipeline import images, jobs, simulation
-from gridstride.pipeline.cases import load_case
+from gridstride.pipeline import images, jobs
 from gridstride.pipeline.config import RunOptions
 from gridstride.pipeline.errors import JobFailed
-from gridstride.pipeline.journal import Journal
+from gridstride.pipeline.flows import simulation
+from gridstride.pipeline.flows.cases import load_case
+from gridstride.pipeline.storage.journal import Journal
 from gridstride.workers import cluster
 
 CHUNKS, BLOCK = (8, 32, 32), (8, 64, 64)
@@ -150,7 +151,7 @@ def slowly(client: Any) -> None:
     def patch() -> None:
         import time
 
-        from gridstride.pipeline import stores
+        from gridstride.pipeline.storage import stores
 
         write = stores.Regions.write
         if not hasattr(write, "slow"):

@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 import gridstride
-from gridstride.pipeline import images, jobs, stores
+from gridstride.pipeline import images, jobs
 from gridstride.pipeline.config import RunOptions
 from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.plan import Plan
+from gridstride.pipeline.storage import stores
 from gridstride.workers import cluster
 
 SCIPY: dict[str, Any] = {"precision": "double", "cast": "scipy"}

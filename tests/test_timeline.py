@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gridstride.pipeline.cases import make_case
 from gridstride.pipeline.errors import UsageError
-from gridstride.pipeline.timeline import make_timeline, stable_step, time_step
+from gridstride.pipeline.flows.cases import make_case
+from gridstride.pipeline.flows.timeline import make_timeline, stable_step, time_step
 
 CASE = {
     "grid": {"cells": {"x": 16, "y": 32}, "size": {"x": 1.0, "y": 1.0}},

@@ -1,0 +1,1 @@
+"""Simulations of flows: from a case file to a store of snapshots."""

@@ -1,0 +1,1 @@
+"""What happened: events, status, and the page that tells it."""

@@ -1,0 +1,1 @@
+"""Where arrays and journals are: folders and object stores."""

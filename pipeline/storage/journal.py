@@ -1,0 +1,165 @@
+"""What a job has done, on disk beside its result, so that it can be killed at any moment and resumed.
+
+    OUT/.gridstride/
+        job.json         what determines every byte of the result; its hash is the job's identity
+        operator.json    the operator, with operator.npz for its arrays
+        work.json        what else the workers need
+        blocks/I.J.K     one empty file per finished block, or box of blocks (I0-I1.J.K0-K1, both ends counted), made
+                         after its data is on disk
+        lock             held while a client writes here
+        summary.json     the last run's figures
+        events.jsonl     what happened in all runs, a line for each event; spans.jsonl: which thread did what when
+
+In an object store these are objects. A folder's files are synced before their marker is made; a store's objects are
+durable when the request that put them is answered, and seen by all at once, so a marker is put after those answers: no
+rename, no sync.
+
+A block's marker means: these bytes are on disk and final. Dask's own memory of what is finished is not used, for it
+forgets when the worker that did the work dies.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from gridstride.pipeline.errors import UsageError
+from gridstride.pipeline.storage.lock import FileLock, ObjectLock, lock
+from gridstride.pipeline.storage.places import Place, durable_write, ends_if_lost, names, place, remove, sync_folder
+from gridstride.pipeline.storage.remote import Remote
+from gridstride.pipeline.storage.stores import json_bytes
+
+FOLDER = ".gridstride"
+
+Index = tuple[int, ...]
+
+
+def job_hash(job: dict[str, Any]) -> str:
+    """Identity of a job: a hash of everything that determines the result's bytes, the blocks aside."""
+    return hashlib.sha256(json_bytes(job)).hexdigest()[:16]
+
+
+def marker_name(first: Index, last: Index | None = None) -> str:
+    """Name of the marker of a block, or of the box of blocks from `first` to `last`, which is counted: 4.0-7.2."""
+    ends = zip(first, last or first, strict=True)
+    return ".".join(str(a) if a == b else f"{a}-{b}" for a, b in ends)
+
+
+def marked_box(name: str) -> tuple[Index, Index]:
+    """First and last block of the box that a marker names."""
+    ends = [part.partition("-") for part in name.split(".")]
+    return tuple(int(a) for a, _, _ in ends), tuple(int(b or a) for a, _, b in ends)
+
+
+class Journal:
+    """The journal of the job that writes `out`."""
+
+    def __init__(self, out: str | Place) -> None:
+        self.out = place(out)
+        self.folder = self.out / FOLDER
+        self.blocks = self.folder / "blocks"
+        self._lock: FileLock | ObjectLock | None = None
+
+    def exists(self) -> bool:
+        return (self.folder / "job.json").is_file()
+
+    def read(self) -> dict[str, Any]:
+        """The stored job: {"identity": ..., "hash": ..., "blocks": ..., "command": ...}."""
+        try:
+            return json.loads((self.folder / "job.json").read_bytes())
+        except FileNotFoundError:
+            raise UsageError(f"{self.out} holds no gridstride job to resume") from None
+        except ValueError as error:
+            raise UsageError(
+                f"{self.folder / 'job.json'} cannot be read ({error}): --overwrite starts afresh"
+            ) from None
+
+    def begin(self, job: dict[str, Any]) -> None:
+        """Record a new job. From here on the folder is this job's."""
+        with ends_if_lost(self.out):
+            self.blocks.mkdir(parents=True, exist_ok=True)
+            durable_write(self.folder / "job.json", json_bytes(job))
+            sync_folder(self.out)
+            sync_folder(self.out.parent)
+
+    def lock(self) -> None:
+        """Make sure that no other client writes here. Raises UsageError if one does."""
+        self._lock = lock(self.folder / "lock")
+
+    def check_lock(self) -> None:
+        """Raises JobFailed if the lock was lost: see `lock`."""
+        if self._lock is not None:
+            self._lock.check()
+
+    def unlock(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def clear(self) -> None:
+        """Delete all that is at the output but the lock, which is to be held.
+
+        Markers go first: whenever this is killed, no marker is left of data that is gone.
+        """
+        for name in ("blocks", "job.json"):
+            if (self.folder / name).exists():
+                remove(self.folder / name)
+        if isinstance(self.out, Remote):
+            self.out.clear(keep=f"{FOLDER}/lock")
+            return
+        for folder, kept in ((self.folder, "lock"), (self.out, FOLDER)):
+            for name in names(folder) - {kept}:
+                remove(folder / name)
+
+    def markers(self) -> Iterator[str]:
+        """Names of the markers that are there."""
+        return (name for name in names(self.blocks) if not name.endswith(".tmp"))
+
+    def done(self) -> set[Index]:
+        """Indices of the finished blocks."""
+        boxes = (marked_box(name) for name in self.markers())
+        return {i for box in boxes for i in product(*(range(a, b + 1) for a, b in zip(*box, strict=True)))}
+
+    def done_mask(self, grid: Sequence[int]) -> np.ndarray:
+        """Which blocks of a grid are finished: a byte for each, where `done` takes a hundred."""
+        mask = np.zeros(grid, bool)
+        for name in self.markers():
+            mask[tuple(slice(a, b + 1) for a, b in zip(*marked_box(name), strict=True))] = True
+        return mask
+
+    def has(self, first: Index, last: Index | None = None) -> bool:
+        """Whether a block, or a box of them, was finished under this name."""
+        return self.marker(first, last).is_file()
+
+    def marker(self, first: Index, last: Index | None = None) -> Place:
+        return self.blocks / marker_name(first, last)
+
+    def mark(self, first: Index, last: Index | None = None) -> None:
+        """Record that the data of a block, or of the box of blocks from `first` to `last`, is on disk. Call it after
+        the data was synced, never before."""
+        marker = self.marker(first, last)
+        if isinstance(marker, Remote):
+            marker.write_bytes(b"")
+            return
+        with ends_if_lost(self.out):
+            handle = os.open(marker, os.O_CREAT | os.O_WRONLY, 0o644)
+            os.fsync(handle)
+            os.close(handle)
+            sync_folder(self.blocks)
+
+    def write_summary(self, summary: dict[str, Any]) -> None:
+        with ends_if_lost(self.out):
+            durable_write(self.folder / "summary.json", json_bytes(summary))
+
+
+@lru_cache(maxsize=16)
+def journal(out: str) -> Journal:
+    """The journal of `out`, one object per process."""
+    return Journal(out)

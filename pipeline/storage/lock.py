@@ -1,0 +1,179 @@
+"""One client at a time writes an output.
+
+In a folder the system keeps the lock of an open file, and drops it with the process, however that ends.
+
+An object store has nothing like it. There the lock is an object that says who holds it. It is put on the condition
+that there is none, so of two clients one gets it; its holder puts it again every BEAT seconds. One that was not put for
+STALE seconds is of a client that died: it is replaced on the condition that it is still that one, so of two heirs one
+gets it. Its age is the difference of two times of the store's own clock. A holder on this machine whose process is gone
+needs no waiting for. One that was asleep for so long that another took over finds at its next beat that the lock is not
+its own, and stops; what both wrote until then are the same bytes, unless the other was told to --overwrite.
+"""
+
+from __future__ import annotations
+
+import _thread
+import fcntl
+import json
+import os
+import socket
+import threading
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+from gridstride.pipeline.errors import JobFailed, UsageError
+from gridstride.pipeline.storage.places import Place
+from gridstride.pipeline.storage.remote import Remote, RemoteError
+
+BEAT, STALE = 10.0, 60.0  # seconds
+TRIES = 5  # for the lock of a folder, which `is_held` may have for an instant
+
+
+def lock(file: Place) -> FileLock | ObjectLock:
+    """Take the lock that is kept at `file`. Raises UsageError if another client has it."""
+    return ObjectLock(file) if isinstance(file, Remote) else FileLock(file)
+
+
+def is_held(file: Place) -> bool:
+    """Whether a client that runs holds the lock. Nothing is written, and a holder is not disturbed.
+
+    In a folder the lock is asked for as a reader, for an instant: whoever wants it just then tries again.
+    """
+    try:
+        if isinstance(file, Remote):
+            holder, age = _holder(file), time.time() - file.head().modified
+            return age < STALE and not _is_dead(holder)
+        with file.open("rb") as handle:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+class FileLock:
+    def __init__(self, file: Path) -> None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        self._file = file.open("w")
+        for left in reversed(range(TRIES)):
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except OSError:
+                time.sleep(0.02 if left else 0.0)
+        self._file.close()
+        raise UsageError(f"another gridstride is writing {file.parent.parent}: wait for it, or stop it") from None
+
+    def check(self) -> None:
+        """It cannot be lost."""
+
+    def release(self) -> None:
+        self._file.close()
+
+
+class ObjectLock:
+    def __init__(self, file: Remote) -> None:
+        self.file, self.out = file, file.parent.parent
+        self.holder: dict[str, Any] = {
+            "host": socket.gethostname(),
+            "boot": _boot(),
+            "process": os.getpid(),
+            "id": uuid.uuid4().hex,
+        }
+        self.lost = False
+        self._done = threading.Event()
+        self._take()
+        self._beats = threading.Thread(target=self._beat, name="lock", daemon=True)
+        self._beats.start()
+
+    def _take(self) -> None:
+        for _ in range(3):
+            if self._put(""):
+                return
+            try:
+                tag, modified = (head := self.file.head()).tag, head.modified
+                holder = _holder(self.file)
+            except FileNotFoundError:
+                continue  # it was given back just now
+            age = self._now() - modified
+            if age < STALE and not _is_dead(holder):
+                who = f"process {holder.get('process')} on {holder.get('host')}, seen {max(0.0, age):.0f} s ago"
+                raise UsageError(
+                    f"another gridstride is writing {self.out} ({who}): wait for it, or stop it; "
+                    f"if it was killed, try again in {max(1.0, STALE - age):.0f} s"
+                )
+            if self._put(tag):
+                return
+        raise UsageError(f"another gridstride is writing {self.out}: wait for it, or stop it")
+
+    def _put(self, after: str) -> bool:
+        """Put the lock. An answer that was lost on the way is asked for again, and then the lock there is our own."""
+        data = json.dumps(self.holder).encode()
+        put = self.file.write_bytes(data, after=after) or _holder(self.file).get("id") == self.holder["id"]
+        if put:
+            self._tag = self.file.head().tag
+        return put
+
+    def _now(self) -> float:
+        """The store's own time."""
+        clock = self.file.parent / "clock"
+        clock.write_bytes(self.holder["id"].encode())
+        return clock.head().modified
+
+    def _beat(self) -> None:
+        while not self._done.wait(BEAT):
+            self.holder["beats"] = int(self.holder.get("beats", 0)) + 1  # another content has another tag
+            try:
+                kept = self._put(self._tag)
+            except (RemoteError, FileNotFoundError, UsageError):
+                continue  # the store does not answer: the next beat, or the job itself, will see
+            if not kept and not self._done.is_set():
+                self.lost = True
+                _thread.interrupt_main()
+                return
+
+    def check(self) -> None:
+        """Raises JobFailed if the lock was lost."""
+        if self.lost:
+            raise JobFailed(f"another gridstride took over {self.out}, for this one was not heard of for {STALE:.0f} s")
+
+    def release(self) -> None:
+        self._done.set()
+        self._beats.join()
+        try:
+            if not self.lost and _holder(self.file).get("id") == self.holder["id"]:
+                self.file.unlink()
+        except RemoteError:
+            pass  # the store is away: nobody beats any more, and in time the lock is anybody's
+
+
+def _holder(file: Remote) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _is_dead(holder: dict[str, Any]) -> bool:
+    """Whether a holder was a process of this machine, and is gone."""
+    if holder.get("host") != socket.gethostname() or holder.get("boot") != _boot():
+        return False
+    try:
+        os.kill(int(holder["process"]), 0)
+    except ProcessLookupError:
+        return True
+    except (KeyError, TypeError, ValueError, OSError):
+        return False
+    return False
+
+
+def _boot() -> str:
+    """Tells this machine since its last start from any other: hosts in containers may share their name."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip() + str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return ""
