@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from gridstride.pipeline.config import RunOptions
 from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.plan import Plan
-from gridstride.pipeline.storage import stores
+from gridstride.pipeline.storage import fingerprints, stores
 from gridstride.pipeline.storage.journal import FOLDER, Journal, job_hash
 from gridstride.pipeline.storage.places import Place, names, place
 from gridstride.pipeline.storage.remote import Remote
@@ -106,7 +106,7 @@ def check_input(stored: Journal, job: Job, plan: Plan) -> None:
 
     Others may have been: a chunk that could not be read is mended before the job is resumed.
     """
-    before, now = stored.read()["fingerprint"], stores.fingerprint(job.input)
+    before, now = stored.read()["fingerprint"], fingerprints.fingerprint(job.input)
     for name in [n for n in now if now[n] != before.get(n)]:
         first = [int(i) * u for i, u in zip(name.split("."), job.input.write_unit, strict=True)]
         last = [f + u for f, u in zip(first, job.input.write_unit, strict=True)]

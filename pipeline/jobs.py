@@ -28,7 +28,7 @@ from gridstride.pipeline.reports import events, spans
 from gridstride.pipeline.reports.events import Events, open_events
 from gridstride.pipeline.reports.report import reported
 from gridstride.pipeline.reports.watch import watch_workers
-from gridstride.pipeline.storage import stores
+from gridstride.pipeline.storage import fingerprints, stores
 from gridstride.pipeline.storage.journal import Journal, job_hash
 from gridstride.pipeline.storage.mirror import mirrored
 from gridstride.pipeline.storage.places import Place, ends_if_lost, place
@@ -67,7 +67,7 @@ class Job:
         return {
             "result_version": RESULT_VERSION,
             "operator": digest.hexdigest(),
-            "input": stores.identity(self.input),
+            "input": fingerprints.identity(self.input),
             "output": {
                 "chunks": self.chunks,
                 "shards": self.shards,
@@ -253,7 +253,7 @@ def _create(prepared: Prepared, journal: Journal) -> None:
             "identity": identity,
             "block": plan.block,
             "input": job.input.path,
-            "fingerprint": stores.fingerprint(job.input),
+            "fingerprint": fingerprints.fingerprint(job.input),
             "chunks": job.chunks,
             "shards": job.shards,
             "codec": job.codec,

@@ -440,7 +440,7 @@ def test_what_is_wrong_is_one_line(
 def test_keys_of_a_profile(source: str, s3: Server, image: np.ndarray, tmp_path: Path, monkeypatch: Any) -> None:
     """Both libraries find them; each in a process of its own, for they look once."""
     code = (
-        "from gridstride.pipeline import stores; import sys; "
+        "from gridstride.pipeline.storage import stores; import sys; "
         "print(stores.regions(stores.describe(sys.argv[1]).path).read((0, 0, 0), (4, 4, 4)).sum())"
     )
     file = tmp_path / "credentials"

@@ -10,11 +10,9 @@ writers in one unit lose each other's data, so blocks are whole write units.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
@@ -162,43 +160,14 @@ def list_arrays(group: zarr.Group, where: Place) -> list[str]:
     return sorted(name for name, node in members if isinstance(node, zarr.Array) and ".." not in name.split("/"))
 
 
-def identity(info: ArrayInfo) -> dict[str, Any]:
-    """What tells one input from another: its place and its metadata."""
-    digest = hashlib.sha256()
-    for name in METADATA:
-        file = place(info.path) / name
-        if file.is_file():
-            digest.update(file.read_bytes())
-    return {"path": info.path, "shape": info.shape, "dtype": info.dtype.name, "metadata": digest.hexdigest()}
-
-
-def fingerprint(info: ArrayInfo, sample: int = 64) -> dict[str, list[int | str] | None]:
-    """Version of up to `sample` chunks, evenly spread, by chunk index "i.j.k"; None for one that is not there.
-
-    Hashing terabytes is no option; a store that was written again shows in sizes and times (of an object, its tag).
-    """
-    counts = [ceil(n / c) if c else 0 for n, c in zip(info.shape, info.write_unit, strict=True)]
-    total = int(np.prod(counts, dtype=object))
-    flat = sorted({i * total // sample for i in range(sample)}) if total else []
-    chosen = [tuple(int(i) for i in np.unravel_index(n, counts)) for n in flat]
-    metadata = _zarr(info.path).metadata
-    keys = [str(metadata.encode_chunk_key(index)) for index in chosen]
-    root = place(info.path)
-
-    def look(key: str) -> list[int | str] | None:
-        try:
-            return version(root / key)
-        except FileNotFoundError:
-            return None
-
-    with ThreadPoolExecutor(16 if isinstance(root, Remote) else 1) as several:
-        found = list(several.map(look, keys))
-    return {".".join(map(str, index)): what for index, what in zip(chosen, found, strict=True)}
+def chunk_keys(path: str, indices: Iterable[tuple[int, ...]]) -> list[str]:
+    """The store keys of chunks (of shards, where the array has shards)."""
+    metadata = _zarr(path).metadata
+    return [str(metadata.encode_chunk_key(index)) for index in indices]
 
 
 def chunk_key(path: str, index: tuple[int, ...]) -> str:
-    """The store key of a chunk (of a shard, where the array has shards)."""
-    return str(_zarr(path).metadata.encode_chunk_key(index))
+    return chunk_keys(path, [index])[0]
 
 
 def first_line(error: BaseException) -> str:
