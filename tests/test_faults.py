@@ -145,20 +145,19 @@ def test_twenty_workers_killed_at_random_moments(source: str, calm: str, tmp_pat
 
 
 def test_all_workers_killed_at_once(source: str, calm: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+
+    def kill(over: threading.Event) -> None:
+        if when_done(out, 20, over):
+            for pid in workers(client):
+                os.kill(pid, signal.SIGKILL)
+
     with cluster.start("cpu", cluster.Size(2, 1, 2_000_000_000)) as client:
-        for halos in ("neighbours", "store"):
-            out = tmp_path / halos
-
-            def kill(over: threading.Event, out: Path = out) -> None:
-                if when_done(out, 20, over):
-                    for pid in workers(client):
-                        os.kill(pid, signal.SIGKILL)
-
-            with meanwhile(kill):
-                summary = jobs.run(prepared(source, out, halos), client)
-            assert summary.failed == {}
-            assert digest(out / "c") == calm
-            assert len(story(out, "worker-lost")) == 2
+        with meanwhile(kill):
+            summary = jobs.run(prepared(source, out, "neighbours"), client)
+        assert summary.failed == {}
+        assert digest(out / "c") == calm
+        assert len(story(out, "worker-lost")) == 2
 
 
 def test_a_worker_that_hangs_is_killed_and_its_blocks_go_elsewhere(source: str, calm: str, tmp_path: Path) -> None:
@@ -200,9 +199,8 @@ def test_a_block_that_raises_twice_works_the_third_time(source: str, calm: str, 
     assert "bad moment" in story(out, "block-failed")[0]["text"]
 
 
-@pytest.mark.parametrize("halos", ["store", "neighbours"])
 def test_a_block_that_kills_its_workers_is_named_and_the_others_are_finished(
-    source: str, calm: str, tmp_path: Path, halos: str
+    source: str, calm: str, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
 
@@ -216,7 +214,7 @@ def test_a_block_that_kills_its_workers_is_named_and_the_others_are_finished(
     settings = {"distributed.scheduler.allowed-failures": 1}  # two deaths will do
     with cluster.start("cpu", cluster.Size(2, 1, 2_000_000_000), dask=settings) as client:
         spoil(client, die)
-        summary = jobs.run(prepared(source, out, halos), client)
+        summary = jobs.run(prepared(source, out, "neighbours"), client)
         assert list(summary.failed) == ["2.2.1"]
         assert summary.failed["2.2.1"] == [
             "every worker that it was on died: too little memory, or a fault in native code"
