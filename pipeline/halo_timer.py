@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from gridstride.pipeline.errors import UsageError
@@ -48,5 +48,6 @@ def halo_timer(client: Any) -> Iterator[Callable[[], dict[str, float]]]:
     try:
         yield lambda: client.run_on_scheduler(collect)
     finally:
-        if client.status == "running":
-            client.unregister_scheduler_plugin("gridstride-halo")
+        with suppress(OSError):  # where the scheduler is gone
+            if client.status == "running":
+                client.unregister_scheduler_plugin("gridstride-halo")

@@ -33,6 +33,7 @@ from gridstride.pipeline.storage.journal import Journal, job_hash
 from gridstride.pipeline.storage.mirror import mirrored
 from gridstride.pipeline.storage.places import Place, ends_if_lost, place
 from gridstride.pipeline.sweep import Outcome, Sweep
+from gridstride.pipeline.waiting import reachable
 from gridstride.workers import cluster, operators
 
 # Raised when a change to the code changes the bytes of results: a job begun before cannot be resumed after.
@@ -228,7 +229,7 @@ def _sweep(prepared: Prepared, journal: Journal, done: int, story: Events, clien
     job, options, plan, device = prepared.job, prepared.options, prepared.plan, prepared.device
     begin = time.perf_counter()
     start = deployment.start(prepared.config, device, prepared.size, options.debug)
-    with nullcontext(client) if client else start as client, watch_workers(client, story):
+    with nullcontext(client) if client else start as client, watch_workers(client, story), reachable(client):
         started = time.perf_counter() - begin
         work = Work(job.input.path, str(job.out.resolve()), device, plan, job.operator)
         run_id = f"{os.getpid():x}{time.time_ns():x}"

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from gridstride.pipeline.errors import ClusterGone
 
 LOOK_SECONDS = 2.0
 LOOK_AT = 16  # workers
+
+
+@contextmanager
+def reachable(client: Any) -> Iterator[None]:
+    """Errors of a connection to the scheduler that broke become ClusterGone."""
+    try:
+        yield
+    except OSError as error:
+        if client.status == "running" and type(error).__name__ != "CommClosedError":
+            raise
+        raise ClusterGone("the scheduler is gone") from error
 
 
 class Waiting:

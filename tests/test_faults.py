@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -263,8 +264,10 @@ def test_the_scheduler_is_killed(source: str, calm: str, tmp_path: Path) -> None
         dask.scheduler.kill()
         code, lines = end(command)
     assert code == 1
-    gone = f"gridstride: the scheduler at {dask.address} is gone; go on with: gridstride resume {out}"
-    assert lines == [gone]
+    (line,) = lines
+    assert re.fullmatch(
+        rf"gridstride: the scheduler (at {dask.address} )?is gone; go on with: gridstride resume {out}", line
+    )
     assert 20 <= len(Journal(out).done()) < 96
     assert resumed(out) == calm
 

@@ -37,6 +37,7 @@ from gridstride.pipeline.reports.report import reported
 from gridstride.pipeline.reports.watch import watch_workers
 from gridstride.pipeline.storage import places, stores
 from gridstride.pipeline.storage.journal import FOLDER, Journal, job_hash
+from gridstride.pipeline.waiting import reachable
 from gridstride.workers import cluster, operators
 from gridstride.workers.fluids import measures
 from gridstride.workers.fluids.setup import Setup
@@ -211,7 +212,7 @@ def run(prepared: Prepared, client: Any = None) -> FlowSummary:
         identity = journal.read()["hash"]
         start = deployment.start(prepared.config, prepared.device, prepared.size, options.debug)
         with open_events(out / FOLDER, identity, options, prepared.device, reached > 0, **facts) as events:
-            with nullcontext(client) if client else start as client, watch_workers(client, events):
+            with nullcontext(client) if client else start as client, watch_workers(client, events), reachable(client):
                 started = time.perf_counter() - begin
                 with places.ends_if_lost(out):
                     summary = Run(prepared, client, events).run(checkpoint)
