@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import zarr
 
-pytest_plugins = ["ssh_server", "slurm_server"]
+pytest_plugins = ["kubernetes_server", "ssh_server", "slurm_server"]
 
 # CI tries the same examples each time; everyone else keeps looking for new ones.
 hypothesis.settings.register_profile("ci", derandomize=True)

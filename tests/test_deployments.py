@@ -197,12 +197,43 @@ def test_the_kubernetes_resource_fits_its_definition(monkeypatch: Any) -> None:
 
 def test_without_kubernetes_that_is_said(monkeypatch: Any, tmp_path: Path) -> None:
     pytest.importorskip("dask_kubernetes")
+    from kr8s._api import Api
+
+    monkeypatch.setattr(Api, "_instances", {})
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     monkeypatch.setenv("HOME", str(tmp_path))
     result = CliRunner().invoke(main, ["cluster", "check", "--cluster", str(EXAMPLES / "kubernetes.yaml")])
     assert result.exit_code == 2
     assert result.output.startswith("gridstride: Kubernetes does not answer: ")
     assert result.output.count("\n") == 1
+
+
+def test_without_the_operator_that_is_said(kubernetes_api: Any) -> None:
+    kubernetes_api.operator = False
+    result = CliRunner().invoke(main, ["cluster", "check", "--cluster", str(EXAMPLES / "kubernetes.yaml")])
+    assert result.exit_code == 2
+    assert result.output.startswith(
+        "gridstride: Kubernetes has no resource daskclusters.kubernetes.dask.org: install the"
+    )
+    assert result.output.count("\n") == 1
+    assert kubernetes_api.sent == {}
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:not found")
+def test_what_kubernetes_is_sent_and_why_it_does_not_start(kubernetes_api: Any, tmp_path: Path) -> None:
+    """By what answers like its API: one DaskCluster is made, its pod says why not, and it is taken away again."""
+    file = tmp_path / "kubernetes.yaml"
+    content = yaml.safe_load((EXAMPLES / "kubernetes.yaml").read_text())
+    file.write_text(yaml.safe_dump({**content, "timeout": 2}))
+    result = CliRunner().invoke(main, ["cluster", "check", "--cluster", str(file)])
+    assert result.exit_code == 2
+    said = "gridstride: the scheduler's pod does not start: pod pod-of-the-scheduler: ImagePullBackOff: no such image\n"
+    assert result.output == said
+    [(name, sent)] = kubernetes_api.deleted.items()
+    expected = kubernetes.resource(example("kubernetes.yaml"), name)
+    assert sent["spec"] == expected["spec"]
+    assert kubernetes_api.sent == {}
 
 
 def test_pods_say_why_they_are_not_ready() -> None:
