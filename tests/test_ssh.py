@@ -74,9 +74,12 @@ def left_over(before: set[int]) -> set[int]:
 
 def test_a_client_that_is_killed_leaves_nothing_on_the_hosts(cluster_file: Any) -> None:
     file, before = cluster_file(["127.0.0.1"], {"memory": "2GB"}), {p.pid for p in parts()}
-    code = "from gridstride.pipeline import deployment, config\nimport time\n" + (
-        f"with deployment.open_cluster(config.RunOptions(cluster={file!r})):\n    print('here', flush=True)\n"
-        "    time.sleep(600)\n"
+    code = (
+        "from gridstride.pipeline import config\nfrom gridstride.pipeline.clusters import deployment\nimport time\n"
+        + (
+            f"with deployment.open_cluster(config.RunOptions(cluster={file!r})):\n    print('here', flush=True)\n"
+            "    time.sleep(600)\n"
+        )
     )
     client = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert client.stdout is not None
