@@ -212,7 +212,7 @@ def test_a_block_that_kills_its_workers_is_named_and_the_others_are_finished(
         if start == (16, 32, 16):
             os.kill(os.getpid(), signal.SIGKILL)
 
-    settings = {"distributed.scheduler.allowed-failures": 1}  # two deaths will do
+    settings = {"distributed.scheduler.allowed-failures": 0}  # each death blames all that its worker had
     with cluster.start("cpu", cluster.Size(2, 1, 2_000_000_000), dask=settings) as client:
         spoil(client, die)
         summary = jobs.run(prepared(source, out, "neighbours"), client)

@@ -194,7 +194,7 @@ def test_a_job_cut_short_goes_on_with_other_workers_and_the_other_way(store: Any
 def test_by_fft_a_run_is_computed_block_by_block(store: Any, tmp_path: Path, client: Any) -> None:
     """An FFT's last bits depend on its length."""
     rng = np.random.default_rng(0)
-    source = store(rng.random((40, 40)).astype(np.float32), (10, 10))
+    source = store(rng.random((40, 40)), (10, 10))
     kernel = rng.random((5, 5))
     results = []
     for halos, run in (("neighbours", None), ("store", (2, 3))):
