@@ -169,13 +169,18 @@ def test_why_workers_do_not_come(cluster_file: Any, slurm: Any) -> None:
     assert "is RUNNING but its worker has not come" in said
 
 
-def listening() -> set[str]:
-    """Where a worker and the process that started it listen."""
-    import psutil
+def _listening() -> Any:
+    """A function that travels whole: workers cannot import this file."""
 
-    worker = psutil.Process()
-    sockets = [c for process in (worker, worker.parent()) for c in process.net_connections("inet")]
-    return {c.laddr.ip for c in sockets if c.status == "LISTEN"}
+    def listening() -> set[str]:
+        """Where a worker and the process that started it listen."""
+        import psutil
+
+        worker = psutil.Process()
+        sockets = [c for process in (worker, worker.parent()) for c in process.net_connections("inet")]
+        return {c.laddr.ip for c in sockets if c.status == "LISTEN"}
+
+    return listening
 
 
 def test_a_worker_for_each_gpu(cluster_file: Any, slurm: Any, monkeypatch: Any) -> None:
@@ -187,7 +192,7 @@ def test_a_worker_for_each_gpu(cluster_file: Any, slurm: Any, monkeypatch: Any) 
         assert reason == "GPU: 2 workers of kind slurm"
         seen = client.run(lambda: __import__("os").environ["CUDA_VISIBLE_DEVICES"].split(",")[0])
         assert sorted(seen.values()) == ["0", "1"]
-        assert all(ips == {"127.0.0.1"} for ips in client.run(listening).values())
+        assert all(ips == {"127.0.0.1"} for ips in client.run(_listening()).values())
 
 
 def wait_for_job(slurm: Any, job: str) -> None:
