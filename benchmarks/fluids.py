@@ -27,8 +27,9 @@ import numpy as np
 from benchmarks import report
 from gridstride.pipeline.clusters.deployment import open_cluster
 from gridstride.pipeline.config import RunOptions
+from gridstride.pipeline.flows import simulation
 from gridstride.pipeline.flows.cases import make_case
-from gridstride.pipeline.flows.setup import make_setup, simulation
+from gridstride.pipeline.flows.setup import make_setup
 from gridstride.pipeline.flows.timeline import make_timeline, stable_step
 from gridstride.workers.cluster import cpu_count
 from gridstride.workers.fluids import cpu
