@@ -143,6 +143,8 @@ def test_threads_that_share_a_block_do_not_change_a_bit(drawn: Any, threads: int
                                       getattr(one, level)[(slice(None), *around)])  # fmt: skip
     np.testing.assert_array_equal(done[1].peaks, done[0].peaks)
     np.testing.assert_array_equal(done[1].taken, done[0].taken)
+    planes = stop[flow.slab_axis] - start[flow.slab_axis]
+    assert [d.threads for d in done] == [1, max(1, min(threads, planes // 2))]
 
 
 def test_threads_stop_together_at_the_first_step_beyond_the_limit() -> None:

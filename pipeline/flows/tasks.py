@@ -147,6 +147,7 @@ def _advance(
     else:
         _observe(out, block, open_setup(out, run_id)[1], due, record)
     result = _held(block, record, exchange)
+    record.stages["kernel"] *= done.threads  # seconds are summed over threads
     if due.keep:
         _kept[run_id, record.index] = result
     return result

@@ -54,7 +54,7 @@ def advance(block: FlowBlock, steps: int, limit: float) -> Advance:
         )  # fmt: skip
 
     done = together(work, parts)
-    return Advance(done, peaks[:, :done].max(axis=0).view(flow.dtype), taken)
+    return Advance(done, peaks[:, :done].max(axis=0).view(flow.dtype), taken, parts)
 
 
 def fill(block: FlowBlock, level: int, ramp: Any) -> None:
