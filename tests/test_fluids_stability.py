@@ -59,23 +59,20 @@ def test_without_the_lead_sound_against_the_flow_would_grow() -> None:
     assert amplification(dt, (1.0, 1.0), 10.0, 0.0, (0.7, 0.7), lead=0.0) > 1.03
 
 
-@pytest.mark.parametrize("cells", [(1, 2, 20), (1, 12, 2), (1, 12, 14), (2, 8, 9), (8, 9, 10)], ids=str)
-@pytest.mark.parametrize("nu", [0.3, 30.0])
-def test_noise_between_walls_dies_at_the_longest_step(cells: Any, nu: float) -> None:
-    """Sound as slow as diffusion, and diffusion alone."""
-    components = 2 if cells[0] == 1 else 3
+def noisy(cells: Any, beyond: int, sound: float, speed: float, nu: float) -> FlowBlock:
+    """A block of cells of edge 1 at the longest step, with a stream of that speed along the diagonal and noise."""
+    components, walls = 2 if cells[0] == 1 else 3, beyond == kinds.FIXED
     nothing = np.zeros((components, 1, 1))
-    walls = ((kinds.FIXED if n > 1 else kinds.CUT,) * 2 for n in cells)
     flow = Flow(
         cells=cells,
         spacing=(1.0,) * 3,
         components=components,
-        dt=longest_step((1.0,) * components, 1.0, 0.0, nu, (True,) * components),
+        dt=longest_step((1.0,) * components, sound, speed, nu, (walls,) * components),
         viscosity=nu,
         pressure_diffusivity=0.0,
-        sound_speed=1.0,
+        sound_speed=sound,
         force=(0.0,) * 3,
-        kinds=tuple(walls),
+        kinds=((beyond,) * 2,) * 3,
         faces=((nothing,) * 2,) * 3,
         ramp=0.0,
         sponge=(),
@@ -83,39 +80,26 @@ def test_noise_between_walls_dies_at_the_longest_step(cells: Any, nu: float) -> 
     )
     block = FlowBlock(flow, (0, 0, 0), cells, 0, cpu)
     noise = np.random.default_rng(0).normal(size=(flow.fields, *cells)) * 1e-6
+    noise[:components] += speed / np.sqrt(components)
     block.load(np.concatenate([noise, noise]), (0, 0, 0))
     block.fill()
+    return block
+
+
+@pytest.mark.parametrize("cells", [(1, 2, 20), (1, 12, 2), (1, 12, 14), (2, 8, 9), (8, 9, 10)], ids=str)
+@pytest.mark.parametrize("nu", [0.3, 30.0])
+def test_noise_between_walls_dies_at_the_longest_step(cells: Any, nu: float) -> None:
+    """Sound as slow as diffusion, and diffusion alone."""
+    block = noisy(cells, kinds.FIXED, 1.0, 0.0, nu)
     block.advance(3000)
-    assert np.abs(block.now[(slice(components), *block.own)]).max() < 1e-6
+    assert np.abs(block.now[(slice(block.flow.components), *block.own)]).max() < 1e-6
 
 
 @pytest.mark.parametrize("cells", [(1, 24, 20), (12, 16, 20)], ids=["2-D", "3-D"])
 def test_noise_on_a_stream_without_viscosity_does_not_grow(cells: Any) -> None:
     """The kernels themselves: small noise of every wavelength, 2000 of the longest steps."""
-    components = 2 if cells[0] == 1 else 3
-    nothing = np.zeros((components, 1, 1))
-    spacing = (1.0,) * components
-    flow = Flow(
-        cells=cells,
-        spacing=(1.0,) * 3,
-        components=components,
-        dt=longest_step(spacing, 10.0, 1.0, 0.0),
-        viscosity=0.0,
-        pressure_diffusivity=0.0,
-        sound_speed=10.0,
-        force=(0.0,) * 3,
-        kinds=((kinds.PERIODIC,) * 2,) * 3,
-        faces=((nothing,) * 2,) * 3,
-        ramp=0.0,
-        sponge=(),
-        dtype=np.dtype(np.float64),
-    )
-    block = FlowBlock(flow, (0, 0, 0), cells, 0, cpu)
-    noise = np.random.default_rng(0).normal(size=(flow.fields, *cells)) * 1e-6
-    noise[:components] += 1 / np.sqrt(components)
-    block.load(np.concatenate([noise, noise]), (0, 0, 0))
-    block.fill()
-    before = np.ptp(noise[0])
+    block = noisy(cells, kinds.PERIODIC, 10.0, 1.0, 0.0)
+    before = np.ptp(block.now[(0, *block.own)])
     block.advance(2000)
     # Vortical noise stays as it is, sound is damped.
     assert np.ptp(block.now[(0, *block.own)]) < 1.5 * before

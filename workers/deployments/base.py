@@ -119,6 +119,22 @@ class Deployment:
         return "tls" if self.security == "tls" else self.protocol
 
 
+def size_of_equals(deployment: Deployment, count: int, each: int) -> Size:
+    """What so many equal jobs (or pods) will have, each with `each` workers; 20 % of their memory is left to Python and
+    Dask. Raises CannotStart where GPUs are wanted and none is asked for."""
+    options, (workers, threads, memory) = deployment.options, deployment.wanted
+    if deployment.device == "gpu" and not options.gpus:
+        raise CannotStart(f"--device gpu needs GPUs of the cluster: expected '{deployment.kind}: {{gpus: ...}}'")
+    gpu = options.gpus and deployment.device != "cpu"
+    count = -(-workers // each) if workers else count
+    return Size(
+        workers=count * each,
+        threads=threads or max(2 if gpu else 1, options.cores // each),
+        memory=memory or int(0.8 * options.memory) * count,
+        device_memory=options.gpu_memory if gpu else None,
+    )
+
+
 @contextmanager
 def connected(cluster: Any, deployment: Deployment, why: Callable[[bool], str | None] | None = None) -> Iterator[Any]:
     """A client of a cluster, once its workers have come.

@@ -13,7 +13,16 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from gridstride.workers.deployments.base import CannotStart, Deployment, Size, connected, environment, flat, user
+from gridstride.workers.deployments.base import (
+    CannotStart,
+    Deployment,
+    Size,
+    connected,
+    environment,
+    flat,
+    size_of_equals,
+    user,
+)
 from gridstride.workers.sizes import Bytes
 
 CRD = "daskclusters.kubernetes.dask.org"
@@ -51,20 +60,9 @@ class Options(BaseModel):
 
 
 def size(deployment: Deployment) -> Size:
-    """What the pods will have; 20 % of their memory is left to Python and Dask."""
+    """What the pods will have: a worker for each GPU, or one."""
     options: Options = deployment.options
-    workers, threads, memory = deployment.wanted
-    if deployment.device == "gpu" and not options.gpus:
-        raise CannotStart("--device gpu needs GPUs in the pods: expected 'kubernetes: {gpus: ...}'")
-    gpu = options.gpus and deployment.device != "cpu"
-    each = options.gpus if gpu else 1
-    pods = -(-workers // each) if workers else options.pods
-    return Size(
-        workers=pods * each,
-        threads=threads or max(2 if gpu else 1, options.cores // each),
-        memory=memory or int(0.8 * options.memory) * pods,
-        device_memory=options.gpu_memory if gpu else None,
-    )
+    return size_of_equals(deployment, options.pods, options.gpus if options.gpus and deployment.device != "cpu" else 1)
 
 
 def resource(deployment: Deployment, name: str = "") -> dict[str, Any]:

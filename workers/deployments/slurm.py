@@ -33,6 +33,7 @@ from gridstride.workers.deployments.base import (
     output_of,
     per_host,
     read_look,
+    size_of_equals,
 )
 from gridstride.workers.sizes import Bytes
 
@@ -94,20 +95,8 @@ class Options(BaseModel):
 
 
 def size(deployment: Deployment) -> Size:
-    """What the jobs will have; 20 % of their memory is left to Python and Dask."""
-    options: Options = deployment.options
-    workers, threads, memory = deployment.wanted
-    if deployment.device == "gpu" and not options.gpus:
-        raise CannotStart("--device gpu needs GPUs in the jobs: expected 'slurm: {gpus: ...}'")
-    gpu = options.gpus and deployment.device != "cpu"
-    each = options.workers
-    jobs = -(-workers // each) if workers else options.jobs
-    return Size(
-        workers=jobs * each,
-        threads=threads or max(2 if gpu else 1, options.cores // each),
-        memory=memory or int(0.8 * options.memory) * jobs,
-        device_memory=options.gpu_memory if gpu else None,
-    )
+    """What the jobs will have."""
+    return size_of_equals(deployment, deployment.options.jobs, deployment.options.workers)
 
 
 def check(deployment: Deployment) -> None:

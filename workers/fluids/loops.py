@@ -47,29 +47,9 @@ RING = 4  # extrapolated planes kept: pressure of plane z - 1 needs z - 2 to z, 
 
 
 @njit(**COMPILE)
-def _planar_run(first, n, back, width, u_new, v_new, u_now, v_now, u, v, p, c, d, g, force):
-    """New u and v of a planar flow, on the low faces of each cell."""
-    c0, c1, _ = c
-    d0, d1, _ = d
-    for i in range(first, first + n):
-        o = i - back
-        west, east, south, north = o - ONE, o + ONE, o - width, o + width
-        e = u[o]
-        convection = c0 * ((e + u[east]) * u[east] - (u[west] + e) * u[west])
-        convection += c1 * ((v[north - ONE] + v[north]) * u[north] - (v[west] + v[o]) * u[south])
-        diffusion = d0 * ((u[west] + u[east]) - (e + e)) + d1 * ((u[south] + u[north]) - (e + e))
-        u_new[i] = u_now[i] + ((diffusion - convection) - (g[0] * (p[o] - p[west]) - force[0]))
-        e = v[o]
-        convection = c0 * ((u[south + ONE] + u[east]) * v[east] - (u[south] + u[o]) * v[west])
-        convection += c1 * ((e + v[north]) * v[north] - (v[south] + e) * v[south])
-        diffusion = d0 * ((v[west] + v[east]) - (e + e)) + d1 * ((v[south] + v[north]) - (e + e))
-        v_new[i] = v_now[i] + ((diffusion - convection) - (g[1] * (p[o] - p[south]) - force[1]))
-
-
-@njit(**COMPILE)
 def _velocity_run(first, n, back, width, u_new, v_new, w_new, u_now, v_now, w_now, u, v, w, p, ul, vl, wl, pl,
                   uh, vh, wh, c, d, g, force):  # fmt: skip
-    """The same in three dimensions. ul, vl, wl, pl: in the plane below; uh, vh, wh: above."""
+    """New velocities, on the low faces of each cell. ul, vl, wl, pl: in the plane below; uh, vh, wh: above."""
     c0, c1, c2 = c
     d0, d1, d2 = d
     for i in range(first, first + n):
@@ -78,24 +58,27 @@ def _velocity_run(first, n, back, width, u_new, v_new, w_new, u_now, v_now, w_no
         e = u[o]
         convection = c0 * ((e + u[east]) * u[east] - (u[west] + e) * u[west])
         convection += c1 * ((v[north - ONE] + v[north]) * u[north] - (v[west] + v[o]) * u[south])
-        convection += c2 * ((wh[west] + wh[o]) * uh[o] - (w[west] + w[o]) * ul[o])
         diffusion = d0 * ((u[west] + u[east]) - (e + e)) + d1 * ((u[south] + u[north]) - (e + e))
-        diffusion += d2 * ((ul[o] + uh[o]) - (e + e))
+        if w is not None:
+            convection += c2 * ((wh[west] + wh[o]) * uh[o] - (w[west] + w[o]) * ul[o])
+            diffusion += d2 * ((ul[o] + uh[o]) - (e + e))
         u_new[i] = u_now[i] + ((diffusion - convection) - (g[0] * (p[o] - p[west]) - force[0]))
         e = v[o]
         convection = c0 * ((u[south + ONE] + u[east]) * v[east] - (u[south] + u[o]) * v[west])
         convection += c1 * ((e + v[north]) * v[north] - (v[south] + e) * v[south])
-        convection += c2 * ((wh[south] + wh[o]) * vh[o] - (w[south] + w[o]) * vl[o])
         diffusion = d0 * ((v[west] + v[east]) - (e + e)) + d1 * ((v[south] + v[north]) - (e + e))
-        diffusion += d2 * ((vl[o] + vh[o]) - (e + e))
+        if w is not None:
+            convection += c2 * ((wh[south] + wh[o]) * vh[o] - (w[south] + w[o]) * vl[o])
+            diffusion += d2 * ((vl[o] + vh[o]) - (e + e))
         v_new[i] = v_now[i] + ((diffusion - convection) - (g[1] * (p[o] - p[south]) - force[1]))
-        e = w[o]
-        convection = c0 * ((ul[east] + u[east]) * w[east] - (ul[o] + u[o]) * w[west])
-        convection += c2 * ((e + wh[o]) * wh[o] - (wl[o] + e) * wl[o])
-        convection += c1 * ((vl[north] + v[north]) * w[north] - (vl[o] + v[o]) * w[south])
-        diffusion = d0 * ((w[west] + w[east]) - (e + e)) + d2 * ((wl[o] + wh[o]) - (e + e))
-        diffusion += d1 * ((w[south] + w[north]) - (e + e))
-        w_new[i] = w_now[i] + ((diffusion - convection) - (g[2] * (p[o] - pl[o]) - force[2]))
+        if w is not None:
+            e = w[o]
+            convection = c0 * ((ul[east] + u[east]) * w[east] - (ul[o] + u[o]) * w[west])
+            convection += c2 * ((e + wh[o]) * wh[o] - (wl[o] + e) * wl[o])
+            convection += c1 * ((vl[north] + v[north]) * w[north] - (vl[o] + v[o]) * w[south])
+            diffusion = d0 * ((w[west] + w[east]) - (e + e)) + d2 * ((wl[o] + wh[o]) - (e + e))
+            diffusion += d1 * ((w[south] + w[north]) - (e + e))
+            w_new[i] = w_now[i] + ((diffusion - convection) - (g[2] * (p[o] - pl[o]) - force[2]))
 
 
 @njit(**COMPILE)
@@ -248,14 +231,12 @@ def _velocity_plane(now, new, ring, z, rows, columns, top, c, d, g, force):
         ul, vl, wl = flatten(ring[0, below]), flatten(ring[1, below]), flatten(ring[2, below])
         uh, vh, wh = flatten(ring[0, above]), flatten(ring[1, above]), flatten(ring[2, above])
         w, w_now, w_new, pl = flatten(ring[2, here]), flatten(now[2, z]), flatten(new[2, z]), flatten(ring[-1, below])
-    else:
-        w, w_now, w_new = u, u_now, u_new
-        ul = vl = wl = uh = vh = wh = pl = u
     y = rows[0]
     while y < rows[1]:
         first, n, back, wide, y = _runs(rows, columns, width, y, top)
         if now.shape[0] == 3:
-            _planar_run(first, n, back, wide, u_new, v_new, u_now, v_now, u, v, p, c, d, g, force)
+            _velocity_run(first, n, back, wide, u_new, v_new, None, u_now, v_now, None, u, v, None, p, None, None, None,
+                          None, None, None, None, c, d, g, force)  # fmt: skip
             continue
         _velocity_run(first, n, back, wide, u_new, v_new, w_new, u_now, v_now, w_now, u, v, w, p, ul, vl, wl, pl,
                       uh, vh, wh, c, d, g, force)  # fmt: skip
