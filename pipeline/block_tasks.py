@@ -18,6 +18,7 @@ from gridstride.workers import device as devices
 from gridstride.workers import operators
 from gridstride.workers.cluster import this_worker
 from gridstride.workers.operators.base import Block
+from gridstride.workers.stages import stages
 
 Index = tuple[int, ...]
 Box = tuple[Index, Index]  # of blocks: the first and the last
@@ -56,7 +57,7 @@ def open_work(out: str, run_id: str) -> Work:
 
 
 def read_region(path: str, start: Index, stop: Index) -> np.ndarray:
-    with devices.stages("read + decode"):
+    with stages("read + decode"):
         return stores.read_wrapped(path, start, stop)
 
 
@@ -100,7 +101,7 @@ def _finish(work: Work, index: Index, data: np.ndarray, lo: Index, last: Index |
         return skipped(index, last)
     result = devices.compute(work.operator, Block(data, lo, start, stop, work.plan.shape), work.device)
     written = work.plan.out_range(index, last)
-    with devices.stages("encode + write"):
+    with stages("encode + write"):
         stores.regions(work.out).write(written[0], result)
         stores.sync_chunk_folders(work.out, *written)
         book.mark(index, last)
@@ -119,8 +120,8 @@ def _drained() -> dict[str, Any]:
     """What this process measured since it was last asked, and which worker it is."""
     return {
         "worker": this_worker(),
-        "stages": devices.stages.drain(),
-        "spans": devices.stages.spans(),
+        "stages": stages.drain(),
+        "spans": stages.spans(),
         "shortages": devices.shortages.drain(),
     }
 

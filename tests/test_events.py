@@ -24,7 +24,7 @@ from gridstride.pipeline.reports.spans import FILE, Spans, read_spans
 from gridstride.pipeline.reports.watch import watch_workers
 from gridstride.pipeline.storage.journal import Journal
 from gridstride.workers import cluster
-from gridstride.workers.device import SPANS_KEPT, Stages
+from gridstride.workers.stages import SPANS_KEPT, Stages
 
 COMMAND = [sys.executable, "-m", "gridstride.pipeline.cli"]
 

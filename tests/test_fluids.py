@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import threading
 from dataclasses import replace
 from itertools import pairwise, product
 from pathlib import Path
@@ -25,6 +26,7 @@ from gridstride.workers.fluids.geometry import Geometry
 from gridstride.workers.fluids.kinds import CUT, FIXED, OUTFLOW, PERIODIC, SLIP
 from gridstride.workers.fluids.obstacles import Box, Cylinder, Sphere
 from gridstride.workers.fluids.solids import kept
+from gridstride.workers.stages import stages
 
 DATA = Path(gridstride.__file__).parent / "benchmarks" / "data"
 NONE = np.zeros((3, 1, 1))
@@ -143,8 +145,19 @@ def test_threads_that_share_a_block_do_not_change_a_bit(drawn: Any, threads: int
                                       getattr(one, level)[(slice(None), *around)])  # fmt: skip
     np.testing.assert_array_equal(done[1].peaks, done[0].peaks)
     np.testing.assert_array_equal(done[1].taken, done[0].taken)
-    planes = stop[flow.slab_axis] - start[flow.slab_axis]
-    assert [d.threads for d in done] == [1, max(1, min(threads, planes // 2))]
+
+
+def test_seconds_are_noted_for_every_thread_that_shares_a_block() -> None:
+    """Each other thread notes its own; the caller's are noted where it calls."""
+    flow = flow_of((40, 40, 40), dt=0.001)
+    block = FlowBlock(flow, (0, 0, 0), flow.cells, 0, cpu, threads=3)
+    block.fill()
+    stages.drain(), stages.spans()
+    block.advance(4)
+    spans = stages.spans()
+    assert [name for _, name, _, _ in spans] == ["kernel", "kernel"]
+    assert threading.get_ident() not in [thread for thread, *_ in spans]
+    assert stages.drain()["kernel"] == pytest.approx(sum(end - begin for *_, begin, end in spans), rel=1e-3)
 
 
 def test_threads_stop_together_at_the_first_step_beyond_the_limit() -> None:

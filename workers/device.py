@@ -13,9 +13,7 @@ import os
 import queue
 import sys
 import threading
-import time
 import traceback
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -25,13 +23,12 @@ from typing import Any
 import numpy as np
 
 from gridstride.workers.operators.base import Block, boundary_table
+from gridstride.workers.stages import stages
 
 # Blocks on a GPU at one time: one is computed while the next is uploaded or the last downloaded.
 BLOCKS_ON_DEVICE = 2
 # A piece of pinned memory; each place on the GPU has two.
 STAGING_BYTES = 32 * 2**20
-# What of `Stages.spans` a process keeps for whoever asks next.
-SPANS_KEPT = 1000
 # Elements below which a block is not cut for lack of memory: a GPU without room for so few has none to speak of.
 SMALLEST_PIECE = 2**15
 
@@ -72,49 +69,6 @@ def device_memory() -> int:
     pynvml.nvmlInit()
     handles = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())]
     return int(0.85 * min(pynvml.nvmlDeviceGetMemoryInfo(handle).free for handle in handles))
-
-
-# (thread, stage, begin, end): when a thread of this process was in a stage, in seconds of the Unix epoch.
-Span = tuple[int, str, float, float]
-
-
-class Stages:
-    """Seconds spent in each stage by the threads of this process, handed over by `drain`; when it was, by `spans`."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._seconds: dict[str, float] = {}
-        self._spans: deque[Span] = deque(maxlen=SPANS_KEPT)
-        # Wall time is read once: a clock that is set anew makes no span negative.
-        self._epoch = time.time() - time.perf_counter()
-
-    @contextmanager
-    def __call__(self, name: str) -> Iterator[None]:
-        begin = time.perf_counter()
-        try:
-            yield
-        finally:
-            end = time.perf_counter()
-            span = threading.get_ident(), name, self._epoch + begin, self._epoch + end
-            with self._lock:
-                self._seconds[name] = self._seconds.get(name, 0.0) + end - begin
-                self._spans.append(span)
-
-    def drain(self) -> dict[str, float]:
-        """What was measured since the last call."""
-        with self._lock:
-            seconds, self._seconds = self._seconds, {}
-        return seconds
-
-    def spans(self) -> list[Span]:
-        """When it was, since the last call; the last `SPANS_KEPT` at most."""
-        with self._lock:
-            spans = list(self._spans)
-            self._spans.clear()
-        return spans
-
-
-stages = Stages()
 
 
 def compute(operator: Any, block: Block, device: str) -> np.ndarray:

@@ -17,12 +17,12 @@ import numpy as np
 from gridstride.pipeline.flows import states
 from gridstride.pipeline.flows.store import field_path
 from gridstride.pipeline.storage import stores
-from gridstride.workers import device as devices
 from gridstride.workers import operators
 from gridstride.workers.cluster import this_worker
 from gridstride.workers.fluids import measures
 from gridstride.workers.fluids.block import FlowBlock
 from gridstride.workers.fluids.setup import Setup
+from gridstride.workers.stages import Span, stages
 
 
 class LostState(RuntimeError):
@@ -58,7 +58,7 @@ class Record:
     blown: str | None = None
     sums: measures.Sums | None = None
     taken: np.ndarray | None = None
-    spans: list[devices.Span] = field(default_factory=list)
+    spans: list[Span] = field(default_factory=list)
 
 
 @dataclass
@@ -92,7 +92,7 @@ def begin_block(
 ) -> Held:  # fmt: skip
     """A block at the checkpoint, or at the beginning."""
     setup, arrays = open_setup(out, run_id)
-    with devices.stages("read + decode"):
+    with stages("read + decode"):
         block = setup.block(start, stop, reach, device, 0 if checkpoint is None else checkpoint.step, threads)
         if checkpoint is not None:
             states.read_state(states.state_path(out, checkpoint.slot), block)
@@ -137,9 +137,9 @@ def _advance(
     block = here.block
     if block.broken or block.step != first:
         raise LostState(f"block {here.record.index} is at step {block.step}, not {first}")
-    with devices.stages("halo"):
+    with stages("halo"):
         block.join(below, above)
-    with devices.stages("kernel"):
+    with stages("kernel"):
         done = block.advance(steps, block.flow.sound_speed)
     record = Record(here.record.index, block.step, this_worker(), {}, done.peaks, taken=done.taken)
     if not done.peaks[-1] <= block.flow.sound_speed:
@@ -147,7 +147,6 @@ def _advance(
     else:
         _observe(out, block, open_setup(out, run_id)[1], due, record)
     result = _held(block, record, exchange)
-    record.stages["kernel"] *= done.threads  # seconds are summed over threads
     if due.keep:
         _kept[run_id, record.index] = result
     return result
@@ -170,15 +169,15 @@ def observe_block(
     """
     setup, arrays = open_setup(out, run_id)
     again = 1 if due.sample and setup.solids and step > 0 else 0
-    with devices.stages("read + decode"):
+    with stages("read + decode"):
         block = setup.block(start, stop, again, device, step - again)
         states.read_state(states.state_path(out, 1 - slot if again else slot), block)
     record = Record(index, step, this_worker(), {})
     if again:
-        with devices.stages("kernel"):
+        with stages("kernel"):
             record.taken = block.advance(1).taken
     _observe(out, block, arrays, due, record)
-    record.stages, record.spans = devices.stages.drain(), devices.stages.spans()
+    record.stages, record.spans = stages.drain(), stages.spans()
     return record
 
 
@@ -188,28 +187,28 @@ def start_block(out: str, run_id: str, device: str, index: int, start: Any, stop
 
 
 def _held(block: FlowBlock, record: Record, exchange: bool) -> Held:
-    with devices.stages("halo"):
+    with stages("halo"):
         edges = block.edges() if exchange else None
-    record.stages, record.spans = devices.stages.drain(), devices.stages.spans()
+    record.stages, record.spans = stages.drain(), stages.spans()
     return Held(block, edges, record)
 
 
 def _observe(out: str, block: FlowBlock, arrays: tuple[str, ...], due: Due, record: Record) -> None:
     if due.sample:
-        with devices.stages("measure"):
+        with stages("measure"):
             record.sums = measures.measure(block)
     if due.snapshot is not None:
         first = block.start[1:] if block.flow.planar else block.start
         last = block.stop[1:] if block.flow.planar else block.stop
         for name in arrays:
-            with devices.stages("measure"):
+            with stages("measure"):
                 data = measures.centred(block, name)
-            with devices.stages("encode + write"):
+            with stages("encode + write"):
                 path = field_path(out, name)
                 stores.regions(path).write((due.snapshot, *first), data[None])
                 stores.sync_chunk_folders(path, (due.snapshot, *first), (due.snapshot + 1, *last))
     if due.state is not None:
-        with devices.stages("encode + write"):
+        with stages("encode + write"):
             states.write_state(states.state_path(out, due.state), block)
 
 

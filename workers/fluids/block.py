@@ -30,13 +30,11 @@ class Advance:
     peaks: (steps,) the largest magnitude of a velocity's component after each
     taken: (planes, components) what solids took of the velocity in the last step, summed over each plane of the block
         along the slab axis
-    threads: that made them together
     """
 
     steps: int
     peaks: np.ndarray
     taken: np.ndarray
-    threads: int = 1
 
 
 class FlowBlock:

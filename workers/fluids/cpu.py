@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from gridstride.workers.fluids import loops
 from gridstride.workers.fluids.flow import Flow
 from gridstride.workers.fluids.threads import together
+from gridstride.workers.stages import stages
 
 if TYPE_CHECKING:
     from gridstride.workers.fluids.block import Advance, FlowBlock
@@ -46,6 +48,11 @@ def advance(block: FlowBlock, steps: int, limit: float) -> Advance:
     rings = np.empty((parts, flow.fields + 1, loops.RING, height, block.shape[2]), flow.dtype)
 
     def work(part: int, parts: int, gate: np.ndarray) -> int:
+        # The caller's own seconds are noted where it calls.
+        with stages("kernel") if part > 0 else nullcontext():
+            return march(part, parts, gate)
+
+    def march(part: int, parts: int, gate: np.ndarray) -> int:
         return loops.advance(
             block.state, block.state.view(bits), block.slot, steps, block.box, np.array(block.edges_of_grid),
             np.array(block.kinds), block.faces, flow.ramps(block.step, steps), numbers["c"], numbers["d"], numbers["g"],
@@ -54,7 +61,7 @@ def advance(block: FlowBlock, steps: int, limit: float) -> Advance:
         )  # fmt: skip
 
     done = together(work, parts)
-    return Advance(done, peaks[:, :done].max(axis=0).view(flow.dtype), taken, parts)
+    return Advance(done, peaks[:, :done].max(axis=0).view(flow.dtype), taken)
 
 
 def fill(block: FlowBlock, level: int, ramp: Any) -> None:

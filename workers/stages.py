@@ -1,0 +1,53 @@
+"""How long threads spend in each stage of a block, and when: always measured, for the summary and the report."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+SPANS_KEPT = 1000  # by a process, for whoever asks next
+
+# (thread, stage, begin, end): when a thread of this process was in a stage, in seconds of the Unix epoch.
+Span = tuple[int, str, float, float]
+
+
+class Stages:
+    """Seconds spent in each stage by the threads of this process, handed over by `drain`; when it was, by `spans`."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._seconds: dict[str, float] = {}
+        self._spans: deque[Span] = deque(maxlen=SPANS_KEPT)
+        # Wall time is read once: a clock that is set anew makes no span negative.
+        self._epoch = time.time() - time.perf_counter()
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        begin = time.perf_counter()
+        try:
+            yield
+        finally:
+            end = time.perf_counter()
+            span = threading.get_ident(), name, self._epoch + begin, self._epoch + end
+            with self._lock:
+                self._seconds[name] = self._seconds.get(name, 0.0) + end - begin
+                self._spans.append(span)
+
+    def drain(self) -> dict[str, float]:
+        """What was measured since the last call."""
+        with self._lock:
+            seconds, self._seconds = self._seconds, {}
+        return seconds
+
+    def spans(self) -> list[Span]:
+        """When it was, since the last call; the last `SPANS_KEPT` at most."""
+        with self._lock:
+            spans = list(self._spans)
+            self._spans.clear()
+        return spans
+
+
+stages = Stages()
