@@ -57,9 +57,18 @@ asyncio.run(main())
 class Processes:
     """`scheduler` and `workers` (the nannies') are processes; `file` is a cluster file for them."""
 
-    def __init__(self, folder: Path, workers: int, ttl: float, patience: float, proxy: bool, seconds: float) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        workers: int,
+        ttl: float,
+        patience: float,
+        proxy: bool,
+        seconds: float,
+        environment: dict[str, str],
+    ) -> None:
         self.folder = folder
-        self.environment = {**os.environ, "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": f"{ttl} s"}
+        self.environment = {**os.environ, **environment, "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": f"{ttl} s"}
         where = folder / "scheduler.json"
         self.scheduler = self._start("distributed.cli.dask_scheduler", "--scheduler-file", str(where), "--port", "0")
         while not where.exists() or not where.read_text().endswith("}"):
@@ -104,11 +113,17 @@ class Processes:
 
 @contextlib.contextmanager
 def dask_processes(
-    folder: Path, workers: int = 2, ttl: float = 300, patience: float = 300, proxy: bool = False, seconds: float = 0.05
+    folder: Path,
+    workers: int = 2,
+    ttl: float = 300,
+    patience: float = 300,
+    proxy: bool = False,
+    seconds: float = 0.05,
+    environment: dict[str, str] | None = None,
 ) -> Iterator[Processes]:
     """A scheduler and workers that take `seconds` longer to write a block."""
     folder.mkdir()
-    processes = Processes(folder, workers, ttl, patience, proxy, seconds)
+    processes = Processes(folder, workers, ttl, patience, proxy, seconds, environment or {})
     try:
         yield processes
     finally:

@@ -8,7 +8,6 @@ import random
 import re
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -362,41 +361,3 @@ def test_a_worker_over_its_memory_limit_is_replaced(source: str, calm: str, tmp_
     assert summary.failed == {}
     assert digest(out / "c") == calm
     assert len(story(out, "worker-lost")) == 1
-
-
-def test_clocks_that_jump_change_nothing(source: str, calm: str, tmp_path: Path, monkeypatch: Any) -> None:
-    """An hour ahead in the middle of a run, on workers and client; a day back when it is resumed.
-
-    (Back in the middle of a run is another matter: Tornado's timers, which send signs of life, then wait that long.)
-    """
-    out, true = tmp_path / "out", time.time
-    leaps = [0.0]
-
-    def leap(over: threading.Event) -> None:
-        if when_done(out, 20, over):
-            leaps.append(3600.0)
-
-    def jump(start: Any) -> None:
-        import time
-
-        if start[0] >= 16 and not hasattr(time, "true"):
-            time.true = time.time  # type: ignore[attr-defined]
-            time.time = lambda: time.true() + 3600.0  # type: ignore[attr-defined, assignment]
-
-    monkeypatch.setattr(time, "time", lambda: true() + leaps[-1])
-    with cluster.start("cpu", cluster.Size(2, 1, 2_000_000_000), worker_timeout=5.0) as client:
-        spoil(client, jump, 0.1)
-        with meanwhile(leap):
-            summary = jobs.run(prepared(source, out), client)
-    monkeypatch.undo()
-    assert leaps == [0.0, 3600.0]
-    assert summary.failed == {}
-    assert digest(out / "c") == calm
-    for name in sorted(Journal(out).markers())[::2]:
-        (Journal(out).blocks / name).unlink()
-    yesterday = "import time, sys; now = time.time; time.time = lambda: now() - 86400\n"
-    yesterday += "from gridstride.pipeline.cli import main; main(sys.argv[1:])"
-    command = [sys.executable, "-c", yesterday, "resume", str(out), "--quiet", "--workers", "1"]
-    said = subprocess.run(command, check=True, timeout=60, capture_output=True, text=True).stdout
-    assert "48 blocks computed, 48 done before" in said
-    assert digest(out / "c") == calm

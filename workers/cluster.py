@@ -53,10 +53,13 @@ def running(deployment: Deployment) -> Iterator[Any]:
     """A `distributed.Client` of a deployment, which is started, or joined, and stopped with the context."""
     import distributed  # noqa: F401  its defaults first, or they would go when our settings do
 
+    from gridstride.workers import clocks
+
     for name in ("distributed", "distributed.client"):  # which has a level of its own
         logging.getLogger(name).setLevel(deployment.level)
     ours, theirs = dask.config.set(settings(deployment.worker_timeout)), dask.config.set(flat(deployment.dask))
     with ours, theirs, module(deployment.kind).client(deployment) as client:
+        clocks.keep_timers_going_in(client)
         yield client
 
 

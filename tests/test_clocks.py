@@ -1,0 +1,112 @@
+"""Clocks that are set anew, in the middle of a run and between runs, on all machines of a cluster."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+from dask_processes import dask_processes
+from distributed import Client
+from test_resume import COMMAND, digest
+
+from gridstride.pipeline.storage.journal import Journal
+
+pytestmark = pytest.mark.slow
+DAY = 86400
+# What each process of the cluster, and the client, imports first: their time is off by what a file says.
+CLOCK = """
+import os, time
+true = time.time
+
+def told():
+    try:
+        with open(os.environ["CLOCK_OFF_BY"]) as file:
+            return true() + float(file.read() or 0)
+    except (KeyError, OSError):
+        return true()
+
+time.time = told
+"""
+
+
+class Job:
+    """`gridstride filter` of 96 blocks on a cluster whose clocks a test may set."""
+
+    def __init__(self, folder: Path) -> None:
+        import zarr
+
+        self.folder, self.out = folder, folder / "out"
+        array = np.random.default_rng(0).integers(0, 60000, (48, 64, 64)).astype(np.uint16)
+        zarr.create_array(str(folder / "in"), shape=array.shape, chunks=(8, 16, 16), dtype=array.dtype)[...] = array
+        (folder / "sitecustomize.py").write_text(CLOCK)
+        path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
+        self.environment = {"CLOCK_OFF_BY": str(folder / "offset"), "PYTHONPATH": path}
+        self.set_clocks(0)
+
+    def set_clocks(self, seconds: float) -> None:
+        (self.folder / "offset.new").write_text(str(seconds))
+        (self.folder / "offset.new").rename(self.folder / "offset")
+
+    def begin(self, out: Path, *more: Any) -> subprocess.Popen[str]:
+        command = [*COMMAND, "filter", "gaussian", self.folder / "in", out, "--sigma", "0.8", "--block", "8,16,16"]
+        return subprocess.Popen(
+            [*map(str, command), "--quiet", *map(str, more)], env={**os.environ, **self.environment}, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+
+    def wait_for(self, blocks: int, process: subprocess.Popen[str]) -> None:
+        while len(Journal(self.out).done()) < blocks:
+            assert process.poll() is None, process.communicate()[0]
+            time.sleep(0.005)
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    return Job(tmp_path)
+
+
+def end(process: subprocess.Popen[str]) -> str:
+    """What a command said, which ended well."""
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    return said
+
+
+def wait_for_signs_of_life(address: str) -> None:
+    """Until the scheduler has heard of every worker since the clocks were set."""
+    with Client(address) as client:
+        while any(
+            abs(worker["last_seen"] - time.time()) < DAY / 2
+            for worker in client.scheduler_info(n_workers=-1)["workers"].values()
+        ):
+            time.sleep(0.05)
+
+
+@pytest.mark.parametrize("leap", [-DAY, DAY], ids=["back", "ahead"])
+def test_clocks_that_are_set_anew_change_nothing(job: Job, leap: int) -> None:
+    """In the middle of a run, by a day; after which a worker that hangs is noticed, and workers that live are heard of,
+    as before. Then the clocks are right again, and what is left is done."""
+    with dask_processes(job.folder / "dask", ttl=3, patience=10, seconds=0.1, environment=job.environment) as dask:
+        end(job.begin(job.folder / "calm", "--cluster", dask.file))
+        running = job.begin(job.out, "--cluster", dask.file, "--halos", "neighbours")
+        job.wait_for(12, running)
+        job.set_clocks(leap)
+        wait_for_signs_of_life(dask.address)
+        (worker,) = [p for p in psutil.Process(dask.workers[0].pid).children() if "spawn_main" in " ".join(p.cmdline())]
+        worker.send_signal(signal.SIGSTOP)
+        said = end(running)
+        assert not worker.is_running()
+    assert "0 failed" in said
+    assert digest(job.out / "c") == digest(job.folder / "calm" / "c")
+    for name in sorted(Journal(job.out).markers())[::2]:
+        (Journal(job.out).blocks / name).unlink()
+    job.set_clocks(0)
+    assert "48 blocks computed, 48 done before" in end(job.begin(job.out, "--workers", "1"))
+    assert digest(job.out / "c") == digest(job.folder / "calm" / "c")
