@@ -1,4 +1,4 @@
-"""python -m benchmarks [NAME]: images, memory, crossover, memory_stress, scale, gpu, kernels, fluids, validation.
+"""python -m benchmarks [NAME]: images, memory, crossover, memory_stress, scale, gpu, kernels, fluids, validation, tls.
 
 Without a name: the first three."""
 
