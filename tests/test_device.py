@@ -19,6 +19,7 @@ import pytest
 from gridstride.workers import cpu, device
 from gridstride.workers.operators import Correlate, Pass, Separable
 from gridstride.workers.operators.base import Block
+from gridstride.workers.parts import where
 from tests.cuda_host import table
 
 # --- cutting ----------------------------------------------------------------------------------------------------
@@ -29,9 +30,9 @@ def put_together(operator: Any, block: Block, parts: tuple[Block, ...]) -> np.nd
     shape = operator.out_shape(block.extent)
     result, times = np.empty(shape, operator.out_dtype), np.zeros(shape, int)
     for part in parts:
-        where = device._where(operator, part, block)
-        result[where] = operator.compute(part, cpu)
-        times[where] += 1
+        there = where(operator, part, block)
+        result[there] = operator.compute(part, cpu)
+        times[there] += 1
     assert (times == 1).all()
     return result
 

@@ -90,6 +90,7 @@ def faults_text(events: Iterable[Event]) -> str:
     """How many faults of each kind, in words."""
     kinds = {
         "worker-lost": "worker lost",
+        "worker-stuck": "worker stuck",
         "block-failed": "block failed",
         "block-lost": "block given up",
         "state-lost": "state lost",
