@@ -154,7 +154,7 @@ class Sweep:
                 raise error
             if error is not None:
                 why = _reason(error)
-                if isinstance(error, Stuck) and len(self.stuck) > max(3, STUCK_TASKS * self.lanes):
+                if not again and isinstance(error, Stuck) and len(self.stuck) > max(3, STUCK_TASKS * self.lanes):
                     self.client.cancel([*flying, *self.reads.values()])
                     raise JobFailed(f"{len(self.stuck)} tasks one after another, the last of them {why}")
                 for box in boxes:
@@ -330,9 +330,11 @@ class Sweep:
                     self._take([skipped(index, index)])
                 else:
                     waiting[index] = error
+        stuck: dict[Index, BaseException] = {}  # these are tried once: each time is long
         for attempt in range(RETRIES):
             deadly |= {index: error for index, error in waiting.items() if _killed(error)}
-            waiting = {index: error for index, error in waiting.items() if index not in deadly}
+            stuck |= {index: error for index, error in waiting.items() if attempt and isinstance(error, Stuck)}
+            waiting = {index: error for index, error in waiting.items() if index not in deadly | stuck}
             if waiting:
                 time.sleep(RETRY_PAUSE * attempt)
                 waiting = self._again(sorted(waiting), f"again{attempt}", BATCHES_IN_FLIGHT * max(1, self.lanes))
@@ -341,7 +343,7 @@ class Sweep:
         how = "alone, and in parts that need less memory" if self.plan.exact else "alone"
         for index in sorted(deadly):
             self._tell("alone", (index, index), f"had workers that died: it is tried {how}")
-        waiting |= self._again(sorted(deadly), "alone", 1, sparing=True)
+        waiting |= stuck | self._again(sorted(deadly), "alone", 1, sparing=True)
         for index, error in sorted(waiting.items(), key=lambda item: item[0]):
             self.outcome.failed[index] = self._explain(index, error)
             why = "; ".join(self.outcome.failed[index])
