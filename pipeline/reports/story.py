@@ -92,6 +92,7 @@ def faults_text(events: Iterable[Event]) -> str:
         "worker-lost": "worker lost",
         "worker-stuck": "worker stuck",
         "block-failed": "block failed",
+        "block-alone": "block tried alone",
         "block-lost": "block given up",
         "state-lost": "state lost",
     }
