@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from math import prod
 from typing import Any
@@ -12,16 +12,18 @@ import numpy as np
 
 from gridstride.pipeline.plan import Plan
 from gridstride.pipeline.storage import stores
-from gridstride.pipeline.storage.journal import FOLDER, journal
+from gridstride.pipeline.storage.journal import FOLDER, journal, marker_name
 from gridstride.pipeline.storage.places import place
 from gridstride.workers import device as devices
-from gridstride.workers import operators
+from gridstride.workers import operators, parts
 from gridstride.workers.cluster import this_worker
 from gridstride.workers.operators.base import Block
 from gridstride.workers.stages import stages
 
 Index = tuple[int, ...]
 Box = tuple[Index, Index]  # of blocks: the first and the last
+# A block whose workers died is computed in 2^3 parts, for want of memory may be what they died of.
+HALVINGS = 3
 
 
 @dataclass(frozen=True)
@@ -47,17 +49,19 @@ def open_work(out: str, run_id: str) -> Work:
     import json
 
     folder = place(out) / FOLDER
-    content = json.loads((folder / "work.json").read_bytes())
+    with stages.unmeasured("read + decode", "what is to be computed"):
+        content, operator = json.loads((folder / "work.json").read_bytes()), operators.load(folder)
 
     def tuples(value: Any) -> Any:
         return tuple(tuples(v) for v in value) if isinstance(value, list) else value
 
     plan = Plan(**{name: tuples(value) for name, value in content["plan"].items()})
-    return Work(content["input"], out, content["device"], plan, operators.load(folder))
+    return Work(content["input"], out, content["device"], plan, operator)
 
 
-def read_region(path: str, start: Index, stop: Index) -> np.ndarray:
-    with stages("read + decode"):
+def read_region(path: str, start: Index, stop: Index, what: str | None = None) -> np.ndarray:
+    """A region of the input. what: it is read for; itself by default."""
+    with stages("read + decode", what or " x ".join(f"{a}:{b}" for a, b in zip(start, stop, strict=True))):
         return stores.read_wrapped(path, start, stop)
 
 
@@ -75,17 +79,44 @@ def compute_block(data: np.ndarray, out: str, run_id: str, first: Index, block_i
     return record
 
 
-def compute_boxes(out: str, run_id: str, boxes: Sequence[Box]) -> list[dict[str, Any]]:
-    """Compute and write boxes of blocks, each as one, reading just what they need."""
+def compute_boxes(out: str, run_id: str, boxes: Sequence[Box], sparing: bool = False) -> list[dict[str, Any]]:
+    """Compute and write boxes of blocks, each as one, reading just what they need; `sparing`: in parts, each with its
+    own halo, where the operator's results do not depend on it."""
     work = open_work(out, run_id)
     records = []
     for first, last in boxes:
-        if journal(out).has(first, last):
+        if _has(out, first, last):
             records.append(skipped(first, last))
-            continue
-        start, stop = work.plan.needed(first, last)
-        records.append(_finish(work, first, read_region(work.input, start, stop), start, last))
+        elif sparing and work.operator.exact:
+            records.append(_write(work, first, last, _in_parts(work, first, last)))
+        else:
+            start, stop = work.plan.needed(first, last)
+            data = read_region(work.input, start, stop, name_of(first, last))
+            records.append(_finish(work, first, data, start, last))
     return records
+
+
+def name_of(first: Index, last: Index) -> str:
+    """A block, or a box of blocks, for people."""
+    return f"{'block' if first == last else 'blocks'} {marker_name(first, last)}"
+
+
+def _has(out: str, first: Index, last: Index) -> bool:
+    with stages.unmeasured("read + decode", f"the marker of {name_of(first, last)}"):
+        return journal(out).has(first, last)
+
+
+def _in_parts(work: Work, first: Index, last: Index) -> np.ndarray:
+    """The result for a block or box of blocks, with the memory that a part of it takes, the result's own aside."""
+    operator, start = work.operator, work.plan.start(first)
+    whole = Block(None, start, start, work.plan.stop(last), work.plan.shape)
+    result = np.empty(operator.out_shape(whole.extent), operator.out_dtype)
+    for part in parts.ranges(operator, whole, HALVINGS):
+        lo, hi = parts.reach(operator, part)
+        part = replace(part, data=read_region(work.input, lo, hi, name_of(first, last)), lo=lo)
+        result[parts.where(operator, part, whole)] = devices.compute(operator, part, work.device)
+        del part  # before the next is read
+    return result
 
 
 def skipped(first: Index, last: Index) -> dict[str, Any]:
@@ -95,22 +126,27 @@ def skipped(first: Index, last: Index) -> dict[str, Any]:
 
 def _finish(work: Work, index: Index, data: np.ndarray, lo: Index, last: Index | None = None) -> dict[str, Any]:
     """Compute, write and mark a block, or the box of blocks up to `last`."""
-    book, last = journal(work.out), last or index
-    start, stop = work.plan.start(index), work.plan.stop(last)
-    if book.has(index, last):
+    last = last or index
+    if _has(work.out, index, last):
         return skipped(index, last)
-    result = devices.compute(work.operator, Block(data, lo, start, stop, work.plan.shape), work.device)
+    block = Block(data, lo, work.plan.start(index), work.plan.stop(last), work.plan.shape)
+    return _write(work, index, last, devices.compute(work.operator, block, work.device))
+
+
+def _write(work: Work, index: Index, last: Index, result: np.ndarray) -> dict[str, Any]:
+    """Write and mark a block, or the box of blocks up to `last`."""
+    start, stop = work.plan.start(index), work.plan.stop(last)
     written = work.plan.out_range(index, last)
-    with stages("encode + write"):
+    with stages("encode + write", name_of(index, last)):
         stores.regions(work.out).write(written[0], result)
         stores.sync_chunk_folders(work.out, *written)
-        book.mark(index, last)
+        journal(work.out).mark(index, last)
     return {
         "index": index,
         "blocks": count(index, last),
         "skipped": False,
         "voxels": result.size,
-        "bytes_in": prod(b - a for a, b in zip(start, stop, strict=True)) * data.itemsize,
+        "bytes_in": prod(b - a for a, b in zip(start, stop, strict=True)) * work.plan.itemsize,
         "bytes_out": result.nbytes,
         **_drained(),
     }

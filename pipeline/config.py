@@ -82,6 +82,8 @@ class ClusterConfig(BaseModel):
                GPU); 0 leaves CuPy its own pool
     worker_timeout: seconds without a sign of life after which a worker is killed and started again (kind address: the
                cluster's own setting holds)
+    io_timeout: seconds that one read or write of a worker may take; then its process is ended and another started; 0 or
+               null: for ever
     patience:  seconds without any worker after which a job gives up
     local_directory: where Dask keeps its scratch files
     dashboard: address of Dask's dashboard; loopback, any free port
@@ -103,6 +105,7 @@ class ClusterConfig(BaseModel):
     protocol: Literal["tcp", "ucx"] = "tcp"
     rmm_pool: float = 0.3
     worker_timeout: float = Field(default=120.0, ge=1)
+    io_timeout: float | None = Field(default=600.0, ge=0)
     patience: float = Field(default=300.0, ge=1)
     local_directory: str | None = None
     dashboard: str = "127.0.0.1:0"

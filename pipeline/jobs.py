@@ -229,7 +229,11 @@ def _sweep(prepared: Prepared, journal: Journal, done: int, story: Events, clien
     job, options, plan, device = prepared.job, prepared.options, prepared.plan, prepared.device
     begin = time.perf_counter()
     start = deployment.start(prepared.config, device, prepared.size, options.debug)
-    with nullcontext(client) if client else start as client, watch_workers(client, story), reachable(client):
+    with (
+        nullcontext(client) if client else start as client,
+        watch_workers(client, story, prepared.config.io_timeout),
+        reachable(client),
+    ):
         started = time.perf_counter() - begin
         work = Work(job.input.path, str(job.out.resolve()), device, plan, job.operator)
         run_id = f"{os.getpid():x}{time.time_ns():x}"

@@ -29,19 +29,32 @@ from typing import Any
 
 import numpy as np
 
-from gridstride.pipeline.block_tasks import Box, Index, Work, compute_block, compute_boxes, count, read_region, skipped
+from gridstride.pipeline.block_tasks import (
+    Box,
+    Index,
+    Work,
+    compute_block,
+    compute_boxes,
+    count,
+    name_of,
+    read_region,
+    skipped,
+)
 from gridstride.pipeline.errors import JobFailed
 from gridstride.pipeline.halo_timer import halo_timer
 from gridstride.pipeline.reports.events import Events
+from gridstride.pipeline.reports.story import duration
 from gridstride.pipeline.storage import stores
 from gridstride.pipeline.storage.journal import journal, marker_name
 from gridstride.pipeline.waiting import Waiting
+from gridstride.workers.cluster import TOPIC
 
 Region = tuple[Index, Index]
 BATCHES_IN_FLIGHT = 2
 RUNS_IN_FLIGHT = 4  # for each thread
 RETRIES = 2
 RETRY_PAUSE = 1.0  # seconds before the second
+STUCK_TASKS = 2  # for each thread: so many that are stuck, and none that is done meanwhile, and the store is given up
 PATIENCE = 300.0
 RECORD_SECONDS = 10.0
 
@@ -68,6 +81,10 @@ class _Batch:
     futures: dict[Any, list[Box]]
 
 
+class Stuck(RuntimeError):
+    """A task whose workers were ended because its reading or writing did not."""
+
+
 class Sweep:
     """Runs the blocks that the journal does not have yet.
 
@@ -91,13 +108,15 @@ class Sweep:
         self.plan = work.plan
         self.outcome = Outcome()
         self.reads: dict[Region, Any] = {}
+        self.stuck: set[str] = set()
 
     def run(self) -> Outcome:
         begin = time.perf_counter()
+        self.lanes = sum(self.client.nthreads().values())
         done = journal(self.work.out).done_mask(self.plan.grid)
         self.outcome.skipped = int(done.sum())
         if self.plan.halos == "store":
-            errors = self._drain(self._runs(done), max(RUNS_IN_FLIGHT * self._lanes(), BATCHES_IN_FLIGHT))
+            errors = self._drain(self._runs(done), max(RUNS_IN_FLIGHT * self.lanes, BATCHES_IN_FLIGHT))
             self._retry(errors)
         else:
             with halo_timer(self.client) as halo:
@@ -135,6 +154,9 @@ class Sweep:
                 raise error
             if error is not None:
                 why = _reason(error)
+                if not again and isinstance(error, Stuck) and len(self.stuck) > max(3, STUCK_TASKS * self.lanes):
+                    self.client.cancel([*flying, *self.reads.values()])
+                    raise JobFailed(f"{len(self.stuck)} tasks one after another, the last of them {why}")
                 for box in boxes:
                     errors[box] = error
                     if not again:
@@ -144,13 +166,26 @@ class Sweep:
     def _receive(self, future: Any) -> BaseException | None:
         """Count what a finished task did; else, why it failed."""
         if future.status == "error":
-            return future.exception()
+            return self._understood(future.exception())
+        self.stuck.clear()
         try:
             self._take(future.result(timeout=RECORD_SECONDS))
         except (TimeoutError, CancelledError):
             # Its worker was lost with the record, which Dask may wait for in vain. The journal knows what was written.
             return RuntimeError("its worker was lost just after it")
         return None
+
+    def _understood(self, error: BaseException) -> BaseException:
+        """Why a task failed, where Dask knows no more than that its workers died."""
+        if not _killed(error):
+            return error
+        task, worker = str(error.task), error.last_worker.address  # type: ignore[attr-defined]
+        for _, news in self.client.get_events(TOPIC):
+            if news["action"] == "stuck" and (news["task"], news["worker"]) == (task, worker):
+                self.stuck.add(task)
+                what, span = f"{news['doing']} {news['what']}", duration(news["seconds"])
+                return Stuck(f"stuck in {what} for {span} on each worker that it was on: does the store answer?")
+        return error
 
     def _runs(self, done: np.ndarray) -> Iterator[_Batch]:
         """One task for each box of blocks with work left, which reads its halos itself."""
@@ -167,10 +202,9 @@ class Sweep:
         if collected:
             yield self._send(collected)
 
-    def _send(self, boxes: list[Box], name: str = "run") -> _Batch:
-        future = self.client.submit(
-            compute_boxes, self.work.out, self.run_id, boxes, key=f"{name}-{self.run_id}-{boxes[0]}", pure=False
-        )
+    def _send(self, boxes: list[Box], name: str = "run", sparing: bool = False) -> _Batch:
+        key = f"{name}-{self.run_id}-{boxes[0]}"
+        future = self.client.submit(compute_boxes, self.work.out, self.run_id, boxes, sparing, key=key, pure=False)
         return _Batch({future: boxes})
 
     def _batches(self, done: np.ndarray) -> Iterator[_Batch]:
@@ -282,8 +316,9 @@ class Sweep:
 
     def _retry(self, errors: dict[Box, BaseException]) -> None:
         """Try again what failed, block by block: a bad chunk must not take its neighbours with it, and disks and
-        networks have bad moments. Blocks whose workers died come last and one at a time: one of them may kill whatever
-        worker it is on, and with it what others do there."""
+        networks have bad moments. Blocks whose workers died come last, one at a time: one of them may kill whatever
+        worker it is on, and with it what others do there. What kills may be the memory that it takes: it is computed
+        in parts then."""
         if not errors:
             return
         done = journal(self.work.out).done_mask(self.plan.grid)
@@ -295,23 +330,30 @@ class Sweep:
                     self._take([skipped(index, index)])
                 else:
                     waiting[index] = error
+        stuck: dict[Index, BaseException] = {}  # these are tried once: each time is long
         for attempt in range(RETRIES):
             deadly |= {index: error for index, error in waiting.items() if _killed(error)}
-            waiting = {index: error for index, error in waiting.items() if index not in deadly}
+            stuck |= {index: error for index, error in waiting.items() if attempt and isinstance(error, Stuck)}
+            waiting = {index: error for index, error in waiting.items() if index not in deadly | stuck}
             if waiting:
                 time.sleep(RETRY_PAUSE * attempt)
-                waiting = self._again(sorted(waiting), f"again{attempt}", BATCHES_IN_FLIGHT * max(1, self._lanes()))
+                waiting = self._again(sorted(waiting), f"again{attempt}", BATCHES_IN_FLIGHT * max(1, self.lanes))
         deadly |= {index: error for index, error in waiting.items() if _killed(error)}
         waiting = {index: error for index, error in waiting.items() if index not in deadly}
-        waiting |= self._again(sorted(deadly), "alone", 1)
+        how = "alone, and in parts that need less memory" if self.plan.exact else "alone"
+        for index in sorted(deadly):
+            self._tell("alone", (index, index), f"had workers that died: it is tried {how}")
+        waiting |= stuck | self._again(sorted(deadly), "alone", 1, sparing=True)
         for index, error in sorted(waiting.items(), key=lambda item: item[0]):
             self.outcome.failed[index] = self._explain(index, error)
             why = "; ".join(self.outcome.failed[index])
             self._tell("lost", (index, index), f"failed again: {why}", "error", reason=why)
 
-    def _again(self, blocks: list[Index], name: str, in_flight: int) -> dict[Index, BaseException]:
+    def _again(
+        self, blocks: list[Index], name: str, in_flight: int, sparing: bool = False
+    ) -> dict[Index, BaseException]:
         """Try blocks again, each in a task of its own; those that fail."""
-        errors = self._drain((self._send([(index, index)], name) for index in blocks), in_flight, again=True)
+        errors = self._drain((self._send([(index, index)], name, sparing) for index in blocks), in_flight, again=True)
         failed = {first: error for (first, _), error in errors.items()}
         for index in blocks:
             if index not in failed:
@@ -319,15 +361,13 @@ class Sweep:
                 self._tell("retried", (index, index), "is written after all: it was tried again", "info")
         return failed
 
-    def _lanes(self) -> int:
-        return sum(self.client.nthreads().values())
-
     def _tell(self, what: str, box: Box, text: str, level: str = "warning", **facts: Any) -> None:
-        name, block = marker_name(*box), "block" if box[0] == box[1] else "blocks"
-        self.events.say(f"block-{what}", f"{block} {name} {text}", level, block=name, **facts)
+        self.events.say(f"block-{what}", f"{name_of(*box)} {text}", level, block=marker_name(*box), **facts)
 
     def _explain(self, index: Index, error: BaseException) -> list[str]:
         """What is wrong with a block: the chunks it cannot read, else the error itself."""
+        if _killed(error) or isinstance(error, Stuck):
+            return [_reason(error)]  # to look for it here would be the end of this process too
         start, stop = self.plan.needed(index)
         try:
             bad = [f"chunk {key}: {why}" for key, why in stores.unreadable_chunks(self.work.input, start, stop)]
@@ -345,6 +385,8 @@ def _killed(error: BaseException) -> bool:
 def _reason(error: BaseException) -> str:
     if _killed(error):
         return "every worker that it was on died: too little memory, or a fault in native code"
+    if isinstance(error, Stuck):
+        return str(error)
     return f"{type(error).__name__}: {stores.first_line(error)}"
 
 

@@ -53,6 +53,7 @@ def test_sizes(text: str | int, size: int) -> None:
         ),
         ("dask: [1]", "dask is [1]"),
         ("timeout: 0", "timeout is 0"),
+        ("io_timeout: -1", "io_timeout is -1"),
         ("workers: 0", "workers is 0: expected 1 or more"),
         ("workers: many", "workers is 'many'"),
         ("memory: lots", "memory is 'lots': 'lots' is no size"),

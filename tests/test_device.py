@@ -19,6 +19,7 @@ import pytest
 from gridstride.workers import cpu, device
 from gridstride.workers.operators import Correlate, Pass, Separable
 from gridstride.workers.operators.base import Block
+from gridstride.workers.parts import ranges, reach, where
 from tests.cuda_host import table
 
 # --- cutting ----------------------------------------------------------------------------------------------------
@@ -29,9 +30,9 @@ def put_together(operator: Any, block: Block, parts: tuple[Block, ...]) -> np.nd
     shape = operator.out_shape(block.extent)
     result, times = np.empty(shape, operator.out_dtype), np.zeros(shape, int)
     for part in parts:
-        where = device._where(operator, part, block)
-        result[where] = operator.compute(part, cpu)
-        times[where] += 1
+        there = where(operator, part, block)
+        result[there] = operator.compute(part, cpu)
+        times[there] += 1
     assert (times == 1).all()
     return result
 
@@ -86,6 +87,24 @@ def test_halves_together_are_the_whole_bit_for_bit(make: Any, seed: int) -> None
         for depth in (1, 2):
             result = put_together(case.op, block, tuple(quarters(case.op, block, depth)))
             np.testing.assert_array_equal(result, whole, err_msg=f"{case.name} {start} {stop}")
+
+
+@pytest.mark.parametrize("make", [table.separable_case, table.correlate_case])
+@pytest.mark.parametrize("seed", range(50))
+def test_parts_that_read_their_own_data_are_the_whole_bit_for_bit(make: Any, seed: int) -> None:
+    """No more is read than the halo asks for, wherever the block is and on axes that no block cuts, too."""
+    rng = np.random.default_rng(seed)
+    case = make(rng, ("single", "double")[seed % 2])
+    for start, stop in table.cuts(case, rng, 2):
+        block = table.block_of(case.op, case.data, start, stop)
+        read = []
+        for part in ranges(case.op, replace(block, data=None), 3):
+            lo, hi = reach(case.op, part)
+            assert all(b - a <= n + sum(h) for a, b, n, h in zip(lo, hi, part.extent, case.op.halo, strict=True))
+            indices = [np.arange(a, b) % n for a, b, n in zip(lo, hi, block.shape, strict=True)]
+            read.append(replace(part, data=case.data[np.ix_(*indices)], lo=lo))
+        result = put_together(case.op, block, tuple(read))
+        np.testing.assert_array_equal(result, case.op.compute(block, cpu), err_msg=f"{case.name} {start} {stop}")
 
 
 @pytest.mark.parametrize("mode", table.MODES)

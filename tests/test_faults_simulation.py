@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 from pathlib import Path
@@ -40,3 +41,45 @@ def test_all_workers_die_and_then_one_hangs(tmp_path: Path, monkeypatch: Any) ->
     lost = [e["text"] for e in read_events(tmp_path / "out.zarr" / ".gridstride") if e["event"] == "worker-lost"]
     assert len(lost) == 3
     assert "did not answer for too long" in lost[2]
+
+
+@pytest.mark.slow
+def test_a_worker_is_stuck_in_writing_a_state_and_then_in_reading_it(tmp_path: Path) -> None:
+    from distributed.diagnostics.plugin import WorkerPlugin
+
+    case = make_case({**VORTEX, "output": {**VORTEX["output"], "checkpoints": {"steps": 10}}})
+
+    class Stuck(WorkerPlugin):
+        """With the second block of the second state that is written, and then of the first state that is read."""
+
+        def setup(self, worker: Any) -> None:
+            import threading
+
+            import tensorstore  # noqa: F401  which is part of no read then
+
+            from gridstride.pipeline.flows import states
+
+            def spoilt(name: str, state: str) -> Any:
+                whole, marker = getattr(states, name), tmp_path / name
+
+                def call(path: str, block: Any) -> None:
+                    if block.start[0] > 0 and path.endswith(state) and not marker.exists():
+                        marker.touch()
+                        threading.Event().wait()
+                    whole(path, block)
+
+                return call
+
+            states.write_state = spoilt("write_state", "state-1")
+            states.read_state = spoilt("read_state", "state-0")
+
+    with cluster.start("cpu", cluster.Size(2, 1, 4_000_000_000)) as client:
+        simulation.run(prepared(case, tmp_path / "calm.zarr", 2), client)
+        client.register_plugin(Stuck())
+        job = prepared(case, tmp_path / "out.zarr", 2)
+        config = job.config.model_copy(update={"io_timeout": 4.0})
+        summary = simulation.run(dataclasses.replace(job, config=config), client)
+    assert summary.recoveries >= 2
+    assert_same_files(files(tmp_path / "calm.zarr"), files(tmp_path / "out.zarr"))
+    stuck = [e for e in read_events(tmp_path / "out.zarr" / ".gridstride") if e["event"] == "worker-stuck"]
+    assert {(e["what"], e["stage"]) for e in stuck} >= {("block 1", "encode + write"), ("block 1", "read + decode")}

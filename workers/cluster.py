@@ -13,6 +13,9 @@ import dask
 from gridstride.workers.deployments import WORKER_TIMEOUT, Deployment, Size, module
 from gridstride.workers.deployments.base import flat
 
+# Under this name the scheduler tells clients what becomes of workers.
+TOPIC = "gridstride-workers"
+
 
 def cpu_count() -> int:
     """Cores that this process may use."""

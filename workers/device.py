@@ -22,7 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from gridstride.workers.operators.base import Block, boundary_table
+from gridstride.workers.operators.base import Block
+from gridstride.workers.parts import halves, where
 from gridstride.workers.stages import stages
 
 # Blocks on a GPU at one time: one is computed while the next is uploaded or the last downloaded.
@@ -105,7 +106,7 @@ def _on_cpu(operator: Any, block: Block) -> np.ndarray:
     shortages.count += 1
     result = np.empty(operator.out_shape(block.extent), operator.out_dtype)
     for piece in halves(operator, block):
-        result[_where(operator, piece, block)] = _on_cpu(operator, piece)
+        result[where(operator, piece, block)] = _on_cpu(operator, piece)
     return result
 
 
@@ -306,7 +307,7 @@ def _in_pieces(operator: Any, block: Block, place: Place) -> np.ndarray:
         else:
             if result is None:
                 result = np.empty(operator.out_shape(block.extent), operator.out_dtype)
-            result[_where(operator, piece, block)] = values
+            result[where(operator, piece, block)] = values
     assert result is not None
     return result
 
@@ -325,53 +326,3 @@ def _forget_fft_plans() -> None:
         import cupy
 
         cupy.fft.config.get_plan_cache().clear()  # clear_plan_cache() warns each time that it is experimental
-
-
-def halves(operator: Any, block: Block) -> tuple[Block, Block]:
-    """The block cut in two along the axis that leaves each half least to read, with just the data it needs.
-
-    Put together along that axis, the halves' results are the block's. The channel axis is not cut.
-    """
-    extent, channel = block.extent, getattr(operator, "channel_axis", None)
-    shares = [
-        ((n + 1) // 2 + sum(halo)) / (n + sum(halo)) if n > 1 and axis != channel else 1.0
-        for axis, (n, halo) in enumerate(zip(extent, operator.halo, strict=True))
-    ]
-    axis = shares.index(min(shares))
-    if shares[axis] == 1:
-        raise ValueError(f"a block of {' x '.join(map(str, extent))} cannot be cut")
-    middle = block.start[axis] + (extent[axis] + 1) // 2
-    return (
-        _part(operator, block, axis, block.start[axis], middle),
-        _part(operator, block, axis, middle, block.stop[axis]),
-    )
-
-
-def _part(operator: Any, block: Block, axis: int, start: int, stop: int) -> Block:
-    """The block from start to stop on an axis. Its data are those that the boundary table of that range names: where
-    the halo is reflected at the grid's edge, that can be more than the range and its halo."""
-    (before, after), mode = operator.halo[axis], operator.modes[axis]
-    size, lo, available = block.shape[axis], block.lo[axis], block.data.shape[axis]
-    table = boundary_table(size, start, stop, before, after, lo, available, mode)
-    if mode == "wrap":  # what is needed may lie at both ends: put it in a row, as on a periodic axis that is cut
-        data, first = block.data.take(table, axis), start - before - lo
-    else:
-        inside = table[table >= 0]
-        first, last = int(inside.min()), int(inside.max()) + 1
-        data = block.data[(slice(None),) * axis + (slice(first, last),)]
-
-    def changed(values: tuple[int, ...], value: int) -> tuple[int, ...]:
-        return (*values[:axis], value, *values[axis + 1 :])
-
-    return Block(
-        data, changed(block.lo, lo + first), changed(block.start, start), changed(block.stop, stop), block.shape
-    )
-
-
-def _where(operator: Any, piece: Block, block: Block) -> tuple[slice, ...]:
-    """Where a piece's result lies in the block's."""
-    channel = getattr(operator, "channel_axis", None)
-    return tuple(
-        slice(None) if axis == channel else slice(a - origin, b - origin)
-        for axis, (a, b, origin) in enumerate(zip(piece.start, piece.stop, block.start, strict=True))
-    )

@@ -12,29 +12,54 @@ SPANS_KEPT = 1000  # by a process, for whoever asks next
 
 # (thread, stage, begin, end): when a thread of this process was in a stage, in seconds of the Unix epoch.
 Span = tuple[int, str, float, float]
+# (thread, stage, of what, begin): the stage that a thread is in, since when by time.perf_counter.
+Open = tuple[int, str, str, float]
 
 
 class Stages:
-    """Seconds spent in each stage by the threads of this process, handed over by `drain`; when it was, by `spans`."""
+    """Seconds spent in each stage by the threads of this process, handed over by `drain`; when it was, by `spans`; and
+    the stages that threads are in now, by `open`."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._seconds: dict[str, float] = {}
         self._spans: deque[Span] = deque(maxlen=SPANS_KEPT)
+        self._open: dict[int, Open] = {}
         # Wall time is read once: a clock that is set anew makes no span negative.
         self._epoch = time.time() - time.perf_counter()
 
     @contextmanager
-    def __call__(self, name: str) -> Iterator[None]:
-        begin = time.perf_counter()
+    def __call__(self, name: str, what: str = "") -> Iterator[None]:
+        """This thread is in a stage. what: is read or written, where `watchdog` is to see that it ends."""
+        with self.unmeasured(name, what) as begin:
+            try:
+                yield
+            finally:
+                end = time.perf_counter()
+                span = threading.get_ident(), name, self._epoch + begin, self._epoch + end
+                with self._lock:
+                    self._seconds[name] = self._seconds.get(name, 0.0) + end - begin
+                    self._spans.append(span)
+
+    @contextmanager
+    def unmeasured(self, name: str, what: str = "") -> Iterator[float]:
+        """The same, but for `drain` and `spans`; when it began."""
+        thread, begin = threading.get_ident(), time.perf_counter()
+        with self._lock:
+            outer = self._open.get(thread)
+            self._open[thread] = thread, name, what, begin
         try:
-            yield
+            yield begin
         finally:
-            end = time.perf_counter()
-            span = threading.get_ident(), name, self._epoch + begin, self._epoch + end
             with self._lock:
-                self._seconds[name] = self._seconds.get(name, 0.0) + end - begin
-                self._spans.append(span)
+                self._open.pop(thread)
+                if outer is not None:
+                    self._open[thread] = outer
+
+    def open(self) -> list[Open]:
+        """The innermost stage that each thread is in now."""
+        with self._lock:
+            return list(self._open.values())
 
     def drain(self) -> dict[str, float]:
         """What was measured since the last call."""

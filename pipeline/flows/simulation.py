@@ -212,7 +212,11 @@ def run(prepared: Prepared, client: Any = None) -> FlowSummary:
         identity = journal.read()["hash"]
         start = deployment.start(prepared.config, prepared.device, prepared.size, options.debug)
         with open_events(out / FOLDER, identity, options, prepared.device, reached > 0, **facts) as events:
-            with nullcontext(client) if client else start as client, watch_workers(client, events), reachable(client):
+            with (
+                nullcontext(client) if client else start as client,
+                watch_workers(client, events, prepared.config.io_timeout),
+                reachable(client),
+            ):
                 started = time.perf_counter() - begin
                 with places.ends_if_lost(out):
                     summary = Run(prepared, client, events).run(checkpoint)

@@ -80,7 +80,8 @@ def open_setup(out: str, run_id: str) -> tuple[Setup, tuple[str, ...]]:
     import json
 
     folder = Path(out) / states.FOLDER
-    return operators.load(folder / "setup"), tuple(json.loads((folder / "arrays.json").read_bytes()))
+    with stages.unmeasured("read + decode", "the simulation's setup"):
+        return operators.load(folder / "setup"), tuple(json.loads((folder / "arrays.json").read_bytes()))
 
 
 _kept: dict[tuple[str, int], Held] = {}
@@ -92,7 +93,8 @@ def begin_block(
 ) -> Held:  # fmt: skip
     """A block at the checkpoint, or at the beginning."""
     setup, arrays = open_setup(out, run_id)
-    with stages("read + decode"):
+    computed = checkpoint is None and setup.problem is not None  # which may take long
+    with stages("read + decode", "" if computed else f"block {index}"):
         block = setup.block(start, stop, reach, device, 0 if checkpoint is None else checkpoint.step, threads)
         if checkpoint is not None:
             states.read_state(states.state_path(out, checkpoint.slot), block)
@@ -169,7 +171,7 @@ def observe_block(
     """
     setup, arrays = open_setup(out, run_id)
     again = 1 if due.sample and setup.solids and step > 0 else 0
-    with stages("read + decode"):
+    with stages("read + decode", f"block {index}"):
         block = setup.block(start, stop, again, device, step - again)
         states.read_state(states.state_path(out, 1 - slot if again else slot), block)
     record = Record(index, step, this_worker(), {})
@@ -203,12 +205,12 @@ def _observe(out: str, block: FlowBlock, arrays: tuple[str, ...], due: Due, reco
         for name in arrays:
             with stages("measure"):
                 data = measures.centred(block, name)
-            with stages("encode + write"):
+            with stages("encode + write", f"block {record.index}"):
                 path = field_path(out, name)
                 stores.regions(path).write((due.snapshot, *first), data[None])
                 stores.sync_chunk_folders(path, (due.snapshot, *first), (due.snapshot + 1, *last))
     if due.state is not None:
-        with stages("encode + write"):
+        with stages("encode + write", f"block {record.index}"):
             states.write_state(states.state_path(out, due.state), block)
 
 

@@ -5,8 +5,8 @@ An event is a dict: time (ISO 8601, UTC), level, event (its name), job (hash), t
 to say: block (its index), worker, counts. The names:
 
     started resumed cluster progress checkpoint finished failed stopped
-    block-failed block-retried block-lost
-    worker-joined worker-lost worker-restarted state-lost job-replaced cluster-warning
+    block-failed block-retried block-alone block-lost
+    worker-joined worker-lost worker-restarted worker-stuck state-lost job-replaced cluster-warning
 """
 
 from __future__ import annotations

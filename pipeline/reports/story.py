@@ -90,7 +90,9 @@ def faults_text(events: Iterable[Event]) -> str:
     """How many faults of each kind, in words."""
     kinds = {
         "worker-lost": "worker lost",
+        "worker-stuck": "worker stuck",
         "block-failed": "block failed",
+        "block-alone": "block tried alone",
         "block-lost": "block given up",
         "state-lost": "state lost",
     }

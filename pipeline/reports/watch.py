@@ -1,4 +1,4 @@
-"""Which workers come and go while a job runs."""
+"""Which workers come and go while a job runs, and why."""
 
 from __future__ import annotations
 
@@ -6,16 +6,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.reports.events import Events
-from gridstride.pipeline.reports.story import counted
+from gridstride.pipeline.reports.story import counted, duration
+from gridstride.pipeline.storage.stores import first_line
+from gridstride.workers.cluster import TOPIC
 
-TOPIC = "gridstride-workers"
+REGISTER_TRIES = 5
+LEAVE_SECONDS = 5.0
 
 
 @contextmanager
-def watch_workers(client: Any, events: Events) -> Iterator[None]:
-    """Say in `events` which workers the cluster has, and each that is lost, joins or is started again."""
+def watch_workers(client: Any, events: Events, io_timeout: float | None = None) -> Iterator[None]:
+    """Say in `events` which workers the cluster has, and each that is lost, joins or is started again.
+
+    io_timeout: seconds that a read or a write of a worker may take; then its process is ended
+    """
     from distributed.diagnostics.plugin import SchedulerPlugin
+
+    from gridstride.workers.watchdog import Watchdog
 
     class WorkerWatch(SchedulerPlugin):
         name = TOPIC
@@ -49,6 +58,12 @@ def watch_workers(client: Any, events: Events) -> Iterator[None]:
                 events.say("worker-joined", f"worker {name} joined, as {worker}", worker=worker, name=name)
             return
         name = names.get(worker, worker)
+        if news["action"] == "stuck":
+            what, span = f"{news['doing']} {news['what']}", duration(float(news["seconds"]))
+            text = f"worker {name} ({worker}) is stuck in {what} for {span}: its process is ended, to start another"
+            facts = {key: news[key] for key in ("stage", "what", "seconds")}
+            events.say("worker-stuck", text, "warning", worker=worker, name=name, **facts)
+            return
         lost.add(name)
         why = "did not answer for too long" if news["silent"] else "died or was cut off"
         tasks, results = int(news["tasks"]), int(news["results"])
@@ -65,6 +80,9 @@ def watch_workers(client: Any, events: Events) -> Iterator[None]:
 
     client.register_plugin(WorkerWatch())
     client.subscribe_topic(TOPIC, hear)
+    watchdog = Watchdog(f"gridstride-watchdog-{client.id}", io_timeout) if io_timeout else None
+    if watchdog:
+        _register(client, watchdog)
     try:
         yield
     finally:
@@ -72,6 +90,21 @@ def watch_workers(client: Any, events: Events) -> Iterator[None]:
             if client.status == "running":
                 client.unsubscribe_topic(TOPIC)
                 client.unregister_scheduler_plugin(TOPIC)
+                if watchdog:  # a worker that hangs is not waited for
+                    leave = client.scheduler.unregister_worker_plugin
+                    client.sync(leave, name=watchdog.name, callback_timeout=LEAVE_SECONDS)
+
+
+def _register(client: Any, watchdog: Any) -> None:
+    """In all workers, now and later ones. Raises UsageError if they cannot have it."""
+    for _ in range(REGISTER_TRIES):
+        try:
+            client.register_plugin(watchdog)
+            return
+        except OSError:  # a worker died meanwhile: do the others have it?
+            continue
+        except Exception as error:
+            raise UsageError(f"the workers do not take our watchdog: {first_line(error)}") from error
 
 
 def _cluster(client: Any, events: Events) -> dict[str, str]:
