@@ -32,7 +32,7 @@ from gridstride.pipeline.flows.states import Checkpoint
 from gridstride.pipeline.flows.tasks import Due, LostState, Record
 from gridstride.pipeline.flows.timeline import Timeline, make_timeline, stable_step
 from gridstride.pipeline.progress import StepProgress
-from gridstride.pipeline.reports.events import Events, open_events
+from gridstride.pipeline.reports.events import Events, open_events, say_waiting
 from gridstride.pipeline.reports.report import reported
 from gridstride.pipeline.reports.watch import watch_workers
 from gridstride.pipeline.storage import places, stores
@@ -197,7 +197,7 @@ def run(prepared: Prepared, client: Any = None) -> FlowSummary:
     journal = Journal(out)
     if not options.ignore_disk and not journal.exists():
         stores.check_disk(out.resolve(), bytes_out(prepared))
-    journal.lock()
+    journal.lock(say_waiting(options))
     try:
         if options.overwrite:
             journal.clear()
