@@ -111,17 +111,6 @@ def test_places() -> None:
         places.place(Path("s3://data/a"))
 
 
-def test_google_storage_is_specified(monkeypatch: Any) -> None:
-    """There is no server to try it with; tensorstore takes the specification."""
-    import tensorstore
-
-    place = parse("gs://data/a.zarr")
-    spec = tensorstore.Spec({"driver": "zarr3", "kvstore": place.kvstore()})
-    assert spec.kvstore.url == "gs://data/a.zarr/"
-    monkeypatch.setenv("GOOGLE_SKIP_SIGNATURE", "true")
-    assert type(place._store()).__name__ == "GCSStore"
-
-
 def test_simulations_write_folders_only(tmp_path: Path) -> None:
     case = Path(__file__).parents[1] / "examples" / "cases" / "cavity.yaml"
     result = gridstride("simulate", case, "s3://data/flow")

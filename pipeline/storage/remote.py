@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,11 @@ class Remote:
     def read_only(self) -> bool:
         return self.scheme in ("http", "https")
 
+    @property
+    def _tag(self) -> str:
+        """What obstore calls that by which a store knows an object again; Google's counts generations."""
+        return "version" if self.scheme == "gs" else "e_tag"
+
     def mkdir(self, **_: Any) -> None:
         """Folders are made by the objects in them."""
 
@@ -98,7 +103,7 @@ class Remote:
         with self._told():
             meta = obstore_module().head(self._store(), self.key)
         modified = meta["last_modified"].timestamp()
-        return Head(meta["size"], str(meta["e_tag"] or modified), modified)
+        return Head(meta["size"], str(meta[self._tag] or modified), modified)
 
     def read_bytes(self) -> bytes:
         """Raises FileNotFoundError if there is no such object."""
@@ -116,7 +121,7 @@ class Remote:
         """
         if self.read_only:
             raise UsageError(f"{self} cannot be written: web servers are read only here")
-        mode: Any = "overwrite" if after is None else "create" if after == "" else {"e_tag": after}
+        mode: Any = "overwrite" if after is None else "create" if after == "" else {self._tag: after}
         obstore = obstore_module()
         try:
             with self._told():
@@ -126,8 +131,9 @@ class Remote:
             return False
         return True
 
-    def unlink(self, missing_ok: bool = True) -> None:
-        with self._told():
+    def unlink(self) -> None:
+        """Delete an object, if it is there."""
+        with suppress(FileNotFoundError), self._told():  # Google's store says so, S3 does not
             obstore_module().delete(self._store(), self.key)
 
     def names(self) -> set[str]:
