@@ -109,10 +109,3 @@ def test_places() -> None:
     assert places.place("a/b") == Path("a/b")
     with pytest.raises(UsageError, match="became a path"):
         places.place(Path("s3://data/a"))
-
-
-def test_simulations_write_folders_only(tmp_path: Path) -> None:
-    case = Path(__file__).parents[1] / "examples" / "cases" / "cavity.yaml"
-    result = gridstride("simulate", case, "s3://data/flow")
-    assert result.exit_code == 2
-    assert "s3://data/flow: simulations write folders only" in result.output

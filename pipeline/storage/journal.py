@@ -103,14 +103,15 @@ class Journal:
             self._lock.release()
             self._lock = None
 
-    def clear(self) -> None:
-        """Delete all that is at the output but the lock, which is to be held.
-
-        Markers go first: whenever this is killed, no marker is left of data that is gone.
-        """
+    def forget(self) -> None:
+        """Delete the markers, then the job: whenever this is killed, no marker is left of data that is gone."""
         for name in ("blocks", "job.json"):
             if (self.folder / name).exists():
                 remove(self.folder / name)
+
+    def clear(self) -> None:
+        """Delete all that is at the output but the lock, which is to be held."""
+        self.forget()
         if isinstance(self.out, Remote):
             self.out.clear(keep=f"{FOLDER}/lock")
             return

@@ -133,10 +133,12 @@ class ObjectLock:
     def _put(self, after: str) -> bool:
         """Put the lock. An answer that was lost on the way is asked for again, and then the lock there is our own."""
         data = json.dumps(self.holder).encode()
-        put = self.file.write_bytes(data, after=after) or _holder(self.file).get("id") == self.holder["id"]
+        put = self.file.write_bytes(data, after=after)
+        if not put and _holder(self.file).get("id") == self.holder["id"]:
+            put = self.file.head().tag
         if put:
-            self._tag = self.file.head().tag
-        return put
+            self._tag = put
+        return bool(put)
 
     def _now(self) -> float:
         """The store's own time."""

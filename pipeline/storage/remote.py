@@ -113,11 +113,11 @@ class Remote:
     def read_text(self) -> str:
         return self.read_bytes().decode(errors="replace")
 
-    def write_bytes(self, data: bytes, after: str | None = None) -> bool:
+    def write_bytes(self, data: bytes, after: str | None = None) -> str:
         """Put an object; on return it is whole, durable and seen by all.
 
         after: put it only if the object there now has this tag, or, if "", only if there is none
-        Returns whether it was put.
+        Returns its tag, or "" if it was not put.
         """
         if self.read_only:
             raise UsageError(f"{self} cannot be written: web servers are read only here")
@@ -126,10 +126,10 @@ class Remote:
         try:
             with self._told():
                 # One request: a file of several parts would not obey `after`.
-                obstore.put(self._store(), self.key, data, mode=mode, use_multipart=False)
+                put = obstore.put(self._store(), self.key, data, mode=mode, use_multipart=False)
         except (obstore.exceptions.AlreadyExistsError, obstore.exceptions.PreconditionError):
-            return False
-        return True
+            return ""
+        return str(put[self._tag] or self.head().tag)
 
     def unlink(self) -> None:
         """Delete an object, if it is there."""
@@ -143,12 +143,16 @@ class Remote:
         keys = [*found["common_prefixes"], *(item["path"] for item in found["objects"])]
         return {key.rstrip("/").rpartition("/")[2] for key in keys}
 
+    def all_keys(self) -> list[str]:
+        """Keys of all objects in this place, and in the places inside it."""
+        with self._told():
+            return [item["path"] for page in obstore_module().list(self._store(), self.key or None) for item in page]
+
     def clear(self, keep: str = "") -> None:
         """Delete every object in this place, but for the one named."""
         kept = (self / keep).key
+        keys = [key for key in self.all_keys() if key != kept]
         with self._told():
-            found = [item["path"] for page in obstore_module().list(self._store(), self.key or None) for item in page]
-            keys = [key for key in found if key != kept]
             for first in range(0, len(keys), DELETED_AT_ONCE):
                 obstore_module().delete(self._store(), keys[first : first + DELETED_AT_ONCE])
 
