@@ -85,7 +85,7 @@ def _add(table: Table, *cells: Any) -> None:
 def _simulation(path: Place, group: zarr.Group) -> str | None:
     """How far the simulation that writes a group is."""
     made: Any = group.attrs.get("gridstride")
-    if not is_flow(path) or not isinstance(made, dict) or isinstance(path, Remote):
+    if not is_flow(path) or not isinstance(made, dict) or (isinstance(path, Remote) and path.read_only):
         return None
     store = FlowStore.open(path)
     checkpoint = read_checkpoint(path)

@@ -25,7 +25,7 @@ from gridstride.pipeline.errors import JobFailed, UsageError
 from gridstride.pipeline.plan import Plan, Request, make_plan
 from gridstride.pipeline.progress import Progress, job_facts
 from gridstride.pipeline.reports import events, spans
-from gridstride.pipeline.reports.events import Events, open_events
+from gridstride.pipeline.reports.events import Events, open_events, say_waiting
 from gridstride.pipeline.reports.report import reported
 from gridstride.pipeline.reports.watch import watch_workers
 from gridstride.pipeline.storage import fingerprints, stores
@@ -202,7 +202,7 @@ def run(prepared: Prepared, client: Any = None) -> Summary:
     journal = Journal(job.out)
     if not options.ignore_disk and not journal.exists():
         stores.check_disk(job.out.resolve(), plan.bytes_out)
-    journal.lock()
+    journal.lock(say_waiting(options))
     try:
         if options.overwrite:
             journal.clear()

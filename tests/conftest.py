@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import zarr
 
-pytest_plugins = ["kubernetes_server", "ssh_server", "slurm_server"]
+pytest_plugins = ["kubernetes_server", "ssh_server", "slurm_server", "remote_jobs"]
 
 # CI tries the same examples each time; everyone else keeps looking for new ones.
 hypothesis.settings.register_profile("ci", derandomize=True)

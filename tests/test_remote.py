@@ -7,100 +7,25 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import zarr
-from click.testing import CliRunner
-from object_stores import KEY, SECRET, Server, s3_server, web_server
+from object_stores import Server
+from remote_jobs import BLOCK, BLOCKS, COMMAND, chunks, gridstride, out_of, prepared
 
 from gridstride.pipeline import images, jobs
-from gridstride.pipeline.cli import main
 from gridstride.pipeline.config import RunOptions
 from gridstride.pipeline.errors import JobFailed, UsageError
 from gridstride.pipeline.reports.status import status
 from gridstride.pipeline.storage import lock, places, stores
 from gridstride.pipeline.storage.journal import FOLDER, Journal
 from gridstride.pipeline.storage.remote import parse
-from gridstride.workers import cluster
 
 pytest.importorskip("obstore", reason="needs obstore: pip install 'gridstride[remote]'")
 pytest.importorskip("moto", reason="needs moto's S3 server: pip install 'moto[s3]' flask flask-cors")
-
-SHAPE, CHUNKS, BLOCK = (48, 64, 64), (16, 16, 16), (16, 32, 32)
-BLOCKS = 12
-COMMAND = [sys.executable, "-m", "gridstride.pipeline.cli"]
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[Server]:
-    with s3_server() as server, pytest.MonkeyPatch.context() as patch:
-        for name in [n for n in os.environ if n.startswith("AWS_")]:
-            patch.delenv(name)
-        for name, value in server.environment.items():
-            patch.setenv(name, value)
-        yield server
-
-
-@pytest.fixture(scope="module")
-def client(s3: Server) -> Iterator[Any]:
-    with cluster.start("cpu", cluster.Size(1, 2, 4_000_000_000)) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def image() -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 60000, SHAPE).astype(np.uint16)
-
-
-@pytest.fixture(scope="module")
-def calm(image: np.ndarray, client: Any, tmp_path_factory: Any) -> Path:
-    """The result of the local job."""
-    folder = tmp_path_factory.mktemp("calm")
-    put(str(folder / "in.zarr"), image)
-    jobs.run(prepared(folder / "in.zarr", folder / "out.zarr"), client)
-    return folder / "out.zarr"
-
-
-@pytest.fixture
-def source(s3: Server, image: np.ndarray) -> str:
-    s3.fail(0)
-    where = parse("s3://data/in.zarr")
-    where.clear()
-    put(str(where), image)
-    return str(where)
-
-
-def put(where: str, array: np.ndarray) -> None:
-    info = stores.create(where, array.shape, array.dtype, CHUNKS)
-    stores.regions(info.path).write((0, 0, 0), array)
-
-
-def prepared(source: Any, out: Any, **changes: Any) -> Any:
-    options = {"device": "cpu", "workers": 1, "block": BLOCK, "halos": "neighbours", **changes}
-    return images.prepare_filter("gaussian", source, out, sigma=1.5, options=RunOptions(**options))
-
-
-def chunks(out: str | Path) -> dict[str, bytes]:
-    """Every chunk of a result, by key."""
-    root = places.place(out)
-    if isinstance(root, Path):
-        return {str(p.relative_to(root)): p.read_bytes() for p in sorted((root / "c").rglob("*")) if p.is_file()}
-    keys = [f"c/{i}/{j}/{k}" for i, j, k in np.ndindex(3, 4, 4)]
-    return {key: (root / key).read_bytes() for key in keys}
-
-
-def out_of(name: str) -> str:
-    parse(f"s3://data/{name}").clear()
-    return f"s3://data/{name}"
-
-
-def gridstride(*arguments: Any) -> Any:
-    return CliRunner().invoke(main, [str(a) for a in arguments])
-
 
 # --- the same bytes -------------------------------------------------------------------------------------------------
 
@@ -278,84 +203,6 @@ def test_a_damaged_chunk_fails_the_blocks_that_need_it_and_no_others(
         jobs.resume(out, RunOptions(device="cpu", workers=1))
 
 
-# --- one client -----------------------------------------------------------------------------------------------------
-
-
-def test_two_clients_do_not_write_one_output(source: str, s3: Server) -> None:
-    out = out_of("two.zarr")
-    job = prepared(source, out)
-    first = Journal(out)
-    first.lock()
-    before = set(places.names(parse(out)))
-    with pytest.raises(UsageError, match=r"another gridstride is writing s3://data/two\.zarr"):
-        jobs.run(job)
-    overwriting = prepared(source, out, overwrite=True)
-    with pytest.raises(UsageError, match="another gridstride is writing"):
-        jobs.run(overwriting)
-    assert set(places.names(parse(out))) == before
-    (parse(out) / "zarr.json").write_bytes(b"{}")
-    first.clear()
-    assert places.names(parse(out) / FOLDER) - {"clock"} == {"lock"}, "all goes but the lock, which is held"
-    assert places.names(parse(out)) == {FOLDER}
-    first.unlock()
-    second = Journal(out)
-    second.lock()
-    second.unlock()
-    assert not (second.folder / "lock").is_file()
-
-
-def test_of_two_clients_at_once_one_gets_the_lock(s3: Server) -> None:
-    """Both find none; or both find the same dead one."""
-    file = parse(out_of("race")) / "lock"
-    assert [file.write_bytes(b"1", after=""), file.write_bytes(b"2", after="")] == [True, False]
-    tag = file.head().tag
-    assert [file.write_bytes(b"3", after=tag), file.write_bytes(b"4", after=tag)] == [True, False]
-    assert file.read_bytes() == b"3"
-
-
-@pytest.mark.slow
-def test_the_lock_of_a_client_that_died_elsewhere_is_taken_over_in_time(s3: Server, monkeypatch: Any) -> None:
-    file = parse(out_of("stale")) / FOLDER / "lock"
-    file.write_bytes(b'{"host": "elsewhere", "boot": "x", "process": 1, "id": "theirs"}')
-    with pytest.raises(UsageError, match=r"process 1 on elsewhere, seen \d+ s ago.*try again in \d+ s"):
-        lock.lock(file)
-    monkeypatch.setattr(lock, "STALE", 0.5)
-    time.sleep(2.1)  # the server tells times in whole seconds
-    lock.lock(file).release()
-    # One of this machine whose process is gone is not waited for.
-    monkeypatch.setattr(lock, "STALE", 60.0)
-    dead = subprocess.Popen(["true"])
-    dead.wait()
-    held = lock.lock(file)
-    gone = {**held.holder, "process": dead.pid, "id": "theirs"}  # type: ignore[union-attr]
-    held.release()
-    file.write_bytes(str(gone).replace("'", '"').encode())
-    lock.lock(file).release()
-
-
-def test_a_client_that_lost_its_lock_stops(s3: Server, monkeypatch: Any) -> None:
-    file = parse(out_of("lost")) / FOLDER / "lock"
-    stopped: list[bool] = []
-    monkeypatch.setattr(lock, "BEAT", 0.05)
-    monkeypatch.setattr("_thread.interrupt_main", lambda: stopped.append(True))
-    held = lock.lock(file)
-    begun = file.head().tag
-    deadline = time.monotonic() + 20
-    while file.head().tag == begun and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert file.head().tag != begun, "it does not beat"
-    held.check()
-    for _ in range(100):  # between two beats
-        file.write_bytes(b'{"id": "another"}')
-        time.sleep(0.1)
-        if stopped:
-            break
-    with pytest.raises(JobFailed, match="another gridstride took over"):
-        held.check()
-    held.release()
-    assert file.is_file(), "the lock is not ours to take away"
-
-
 @pytest.mark.slow
 def test_overwrite_replaces_what_is_ours_and_nothing_else(source: str, calm: Path, client: Any) -> None:
     out = out_of("again.zarr")
@@ -408,156 +255,6 @@ def test_a_job_is_looked_at(source: str, client: Any, tmp_path: Path) -> None:
         group.create_array("a", shape=(4, 4), dtype="u1")
     assert "a" in gridstride("info", "s3://data/group.zarr").output
     assert stores.describe("s3://data/group.zarr", "a").path == "s3://data/group.zarr/a"
-
-
-@pytest.mark.parametrize(
-    ("input", "changes", "words"),
-    [
-        ("s3://nobucket/in.zarr", {}, "there is no bucket 'nobucket'"),
-        ("s3://data/nothing", {}, "s3://data/nothing does not exist"),
-        ("s3://data/in.zarr", {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}, "no answer at http://127.0.0.1:1"),
-        ("s3://data/in.zarr", {"AWS_ACCESS_KEY_ID": "AKIAWRONG"}, "InvalidAccessKeyId"),
-        ("s3://data/in.zarr", {"AWS_SECRET_ACCESS_KEY": "wrong"}, "SignatureDoesNotMatch"),
-        ("s3://data/in.zarr", {}, "access denied"),
-        ("s3://data/in.zarr", {"AWS_ACCESS_KEY_ID": "", "AWS_PROFILE": "nobody"}, "AWS profile 'nobody' has no"),
-    ],
-)
-def test_what_is_wrong_is_one_line(
-    input: str, changes: dict[str, str], words: str, source: str, s3: Server, monkeypatch: Any
-) -> None:
-    with s3.checks_credentials() as (key, secret):
-        for name, value in {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret, **changes}.items():
-            monkeypatch.setenv(name, value)
-        result = gridstride("filter", "gaussian", input, "s3://data/denied.zarr", "--sigma", "1", "--device", "cpu")
-    assert result.exit_code in (1, 2)
-    lines = result.output.strip().splitlines()
-    assert lines[-1].startswith("gridstride: ")
-    assert words in lines[-1]
-    assert len([line for line in lines if not line.startswith(("device:", "plan:"))]) == 1
-    assert secret not in result.output
-
-
-def test_keys_of_a_profile(source: str, s3: Server, image: np.ndarray, tmp_path: Path, monkeypatch: Any) -> None:
-    """Both libraries find them; each in a process of its own, for they look once."""
-    code = (
-        "from gridstride.pipeline.storage import stores; import sys; "
-        "print(stores.regions(stores.describe(sys.argv[1]).path).read((0, 0, 0), (4, 4, 4)).sum())"
-    )
-    file = tmp_path / "credentials"
-    with s3.checks_credentials() as (key, secret):
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-            monkeypatch.delenv(name)
-        monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
-        monkeypatch.setenv("AWS_PROFILE", "lab")
-        profiles = {"default": ("A", "B"), "lab": (key, secret)}
-        file.write_text(
-            "".join(f"[{p}]\naws_access_key_id = {k}\naws_secret_access_key = {s}\n" for p, (k, s) in profiles.items())
-        )
-        ran = subprocess.run([sys.executable, "-c", code, source], capture_output=True, text=True, timeout=60)
-    assert ran.returncode == 0, ran.stderr
-    assert int(ran.stdout) == image[:4, :4, :4].sum()
-
-
-def test_no_credential_is_written_anywhere(source: str, client: Any, tmp_path: Path) -> None:
-    out = out_of("secrets.zarr")
-    jobs.run(prepared(source, out, quiet=False, log=str(tmp_path / "log")), client)
-    root = parse(out)
-    written = [root / "zarr.json", *(root / FOLDER / name for name in places.names(root / FOLDER) - {"blocks"})]
-    assert {file.name for file in written} >= {"job.json", "work.json", "operator.json", "summary.json", "events.jsonl"}
-    for data in (*(file.read_bytes() for file in written), (tmp_path / "log").read_bytes()):
-        assert SECRET.encode() not in data
-        assert KEY.encode() not in data
-
-
-@pytest.mark.parametrize(
-    ("address", "words"),
-    [
-        ("s3://user:pass@data/in.zarr", "credentials do not belong into an address"),
-        ("https://user:pass@host/in.zarr", "credentials do not belong into an address"),
-        ("https://host/in.zarr?X-Amz-Signature=abc", "expected an address without ? and #"),
-        ("s3://data/../other", "without empty parts"),
-        ("s3://", "expected s3://BUCKET/KEY"),
-        ("ftp://host/in.zarr", "expected a path, or s3://"),
-    ],
-)
-def test_addresses_that_are_refused(address: str, words: str) -> None:
-    result = gridstride("info", address)
-    assert result.exit_code == 2
-    assert words in result.output
-    assert "pass@" not in result.output
-    assert "abc" not in result.output
-
-
-def test_places() -> None:
-    place = parse("s3://data/a/b.zarr/")
-    assert str(place) == "s3://data/a/b.zarr"
-    assert str(place / "c/0") == "s3://data/a/b.zarr/c/0"
-    assert (place.name, place.suffix, str(place.parent)) == ("b.zarr", ".zarr", "s3://data/a")
-    assert [str(p) for p in place.parents] == ["s3://data/a", "s3://data"]
-    assert places.place("a/b") == Path("a/b")
-    with pytest.raises(UsageError, match="became a path"):
-        places.place(Path("s3://data/a"))
-
-
-def test_google_storage_is_specified(monkeypatch: Any) -> None:
-    """There is no server to try it with; tensorstore takes the specification."""
-    import tensorstore
-
-    place = parse("gs://data/a.zarr")
-    spec = tensorstore.Spec({"driver": "zarr3", "kvstore": place.kvstore()})
-    assert spec.kvstore.url == "gs://data/a.zarr/"
-    monkeypatch.setenv("GOOGLE_SKIP_SIGNATURE", "true")
-    assert type(place._store()).__name__ == "GCSStore"
-
-
-def test_simulations_write_folders_only(tmp_path: Path) -> None:
-    case = Path(__file__).parents[1] / "examples" / "cases" / "cavity.yaml"
-    result = gridstride("simulate", case, "s3://data/flow")
-    assert result.exit_code == 2
-    assert "s3://data/flow: simulations write folders only" in result.output
-
-
-# --- web servers ----------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def web(image: np.ndarray, calm: Path) -> Iterator[str]:
-    group = zarr.create_group(str(calm.with_name("group.zarr")))
-    group.create_array("a", data=image, chunks=CHUNKS, shards=(32, 32, 32))
-    with web_server(calm.parent) as address:
-        yield address
-
-
-def test_from_the_web(web: str, calm: Path, client: Any, tmp_path: Path) -> None:
-    jobs.run(prepared(f"{web}/in.zarr", tmp_path / "out.zarr"), client)
-    assert chunks(tmp_path / "out.zarr") == chunks(calm)
-    info = gridstride("info", f"{web}/out.zarr")
-    assert info.exit_code == 0, info.output
-    assert "made by" in info.output
-    assert gridstride("preview", f"{web}/in.zarr", tmp_path / "a.png").exit_code == 0
-
-
-def test_an_array_of_a_group_with_shards(web: str, image: np.ndarray, client: Any) -> None:
-    info = stores.describe(f"{web}/group.zarr", "a")
-    np.testing.assert_array_equal(stores.regions(info.path).read((3, 3, 3), (40, 50, 60)), image[3:40, 3:50, 3:60])
-    result = gridstride("info", f"{web}/group.zarr")
-    assert result.exit_code == 2
-    assert "--array" in result.output
-    for name in ("b", "../in.zarr"):
-        result = gridstride("info", f"{web}/group.zarr", "--array", name)
-        assert result.exit_code == 2
-        assert len(result.output.strip().splitlines()) == 1
-
-
-def test_the_web_is_not_written(web: str, source: str) -> None:
-    result = gridstride("filter", "gaussian", source, f"{web}/out2.zarr", "--sigma", "1", "--device", "cpu")
-    assert result.exit_code == 2
-    assert "cannot be written: web servers are read only here" in result.output
-    with pytest.raises(UsageError, match="web servers are read only"):
-        parse(f"{web}/x").write_bytes(b"x")
-    result = gridstride("info", f"{web}/nothing.zarr")
-    assert result.exit_code == 2
-    assert "does not exist" in result.output
 
 
 def test_status_and_report_of_an_output_in_a_store(source: str, client: Any, tmp_path: Path) -> None:

@@ -183,7 +183,7 @@ def test_a_simulation_tells_its_step_time_and_checkpoint(tmp_path: Path, client:
     assert found.more["snapshots"] == "3 of 3 written"
     checkpoint = out / ".gridstride" / "checkpoint.json"
     half = summary.last // 2
-    checkpoint.write_text(json.dumps({"slot": 0, "step": half}))
+    checkpoint.write_text(json.dumps({**json.loads(checkpoint.read_text()), "step": half}))
     found = status(out)
     assert (found.state, found.done) == ("killed", half)
     assert found.more["checkpoint"].startswith(f"step {half}, t = 0.1")

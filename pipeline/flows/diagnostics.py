@@ -1,8 +1,9 @@
 """What a simulation measures as it goes: one row for each sample, in a CSV file and in the store's arrays.
 
 The CSV file is the log: a row is with the system when `append` returns, so it outlives the process; once a second it is
-on disk too. The arrays are written by `flush`, at checkpoints and at the end. To go on from a checkpoint, `truncate`
-cuts both back to its step; rows that the file has lost come back from the arrays. Both hold the same float64 values.
+on disk too. In an object store, where nothing can be added to, it is put whole every few seconds. The arrays are
+written by `flush`, at checkpoints and at the end. To go on from a checkpoint, `truncate` cuts both back to its step;
+rows that the file has lost come back from the arrays. Both hold the same float64 values.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ import numpy as np
 import zarr
 
 from gridstride.pipeline.errors import JobFailed, UsageError
-from gridstride.pipeline.storage.stores import durable_write, first_line, regions
+from gridstride.pipeline.storage.places import Place, place, replace, tag_of, zarr_store
+from gridstride.pipeline.storage.stores import first_line, regions
 
 GROUP = "diagnostics"
 CSV = "diagnostics.csv"
-SYNC_SECONDS = 1.0
+SYNC_SECONDS, PUT_SECONDS = 1.0, 10.0  # between syncs of the file, between puts of the object
 
 
 def header(columns: Iterable[str]) -> bytes:
@@ -34,21 +36,22 @@ class Diagnostics:
     columns: step, time, and the quantities      steps, times: of all samples of the run, computed or not
     """
 
-    def __init__(self, out: str | Path) -> None:
-        self.csv = Path(out) / CSV
-        self.folder = Path(out).resolve() / GROUP
+    def __init__(self, out: str | Place) -> None:
+        self.csv = place(out) / CSV
+        self.folder = place(out).resolve() / GROUP
         try:
-            group = zarr.open_group(str(self.folder), mode="r")
+            group = zarr.open_group(zarr_store(self.folder), mode="r")
             self.columns: tuple[str, ...] = tuple(map(str, group.attrs["columns"]))  # type: ignore[arg-type]
             self.steps, self.times = (np.asarray(group[name][:]) for name in ("step", "time"))  # type: ignore[index]
         except Exception as error:
             raise UsageError(f"{out} has no diagnostics: {first_line(error)}") from None
         self._values = np.full((len(self.columns) - 2, self.steps.size), np.nan)
+        self._tag = tag_of(self.csv)
         self._rows, self._bytes = self._read_csv()
         self._flushed = 0  # leading samples that are in the arrays as they are here
         self._dirty = self.steps.size  # samples that the arrays may hold something for
         self._file: Any = None
-        self._synced = 0.0
+        self._kept, self._synced = True, 0.0  # whether all rows are on disk; when they last were
 
     def __len__(self) -> int:
         """Number of samples computed so far."""
@@ -67,17 +70,10 @@ class Diagnostics:
         if set(row) - {"step", "time"} != set(names):
             raise ValueError(f"diagnostics have {', '.join(sorted(row))}: expected {', '.join(self.columns)}")
         self._values[:, at] = [row[name] for name in names]
-        line = self._line(at)
-        if self._file is None:
-            if not self._bytes:
-                self._bytes = self._rewrite(0)
-            self._file = self.csv.open("r+b")
-            self._file.truncate(self._bytes)  # a row that was cut short by a kill
-            self._file.seek(self._bytes)
-        self._file.write(line)
-        self._file.flush()
-        self._rows, self._bytes = at + 1, self._bytes + len(line)
-        if time.monotonic() - self._synced >= SYNC_SECONDS:
+        if isinstance(self.csv, Path):
+            self._write_line(self.csv, at)
+        self._rows, self._kept = at + 1, False
+        if time.monotonic() - self._synced >= (SYNC_SECONDS if self._file else PUT_SECONDS):
             self._sync()
 
     def truncate(self, step: int) -> None:
@@ -91,14 +87,14 @@ class Diagnostics:
             self._restore(keep)
         self._values[:, keep:] = np.nan
         self._rows, self._flushed = keep, min(self._flushed, keep)
-        for leftover in self.csv.parent.glob(f"{CSV}.*.tmp"):
-            leftover.unlink()
-        self._bytes = self._rewrite(keep)
+        if isinstance(self.csv, Path):
+            for leftover in self.csv.parent.glob(f"{CSV}.*.tmp"):
+                leftover.unlink()
+        self._rewrite()
 
     def flush(self) -> None:
         """Bring the file to disk and the arrays up to date."""
-        if self._file is not None:
-            self._sync()
+        self._sync()
         start, stop = min(self._flushed, self._rows), max(self._rows, self._dirty)
         if stop > start:
             for name, values in zip(self.columns[2:], self._values, strict=True):
@@ -107,8 +103,8 @@ class Diagnostics:
 
     def close(self) -> None:
         """Close the file; `append` opens it again."""
+        self._sync()
         if self._file is not None:
-            self._sync()
             self._file.close()
             self._file = None
 
@@ -118,15 +114,31 @@ class Diagnostics:
         quantities = dict(zip(self.columns[2:], self._values[:, done].copy(), strict=True))
         return {"step": self.steps[done].copy(), "time": self.times[done].copy(), **quantities}
 
-    def _rewrite(self, rows: int) -> int:
-        """Write the file anew with the first rows; its size."""
-        content = header(self.columns) + b"".join(map(self._line, range(rows)))
-        durable_write(self.csv, content)
-        return len(content)
+    def _write_line(self, csv: Path, at: int) -> None:
+        if self._file is None:
+            if not self._bytes:
+                self._rewrite()
+            self._file = csv.open("r+b")
+            self._file.truncate(self._bytes)  # a row that was cut short by a kill
+            self._file.seek(self._bytes)
+        line = self._line(at)
+        self._file.write(line)
+        self._file.flush()
+        self._bytes += len(line)
+
+    def _rewrite(self) -> None:
+        """Write the file anew."""
+        content = header(self.columns) + b"".join(map(self._line, range(self._rows)))
+        self._tag, self._bytes = replace(self.csv, content, self._tag), len(content)
 
     def _sync(self) -> None:
-        os.fsync(self._file.fileno())
-        self._synced = time.monotonic()
+        if self._kept:
+            return
+        if self._file is not None:
+            os.fsync(self._file.fileno())
+        else:
+            self._rewrite()
+        self._kept, self._synced = True, time.monotonic()
 
     def _line(self, at: int) -> bytes:
         numbers = (self.times[at], *self._values[:, at])

@@ -12,14 +12,14 @@ from gridstride.pipeline.errors import UsageError
 
 
 def anchored(content: Any, folder: Path) -> Any:
-    """`content` with every text under a key `path` made an absolute path."""
+    """`content` with every text under a key `path` made an absolute path; an address stays."""
     if isinstance(content, list):
         return [anchored(item, folder) for item in content]
     if not isinstance(content, dict):
         return content
     return {
         key: str((folder / Path(value).expanduser()).resolve())
-        if key == "path" and isinstance(value, str)
+        if key == "path" and isinstance(value, str) and "://" not in value
         else anchored(value, folder)
         for key, value in content.items()
     }

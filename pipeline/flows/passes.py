@@ -1,7 +1,7 @@
 """A simulation from store to store, for grids that no memory holds: each pass is a sweep of some steps.
 
-The state goes from one slot to the other. A pass has a journal like any job's, so it goes on after a kill where it
-stood; when it is whole the checkpoint is switched, and what is due is read from the new state.
+The state goes from one array to the next. A pass has a journal like any job's, so it goes on after a kill where it
+stood; when it is whole, what is due is read from the new state, and the checkpoint is switched.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import json
 import time
 from collections.abc import Sequence
 from math import ceil, prod
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gridstride.pipeline.batches import CLIENT_BYTES, STORE_BYTE_SECONDS, TASK_SECONDS, WORKER_BYTES
@@ -21,7 +20,7 @@ from gridstride.pipeline.flows.plan import CELL_SECONDS, FlowPlan
 from gridstride.pipeline.flows.states import Checkpoint
 from gridstride.pipeline.flows.tasks import Due, Record
 from gridstride.pipeline.plan import Plan, Request, make_plan
-from gridstride.pipeline.storage import places, stores
+from gridstride.pipeline.storage import stores
 from gridstride.pipeline.storage.journal import Journal
 from gridstride.pipeline.sweep import Sweep
 from gridstride.workers import operators
@@ -47,9 +46,9 @@ def plan_passes(prepared: Prepared) -> FlowPlan:
     """
     flow, case = prepared.setup.flow, prepared.case
     _, ny, nx = flow.cells
-    stored = states.state_path(prepared.out, 0)
-    if Journal(prepared.out).exists() and not prepared.options.overwrite and (Path(stored) / "zarr.json").exists():
-        options = [stores.describe(stored).chunks[1:]]
+    checkpoint = None if prepared.options.overwrite else states.read_checkpoint(prepared.out)
+    if checkpoint is not None:
+        options = [stores.describe(states.state_path(prepared.out, checkpoint.state)).chunks[1:]]
     elif flow.planar:
         options = [(1, min(ROWS, ny), nx), (1, min(ROWS, ny), min(ROWS, nx))]
     else:
@@ -112,31 +111,32 @@ def go_from_store_to_store(run: Run) -> None:
     """Go on from the run's checkpoint to the end."""
     prepared, timeline = run.prepared, run.timeline
     if run.checkpoint is None:
-        due = run.due(0)
-        records = _each_slab(run, due, None)
-        run.take(0, Due(due.snapshot, due.sample, 0), records)
+        due = run.due(0, run.new_state(0))
+        run.take(0, due, _each_slab(run, 0, due))
     while run.checkpoint is not None and run.checkpoint.step < timeline.last:
         first = run.checkpoint.step
         event = timeline.next_event(first)
         steps = min(event - first, prepared.plan.substeps)
         if prepared.setup.solids and timeline.sampled(event) and 1 < event - first == steps:
             steps -= 1  # the last step before a sample is a pass by itself: see `observe_block`
-        _sweep(run, run.checkpoint, steps)
-        reached = Checkpoint(1 - run.checkpoint.slot, first + steps)
-        due = run.due(reached.step, reached.slot)  # a checkpoint says that all that was due up to it is written
-        run.take(reached.step, due, _each_slab(run, due, reached) if due.snapshot is not None or due.sample else [])
+        due = run.due(first + steps, run.new_state(first + steps))
+        _sweep(run, run.checkpoint, steps, states.state_path(run.out, str(due.state)))
+        # A checkpoint says that all that was due up to it is written.
+        observed = due.snapshot is not None or due.sample
+        run.take(first + steps, due, _each_slab(run, first + steps, due) if observed else [])
 
 
-def _sweep(run: Run, checkpoint: Checkpoint, steps: int) -> None:
+def _sweep(run: Run, checkpoint: Checkpoint, steps: int, target: str) -> None:
+    """Advance the state of a checkpoint into the one at `target`."""
     prepared = run.prepared
     operator = Steps(prepared.setup, checkpoint.step, steps)
     plan = plan_pass(prepared, steps, prepared.plan.chunks, checkpoint.step)
-    source, target = (states.state_path(run.out, slot) for slot in (checkpoint.slot, 1 - checkpoint.slot))
+    source = states.state_path(run.out, checkpoint.state)
     journal = Journal(target)
     what = {"first": checkpoint.step, "steps": steps, "block": plan.block}
     what = json.loads(stores.json_bytes(what))
     if journal.exists() and journal.read() != what:
-        places.remove(journal.folder)
+        journal.forget()
     journal.folder.mkdir(parents=True, exist_ok=True)
     operators.save(operator, journal.folder)
     journal.begin(what)
@@ -154,8 +154,8 @@ def _sweep(run: Run, checkpoint: Checkpoint, steps: int) -> None:
         raise JobFailed(f"steps {checkpoint.step} to {checkpoint.step + steps}: {reasons[0]}")
 
 
-def _each_slab(run: Run, due: Due, checkpoint: Checkpoint | None) -> list[Record]:
-    """Do something to every slab of the grid, some at a time: begin it, or look at it."""
+def _each_slab(run: Run, step: int, due: Due) -> list[Record]:
+    """Do something to every slab of the grid, some at a time: begin it, or look at it after `step`."""
     prepared, flow = run.prepared, run.prepared.setup.flow
     axis = flow.slab_axis
     unit = prepared.case.output.chunks["zyx"[axis]]
@@ -173,14 +173,11 @@ def _each_slab(run: Run, due: Due, checkpoint: Checkpoint | None) -> list[Record
         start, stop = [0, 0, 0], list(flow.cells)
         start[axis], stop[axis] = a, b
         place = (index, tuple(start), tuple(stop))
-        if checkpoint is None:
-            first = Due(due.snapshot, due.sample, 0)
-            future = run.client.submit(tasks.start_block, *args, *place, first, pure=False)
+        if run.checkpoint is None:
+            future = run.client.submit(tasks.start_block, *args, *place, due, pure=False)
         else:
-            observed = Due(due.snapshot, due.sample)
-            future = run.client.submit(
-                tasks.observe_block, *args, *place, checkpoint.slot, checkpoint.step, observed, pure=False
-            )
+            seen = (run.checkpoint.state, due.state, step, Due(due.snapshot, due.sample))
+            future = run.client.submit(tasks.observe_block, *args, *place, *seen, pure=False)
         flying.append(future)
         if len(flying) >= lanes:
             records.append(flying.pop(0).result())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -59,7 +58,7 @@ def begin_from_store(out: str, setup: Setup, block: FlowBlock) -> None:
     fields = []
     for field in range(flow.fields):
         name = "p" if field == flow.components else "uvw"[field]
-        source = str(Path(field_path(path, name)))
+        source = field_path(path, name)
         start = list(low)
         if field < flow.components:
             start[2 - field] -= 1

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import math
 import time
+from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,11 +32,14 @@ from gridstride.pipeline.flows.states import Checkpoint
 from gridstride.pipeline.flows.tasks import Due, LostState, Record
 from gridstride.pipeline.flows.timeline import Timeline, make_timeline, stable_step
 from gridstride.pipeline.progress import StepProgress
-from gridstride.pipeline.reports.events import Events, open_events
+from gridstride.pipeline.reports import events, spans
+from gridstride.pipeline.reports.events import Events, open_events, say_waiting
 from gridstride.pipeline.reports.report import reported
 from gridstride.pipeline.reports.watch import watch_workers
 from gridstride.pipeline.storage import places, stores
-from gridstride.pipeline.storage.journal import FOLDER, Journal, job_hash
+from gridstride.pipeline.storage.journal import Journal, job_hash
+from gridstride.pipeline.storage.mirror import mirrored
+from gridstride.pipeline.storage.places import Place, place
 from gridstride.pipeline.waiting import reachable
 from gridstride.workers import cluster, operators
 from gridstride.workers.fluids import measures
@@ -54,7 +57,7 @@ class Prepared:
     """A simulation with its plan, ready to run."""
 
     case: Case
-    out: Path
+    out: Place
     options: RunOptions
     config: ClusterConfig
     size: cluster.Size
@@ -100,13 +103,13 @@ class FlowSummary:
 
 
 def prepare(
-    case: Case, out: str | Path, options: RunOptions, blocks: int | None = None, from_store: bool = False
+    case: Case, out: str | Place, options: RunOptions, blocks: int | None = None, from_store: bool = False
 ) -> Prepared:
     """Check and plan a simulation. Nothing is written and nothing is started.
 
     blocks: slabs in memory; from_store: whether the state is to go from store to store even if it fits the memory
     """
-    out = places.as_folder(out, "simulations write")
+    out = place(out)
     config, kind, reason, size = deployment.environment(options)
     checks.check_place(out, options)
     timeline = make_timeline(case)
@@ -174,7 +177,7 @@ def _check_same(stored: Journal, prepared: Prepared) -> None:
     )
 
 
-def resume(out: str | Path, options: RunOptions | None = None) -> Prepared:
+def resume(out: str | Place, options: RunOptions | None = None) -> Prepared:
     """The unfinished simulation at `out`, prepared to go on."""
     record = Journal(out).read()
     options = options or RunOptions()
@@ -183,7 +186,7 @@ def resume(out: str | Path, options: RunOptions | None = None) -> Prepared:
     return prepare(make_case(record["case"], str(out)), out, options)
 
 
-def is_simulation(out: str | Path) -> bool:
+def is_simulation(out: str | Place) -> bool:
     journal = Journal(out)
     return journal.exists() and journal.read().get("kind") == "simulation"
 
@@ -197,7 +200,7 @@ def run(prepared: Prepared, client: Any = None) -> FlowSummary:
     journal = Journal(out)
     if not options.ignore_disk and not journal.exists():
         stores.check_disk(out.resolve(), bytes_out(prepared))
-    journal.lock()
+    journal.lock(say_waiting(options))
     try:
         if options.overwrite:
             journal.clear()
@@ -211,19 +214,25 @@ def run(prepared: Prepared, client: Any = None) -> FlowSummary:
         facts = {"done": reached, "total": last, "unit": "steps", "plan": plan_facts(prepared)}
         identity = journal.read()["hash"]
         start = deployment.start(prepared.config, prepared.device, prepared.size, options.debug)
-        with open_events(out / FOLDER, identity, options, prepared.device, reached > 0, **facts) as events:
+        with (
+            mirrored(journal.folder, (events.FILE, spans.FILE)) as folder,
+            open_events(folder, identity, options, prepared.device, reached > 0, **facts) as story,
+        ):
             with (
                 nullcontext(client) if client else start as client,
-                watch_workers(client, events, prepared.config.io_timeout),
+                watch_workers(client, story, prepared.config.io_timeout),
                 reachable(client),
             ):
                 started = time.perf_counter() - begin
                 with places.ends_if_lost(out):
-                    summary = Run(prepared, client, events).run(checkpoint)
+                    summary = Run(prepared, client, story).run(checkpoint)
             summary.startup_seconds = started
             steps = summary.last - summary.first
-            events.say("finished", f"{steps} steps in {summary.seconds:.2f} s", summary=asdict(summary))
+            story.say("finished", f"{steps} steps in {summary.seconds:.2f} s", summary=asdict(summary))
             return summary
+    except KeyboardInterrupt:
+        journal.check_lock()
+        raise
     finally:
         journal.unlock()
 
@@ -249,13 +258,12 @@ def _create(prepared: Prepared, journal: Journal) -> None:
         if prepared.setup.problem is None:
             record["snapshot"] = check_source(case)
         journal.begin(record)
-    folder = out / FOLDER
+    folder = journal.folder
     (folder / "setup").mkdir(exist_ok=True)
     operators.save(prepared.setup, folder / "setup")
     stores.durable_write(folder / "arrays.json", stores.json_bytes(prepared.arrays))
     axes = case.axes[::-1]
     chunks = tuple(case.output.chunks[a] for a in axes)
-    states.create_states(out, flow, prepared.plan.chunks, case.output.codec)
     layout = flow_store.Layout(
         cells=dict(case.grid.cells),
         spacing=dict(case.spacing),
@@ -305,7 +313,7 @@ class Run:
         failures, at = 0, first
         quiet = not prepared.options.watched
         progress = StepProgress(last, first, prepared.cells, self.timeline.dt, quiet, events=self.events)
-        with progress as self.progress:
+        with progress as self.progress, closing(self.diagnostics):
             while True:
                 self.diagnostics.truncate(-1 if self.checkpoint is None else self.checkpoint.step)
                 try:
@@ -320,8 +328,7 @@ class Run:
                         raise JobFailed(f"the state was lost {failures} times at step {reached}: {error}") from error
                     self.events.say("state-lost", f"{error}: going back to step {reached}", "warning", step=reached)
                     self._recover()
-        self.diagnostics.flush()
-        self.diagnostics.close()
+            self.diagnostics.flush()
         seconds = time.perf_counter() - begin
         lanes = prepared.size.workers * prepared.size.threads
         return FlowSummary(
@@ -360,14 +367,14 @@ class Run:
         flying: list[tuple[int, Due, list[Any]]] = []
         last_checkpoint = time.monotonic()
         while step < timeline.last or flying:
-            # A state may be overwritten only when the one before it is whole, and a new history begins with all blocks
-            # at one step: after a round with either nothing more is sent until everything has come back.
+            # A state is deleted only when the next one is whole, and a new history begins with all blocks at one step:
+            # after a round with either nothing more is sent until everything has come back.
             barrier = False
             while step < timeline.last and len(flying) < ROUNDS_IN_FLIGHT and not barrier:
                 stop = min(timeline.next_event(step), step + prepared.plan.substeps)
-                state: int | None = None
+                state: str | None = None
                 if timeline.checkpointed(stop) or self._overdue(last_checkpoint):
-                    state, last_checkpoint = self._other_slot(), time.monotonic()
+                    state, last_checkpoint = self.new_state(stop), time.monotonic()
                 due = self.due(stop, state, rounds.due_to_keep())
                 flying.append((stop, due, rounds.advance(step, stop - step, due)))
                 step, barrier = stop, due.keep or state is not None
@@ -383,12 +390,15 @@ class Run:
     def _overdue(self, since: float) -> bool:
         return self.prepared.case.output.checkpoints is None and time.monotonic() - since > CHECKPOINT_SECONDS
 
-    def _other_slot(self) -> int:
-        return 0 if self.checkpoint is None else 1 - self.checkpoint.slot
-
     # --- in both ways -------------------------------------------------------------------------------------------
 
-    def due(self, step: int, state: int | None = None, keep: bool = False) -> Due:
+    def new_state(self, step: int) -> str:
+        """Make room for the state after a step; its name."""
+        prepared = self.prepared
+        chunks, codec = prepared.plan.chunks, prepared.case.output.codec
+        return states.create_state(self.out, prepared.setup.flow, step, chunks, codec)
+
+    def due(self, step: int, state: str | None = None, keep: bool = False) -> Due:
         return Due(self.timeline.snapshot(step), self.timeline.sampled(step), state, keep)
 
     def take(self, step: int, due: Due, records: list[Record]) -> None:
@@ -402,8 +412,7 @@ class Run:
             self.diagnostics.append(self._row(step, records))
         if due.state is not None:
             self.diagnostics.flush()
-            self.checkpoint = Checkpoint(due.state, step)
-            states.switch(self.out, self.checkpoint)
+            self.checkpoint = states.switch(self.out, Checkpoint(due.state, step), self.checkpoint)
             self.events.say("checkpoint", f"checkpoint at step {step}", step=step)
         self.progress.report(step)
 

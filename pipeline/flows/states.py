@@ -1,64 +1,81 @@
-"""The states a simulation can go on from: two arrays, written in turn, and a file that says which one is whole.
+"""The states a simulation can go on from, and the record that says which one is whole.
 
 OUT/.gridstride/
-    run.json         the run's identity: its hash names everything that determines the bytes of the result
-    setup/           what the workers compute, as data (`operators.save`)
-    checkpoint.json  {"slot": 0 or 1, "step": n}: replaced when a state is whole and on disk
-    state-0 state-1  (2 fields, z, y, x): both time levels of u, v, (w,) p on the staggered grid
+    setup/ arrays.json  what the workers compute, as data (`operators.save`), and the names of the output's arrays
+    checkpoint.json     {"step": n, "state": name}: replaced when a state is whole and on disk
+    state-n-CxCxC       after step n: (2 fields, z, y, x), both time levels of u, v, (w,) p on the staggered grid
+
+A state is named by its step and its chunks, so that whoever writes into one writes the same bytes: a worker that
+outlived its client, or a client that was asleep while another took over, spoils nothing. Once the record names a state,
+all others are deleted.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gridstride.pipeline.errors import UsageError
-from gridstride.pipeline.storage import stores
-from gridstride.pipeline.storage.journal import FOLDER
+from gridstride.pipeline.storage import places, stores
+from gridstride.pipeline.storage.journal import FOLDER, Journal
+from gridstride.pipeline.storage.places import Place, place
 from gridstride.workers.fluids.block import FlowBlock
 from gridstride.workers.fluids.flow import Flow
+
+RECORD = "checkpoint.json"
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A whole state: in which slot, and after which step."""
+    """A whole state: its name, and after which step. tag: of the record, as `places.replace` wants it"""
 
-    slot: int
+    state: str
     step: int
+    tag: str = ""
 
 
-def state_path(out: str | Path, slot: int) -> str:
-    return str(Path(out).resolve() / FOLDER / f"state-{slot}")
+def state_path(out: str | Place, state: str) -> str:
+    return str(place(out).resolve() / FOLDER / state)
 
 
-def create_states(out: str | Path, flow: Flow, chunks: tuple[int, ...], codec: str) -> None:
-    """Make both arrays, if they are not there. chunks: of one field, (z, y, x)."""
-    for slot in (0, 1):
-        path = Path(state_path(out, slot))
-        if not (path / "zarr.json").exists():
-            stores.create(path, (2 * flow.fields, *flow.cells), flow.dtype, (1, *chunks), None, codec)
+def create_state(out: str | Place, flow: Flow, step: int, chunks: tuple[int, ...], codec: str) -> str:
+    """Make the array for the state after a step, if it is not there; its name. chunks: of one field, (z, y, x)."""
+    state = f"state-{step}-{'x'.join(map(str, chunks))}"
+    path = place(state_path(out, state))
+    if not (path / "zarr.json").is_file():
+        stores.create(path, (2 * flow.fields, *flow.cells), flow.dtype, (1, *chunks), None, codec)
+    return state
 
 
-def read_checkpoint(out: str | Path) -> Checkpoint | None:
+def read_checkpoint(out: str | Place) -> Checkpoint | None:
     """The last whole state; None before the first."""
-    path = Path(out) / FOLDER / "checkpoint.json"
+    path = place(out) / FOLDER / RECORD
     try:
+        tag = places.tag_of(path)  # before the record is read: an older tag is refused, a newer one would not be
         content = json.loads(path.read_bytes())
-        return Checkpoint(int(content["slot"]), int(content["step"]))
+        return Checkpoint(str(content["state"]), int(content["step"]), tag)
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{path} is damaged ({stores.first_line(error)}): --overwrite starts afresh") from None
 
 
-def switch(out: str | Path, checkpoint: Checkpoint) -> None:
-    """Make a state that is whole and on disk the one to go on from."""
-    content = {"slot": checkpoint.slot, "step": checkpoint.step}
-    stores.durable_write(Path(out) / FOLDER / "checkpoint.json", stores.json_bytes(content))
+def switch(out: str | Place, reached: Checkpoint, before: Checkpoint | None) -> Checkpoint:
+    """Make a state that is whole and on disk the one to go on from, and delete all others.
+
+    Raises JobFailed if another client has gone on from `before`.
+    """
+    folder = place(out) / FOLDER
+    content = {"step": reached.step, "state": reached.state}
+    tag = places.replace(folder / RECORD, stores.json_bytes(content), before.tag if before else "")
+    for name in places.names(folder):
+        if name.startswith("state-") and name != reached.state:
+            Journal(folder / name).forget()
+            places.remove(folder / name)
+    return Checkpoint(reached.state, reached.step, tag)
 
 
 def write_state(path: str, block: FlowBlock) -> None:

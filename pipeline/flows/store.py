@@ -20,7 +20,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import ceil, prod
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,8 @@ from zarr.storage import MemoryStore
 from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.flows.diagnostics import CSV, GROUP, Diagnostics, header
 from gridstride.pipeline.storage import stores
-from gridstride.pipeline.storage.places import Place, as_folder, place
+from gridstride.pipeline.storage.places import Place, names, place, zarr_store
+from gridstride.pipeline.storage.remote import Remote
 
 __all__ = ["Diagnostics", "FlowStore", "Layout", "create", "field_path", "is_flow"]
 
@@ -96,27 +97,28 @@ class Layout:
         return self.origin.get(axis, 0.0) + (np.arange(self.cells[axis]) + 0.5) * self.spacing[axis]
 
 
-def field_path(out: str | Path, name: str) -> str:
-    """Path of an array of the group, for `stores.regions`."""
-    return str(Path(out).resolve() / name)
+def field_path(out: str | Place, name: str) -> str:
+    """Where an array of the group is, for `stores.regions`."""
+    return str(place(out).resolve() / name)
 
 
-def create(out: str | Path, layout: Layout, attributes: Mapping[str, Any]) -> None:
+def create(out: str | Place, layout: Layout, attributes: Mapping[str, Any]) -> None:
     """Lay out the group at `out`; `attributes` are the group's, {"gridstride": {...}}.
 
     What is there stays, so a creation that was killed is completed, and a second one changes nothing.
     Raises UsageError, before anything is written, if what is there has another layout.
     """
-    out = Path(out)
+    out = place(out)
     wanted = _files(layout, attributes)
     missing = [name for name, data in wanted.items() if not _agrees(out, name, data)]
-    for folder in {(out / name).parent for name in wanted}:
-        for leftover in folder.glob("*.tmp"):  # of a creation that was killed
-            leftover.unlink()
+    if isinstance(out, Path):
+        for folder in {(out / name).parent for name in wanted}:
+            for leftover in folder.glob("*.tmp"):  # of a creation that was killed
+                leftover.unlink()
     for name in missing:
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         stores.durable_write(out / name, wanted[name])
-    if missing:
+    if missing and isinstance(out, Path):
         for folder in {parent for name in missing for parent in (out / name).parents if parent.is_relative_to(out)}:
             stores.sync_folder(folder)
         stores.sync_folder(out.resolve().parent)
@@ -172,7 +174,7 @@ def _files(layout: Layout, attributes: Mapping[str, Any]) -> dict[str, bytes]:
     return {**files, CSV: header(layout.columns), "zarr.json": root}
 
 
-def _agrees(out: Path, name: str, data: bytes) -> bool:
+def _agrees(out: Place, name: str, data: bytes) -> bool:
     """Whether a file of the layout is there. Raises UsageError if it is that of another layout."""
     try:
         found = (out / name).read_bytes()
@@ -215,7 +217,7 @@ class FlowStore:
     fields: names of the arrays with a time axis                              solid: whether there are obstacles
     """
 
-    path: Path
+    path: Place
     axes: tuple[str, ...]
     centres: dict[str, np.ndarray]
     times: np.ndarray
@@ -224,15 +226,19 @@ class FlowStore:
     attributes: dict[str, Any]
 
     @staticmethod
-    def open(path: str | Path) -> FlowStore:
+    def open(path: str | Place) -> FlowStore:
         """Raises UsageError if no simulation wrote what is at `path`."""
-        path = as_folder(path, "simulations are looked at in")
+        path = place(path)
+        if isinstance(path, Remote):
+            if path.read_only:
+                raise UsageError(f"{path}: a web server does not list what a simulation has written: copy it first")
+            path.contact()
         if not path.exists():
             raise UsageError(f"{path} does not exist")
         if not is_flow(path):
             raise UsageError(f"{path} is not the output of a simulation")
         try:
-            group = zarr.open_group(str(path), mode="r")
+            group = zarr.open_group(zarr_store(path), mode="r")
             arrays = dict(group.arrays())
             axes = tuple(axis for axis in AXES if axis in arrays)
             fields = tuple(sorted(name for name, node in arrays.items() if node.ndim == len(axes) + 1))
@@ -256,7 +262,7 @@ class FlowStore:
     def written(self, names: Iterable[str], latest_first: bool = False) -> Iterator[int]:
         """Indices of the snapshots that are whole in all arrays of `names`, which each have a time axis.
 
-        A chunk is one file, renamed into place when it is whole, so its file is the proof.
+        A chunk is one file, renamed into place when it is whole, or one object, so that is the proof.
         """
         chunks = {name: self._chunks(name) for name in names}
         begun = [_numbers(root) for root, _ in chunks.values()]
@@ -264,17 +270,19 @@ class FlowStore:
             if all(_count(root / str(when)) == count for root, count in chunks.values()):
                 yield when
 
-    def _chunks(self, name: str) -> tuple[Path, int]:
+    def _chunks(self, name: str) -> tuple[Place, int]:
         """The folder with a folder for each snapshot, and the number of files in one of those."""
         info = stores.describe(self.path / name)
-        key = Path(stores.chunk_key(info.path, (0,) * info.ndim))
+        key = PurePosixPath(stores.chunk_key(info.path, (0,) * info.ndim))
         counts = [ceil(n / unit) for n, unit in zip(info.shape[1:], info.write_unit[1:], strict=True)]
-        return Path(info.path) / key.parents[len(counts)], prod(counts)
+        return place(info.path) / str(key.parents[len(counts)]), prod(counts)
 
 
-def _numbers(folder: Path) -> set[int]:
-    return {int(e.name) for e in folder.iterdir() if e.name.isdecimal()} if folder.is_dir() else set()
+def _numbers(folder: Place) -> set[int]:
+    return {int(name) for name in names(folder) if name.isdecimal()}
 
 
-def _count(folder: Path) -> int:
+def _count(folder: Place) -> int:
+    if isinstance(folder, Remote):
+        return sum(key.rpartition("/")[2].isdecimal() for key in folder.all_keys())
     return sum(name.isdecimal() for _, _, names in os.walk(folder) for name in names)

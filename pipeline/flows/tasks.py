@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ import numpy as np
 from gridstride.pipeline.flows import states
 from gridstride.pipeline.flows.store import field_path
 from gridstride.pipeline.storage import stores
+from gridstride.pipeline.storage.places import place
 from gridstride.workers import operators
 from gridstride.workers.cluster import this_worker
 from gridstride.workers.fluids import measures
@@ -31,14 +31,14 @@ class LostState(RuntimeError):
 
 @dataclass(frozen=True)
 class Due:
-    """What is due after a round: number of the snapshot, a sample of diagnostics, the state's slot; None if not.
+    """What is due after a round: number of the snapshot, a sample of diagnostics, the state's name; None if not.
 
     keep: whether the block is put where `pick_up` finds it
     """
 
     snapshot: int | None = None
     sample: bool = False
-    state: int | None = None
+    state: str | None = None
     keep: bool = False
 
 
@@ -79,7 +79,7 @@ def open_setup(out: str, run_id: str) -> tuple[Setup, tuple[str, ...]]:
     """The setup and the names of the output's arrays, read once per process and run."""
     import json
 
-    folder = Path(out) / states.FOLDER
+    folder = place(out) / states.FOLDER
     with stages.unmeasured("read + decode", "the simulation's setup"):
         return operators.load(folder / "setup"), tuple(json.loads((folder / "arrays.json").read_bytes()))
 
@@ -97,7 +97,7 @@ def begin_block(
     with stages("read + decode", "" if computed else f"block {index}"):
         block = setup.block(start, stop, reach, device, 0 if checkpoint is None else checkpoint.step, threads)
         if checkpoint is not None:
-            states.read_state(states.state_path(out, checkpoint.slot), block)
+            states.read_state(states.state_path(out, checkpoint.state), block)
         elif setup.problem is not None:
             setup.begin(block)
         else:
@@ -163,17 +163,17 @@ def pick_up(run_id: str, index: int, step: int) -> Held:
 
 
 def observe_block(
-    out: str, run_id: str, device: str, index: int, start: Any, stop: Any, slot: int, step: int, due: Due
+    out: str, run_id: str, device: str, index: int, start: Any, stop: Any, before: str, state: str, step: int, due: Due
 ) -> Record:
-    """Write and measure what is due of a part of a state on disk.
+    """Write and measure what is due of a part of a state on disk, after `step`.
 
-    What solids took is not in a state: to measure it, the last step is made again from the other slot's state.
+    What solids took is not in a state: to measure it, the last step is made again from the state `before`.
     """
     setup, arrays = open_setup(out, run_id)
     again = 1 if due.sample and setup.solids and step > 0 else 0
     with stages("read + decode", f"block {index}"):
         block = setup.block(start, stop, again, device, step - again)
-        states.read_state(states.state_path(out, 1 - slot if again else slot), block)
+        states.read_state(states.state_path(out, before if again else state), block)
     record = Record(index, step, this_worker(), {})
     if again:
         with stages("kernel"):

@@ -4,7 +4,7 @@
 An event is a dict: time (ISO 8601, UTC), level, event (its name), job (hash), text (for people), and what else there is
 to say: block (its index), worker, counts. The names:
 
-    started resumed cluster progress checkpoint finished failed stopped
+    waiting started resumed cluster progress checkpoint finished failed stopped
     block-failed block-retried block-alone block-lost
     worker-joined worker-lost worker-restarted worker-stuck state-lost job-replaced cluster-warning
 """
@@ -21,7 +21,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from io import StringIO
@@ -141,6 +141,11 @@ class Events:
         if at - self._progressed >= max(0.5, (at - self._begin) / 100) or done == total:
             self._progressed = at
             self.say("progress", text, done=done, total=total, unit=unit, **facts)
+
+
+def say_waiting(options: RunOptions) -> Callable[[str], None]:
+    """Says for what a job waits before its events are open."""
+    return lambda text: Events(show=options.watched, as_json=options.log_json).say("waiting", text)
 
 
 @contextmanager

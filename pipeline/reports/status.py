@@ -8,7 +8,6 @@ import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from math import prod
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from gridstride.pipeline.reports.events import one_line, read_events, seconds
 from gridstride.pipeline.reports.story import Run, clock, duration, faults_text, runs
 from gridstride.pipeline.storage.journal import Journal, marked_box
 from gridstride.pipeline.storage.lock import is_held
-from gridstride.pipeline.storage.places import Place, as_folder
+from gridstride.pipeline.storage.places import Place
 from gridstride.pipeline.storage.remote import Remote
 
 MOST_REASONS = 10
@@ -75,7 +74,7 @@ def status(out: str | Place) -> Status:
     told = runs(read_events(journal.folder))
     running = is_held(journal.folder / "lock")
     if record.get("kind") == "simulation":
-        found = _simulation(as_folder(out, "simulations are in"), record, told, running)
+        found = _simulation(out, record, told, running)
     else:
         found = _job(journal, record, told, running)
     found.runs = len(told)
@@ -165,7 +164,7 @@ def _blocks(folder: Place) -> int:
     return prod(len(axis) - 1 for axis in edges)
 
 
-def _simulation(out: Path, record: dict[str, Any], told: list[Run], running: bool) -> Status:
+def _simulation(out: Place, record: dict[str, Any], told: list[Run], running: bool) -> Status:
     from gridstride.pipeline.flows.states import read_checkpoint
     from gridstride.pipeline.flows.store import FlowStore
 

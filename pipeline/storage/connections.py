@@ -90,8 +90,9 @@ def connect(scheme: str, bucket: str, prefix: str, settings: S3Settings | None, 
         "base": 2,
     }
     retry: Any = {"max_retries": tries, "backoff": backoff, "retry_timeout": timedelta(minutes=3)}
+    endpoint = settings.endpoint if settings else os.environ.get("GOOGLE_BASE_URL") if scheme == "gs" else None
     client: Any = {
-        "allow_http": scheme == "http" or (settings is not None and (settings.endpoint or "").startswith("http://")),
+        "allow_http": scheme == "http" or (endpoint or "").startswith("http://"),
         "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
         "timeout": timedelta(seconds=REQUEST_SECONDS),
     }

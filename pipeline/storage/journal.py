@@ -23,7 +23,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from itertools import product
 from typing import Any
@@ -89,9 +89,9 @@ class Journal:
             sync_folder(self.out)
             sync_folder(self.out.parent)
 
-    def lock(self) -> None:
-        """Make sure that no other client writes here. Raises UsageError if one does."""
-        self._lock = lock(self.folder / "lock")
+    def lock(self, say: Callable[[str], None] = lambda text: None) -> None:
+        """Make sure that no other client writes here. Raises UsageError if one does. say: as in `lock.lock`"""
+        self._lock = lock(self.folder / "lock", say)
 
     def check_lock(self) -> None:
         """Raises JobFailed if the lock was lost: see `lock`."""
@@ -103,14 +103,15 @@ class Journal:
             self._lock.release()
             self._lock = None
 
-    def clear(self) -> None:
-        """Delete all that is at the output but the lock, which is to be held.
-
-        Markers go first: whenever this is killed, no marker is left of data that is gone.
-        """
+    def forget(self) -> None:
+        """Delete the markers, then the job: whenever this is killed, no marker is left of data that is gone."""
         for name in ("blocks", "job.json"):
             if (self.folder / name).exists():
                 remove(self.folder / name)
+
+    def clear(self) -> None:
+        """Delete all that is at the output but the lock, which is to be held."""
+        self.forget()
         if isinstance(self.out, Remote):
             self.out.clear(keep=f"{FOLDER}/lock")
             return

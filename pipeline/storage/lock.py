@@ -5,9 +5,11 @@ In a folder the system keeps the lock of an open file, and drops it with the pro
 An object store has nothing like it. There the lock is an object that says who holds it. It is put on the condition
 that there is none, so of two clients one gets it; its holder puts it again every BEAT seconds. One that was not put for
 STALE seconds is of a client that died: it is replaced on the condition that it is still that one, so of two heirs one
-gets it. Its age is the difference of two times of the store's own clock. A holder on this machine whose process is gone
-needs no waiting for. One that was asleep for so long that another took over finds at its next beat that the lock is not
-its own, and stops; what both wrote until then are the same bytes, unless the other was told to --overwrite.
+gets it. Its age is the difference of two times of the store's own clock. Whoever finds one that is younger waits: until
+it is put again, by a holder that lives, or is taken away, or is STALE seconds old. A holder on this machine whose
+process is gone needs no waiting for. One that was asleep for so long that another took over finds at its next beat that
+the lock is not its own, and stops; what both wrote until then are the same bytes, unless the other was told to
+--overwrite.
 """
 
 from __future__ import annotations
@@ -20,20 +22,25 @@ import socket
 import threading
 import time
 import uuid
+from collections.abc import Callable
+from math import ceil
 from pathlib import Path
 from typing import Any
 
 from gridstride.pipeline.errors import JobFailed, UsageError
 from gridstride.pipeline.storage.places import Place
-from gridstride.pipeline.storage.remote import Remote, RemoteError
+from gridstride.pipeline.storage.remote import Head, Remote, RemoteError
 
-BEAT, STALE = 10.0, 60.0  # seconds
+BEAT, STALE, POLL = 10.0, 60.0, 1.0  # seconds
 TRIES = 5  # for the lock of a folder, which `is_held` may have for an instant
 
 
-def lock(file: Place) -> FileLock | ObjectLock:
-    """Take the lock that is kept at `file`. Raises UsageError if another client has it."""
-    return ObjectLock(file) if isinstance(file, Remote) else FileLock(file)
+def lock(file: Place, say: Callable[[str], None] = lambda text: None) -> FileLock | ObjectLock:
+    """Take the lock that is kept at `file`. Raises UsageError if another client has it.
+
+    say: is told, once, for whom it has to wait and how long at most
+    """
+    return ObjectLock(file, say) if isinstance(file, Remote) else FileLock(file)
 
 
 def is_held(file: Place) -> bool:
@@ -75,8 +82,8 @@ class FileLock:
 
 
 class ObjectLock:
-    def __init__(self, file: Remote) -> None:
-        self.file, self.out = file, file.parent.parent
+    def __init__(self, file: Remote, say: Callable[[str], None]) -> None:
+        self.file, self.out, self.say = file, file.parent.parent, say
         self.holder: dict[str, Any] = {
             "host": socket.gethostname(),
             "boot": _boot(),
@@ -94,28 +101,44 @@ class ObjectLock:
             if self._put(""):
                 return
             try:
-                tag, modified = (head := self.file.head()).tag, head.modified
+                found = self.file.head()
                 holder = _holder(self.file)
+                if not _is_dead(holder):
+                    self._wait(found, holder)
+                if self._put(found.tag):
+                    return
             except FileNotFoundError:
-                continue  # it was given back just now
-            age = self._now() - modified
-            if age < STALE and not _is_dead(holder):
-                who = f"process {holder.get('process')} on {holder.get('host')}, seen {max(0.0, age):.0f} s ago"
-                raise UsageError(
-                    f"another gridstride is writing {self.out} ({who}): wait for it, or stop it; "
-                    f"if it was killed, try again in {max(1.0, STALE - age):.0f} s"
-                )
-            if self._put(tag):
-                return
+                continue  # it was given back
         raise UsageError(f"another gridstride is writing {self.out}: wait for it, or stop it")
+
+    def _wait(self, found: Head, holder: dict[str, Any]) -> None:
+        """Wait until the lock is stale. Raises UsageError if it is put again, FileNotFoundError if it is given back."""
+        who, age = f"{holder.get('host')}, pid {holder.get('process')}", max(0.0, self._now() - found.modified)
+        left = STALE - age
+        if left <= 0:
+            return
+        self.say(
+            f"the lock of {self.out} was last renewed {age:.0f} s ago by {who}: "
+            f"waiting up to {ceil(left)} s for it to be renewed or to end"
+        )
+        deadline = time.monotonic() + left
+        while (seconds := deadline - time.monotonic()) > 0:
+            time.sleep(min(POLL, seconds))
+            if self.file.head().tag != found.tag:
+                raise UsageError(
+                    f"another gridstride is writing {self.out} ({who}; it renewed its lock just now): "
+                    "wait for it, or stop it"
+                )
 
     def _put(self, after: str) -> bool:
         """Put the lock. An answer that was lost on the way is asked for again, and then the lock there is our own."""
         data = json.dumps(self.holder).encode()
-        put = self.file.write_bytes(data, after=after) or _holder(self.file).get("id") == self.holder["id"]
+        put = self.file.write_bytes(data, after=after)
+        if not put and _holder(self.file).get("id") == self.holder["id"]:
+            put = self.file.head().tag
         if put:
-            self._tag = self.file.head().tag
-        return put
+            self._tag = put
+        return bool(put)
 
     def _now(self) -> float:
         """The store's own time."""

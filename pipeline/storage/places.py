@@ -41,14 +41,6 @@ def place(where: str | Path | Remote) -> Place:
     return where if isinstance(where, Remote) else Path(where)
 
 
-def as_folder(where: str | Path | Remote, what: str) -> Path:
-    """The folder at a path, for what needs one. Raises UsageError for an address."""
-    found = place(where)
-    if isinstance(found, Remote):
-        raise UsageError(f"{found}: {what} folders only: copy it, or give a path")
-    return found
-
-
 def absolute(where: str | Path | Remote) -> str:
     """A place as text that means the same in every process."""
     return str(place(where).resolve())
@@ -141,6 +133,32 @@ def durable_write(where: Place, data: bytes) -> None:
         os.fsync(file.fileno())
     temporary.rename(where)
     sync_folder(where.parent)
+
+
+def tag_of(where: Place) -> str:
+    """What `replace` wants to know of what is there; "" if there is nothing, and for files."""
+    try:
+        return where.head().tag if isinstance(where, Remote) else ""
+    except FileNotFoundError:
+        return ""
+
+
+def replace(where: Place, data: bytes, tag: str) -> str:
+    """Write what one client at a time owns, if nobody else has since we had the `tag`; gives the new one.
+
+    Raises JobFailed if somebody has: a client that was asleep while another took over spoils nothing. (In a folder the
+    lock cannot be lost.)
+    """
+    if not isinstance(where, Remote):
+        durable_write(where, data)
+        return ""
+    put = where.write_bytes(data, after=tag)
+    if put:
+        return put
+    tag = tag_of(where)
+    if tag and where.read_bytes() == data:  # it was put, and the answer lost
+        return tag
+    raise JobFailed(f"{where} was written by another gridstride, which took over")
 
 
 def sync_folder(where: Place) -> None:

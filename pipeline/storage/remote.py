@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,11 @@ class Remote:
     def read_only(self) -> bool:
         return self.scheme in ("http", "https")
 
+    @property
+    def _tag(self) -> str:
+        """What obstore calls that by which a store knows an object again; Google's counts generations."""
+        return "version" if self.scheme == "gs" else "e_tag"
+
     def mkdir(self, **_: Any) -> None:
         """Folders are made by the objects in them."""
 
@@ -98,7 +103,7 @@ class Remote:
         with self._told():
             meta = obstore_module().head(self._store(), self.key)
         modified = meta["last_modified"].timestamp()
-        return Head(meta["size"], str(meta["e_tag"] or modified), modified)
+        return Head(meta["size"], str(meta[self._tag] or modified), modified)
 
     def read_bytes(self) -> bytes:
         """Raises FileNotFoundError if there is no such object."""
@@ -108,26 +113,27 @@ class Remote:
     def read_text(self) -> str:
         return self.read_bytes().decode(errors="replace")
 
-    def write_bytes(self, data: bytes, after: str | None = None) -> bool:
+    def write_bytes(self, data: bytes, after: str | None = None) -> str:
         """Put an object; on return it is whole, durable and seen by all.
 
         after: put it only if the object there now has this tag, or, if "", only if there is none
-        Returns whether it was put.
+        Returns its tag, or "" if it was not put.
         """
         if self.read_only:
             raise UsageError(f"{self} cannot be written: web servers are read only here")
-        mode: Any = "overwrite" if after is None else "create" if after == "" else {"e_tag": after}
+        mode: Any = "overwrite" if after is None else "create" if after == "" else {self._tag: after}
         obstore = obstore_module()
         try:
             with self._told():
                 # One request: a file of several parts would not obey `after`.
-                obstore.put(self._store(), self.key, data, mode=mode, use_multipart=False)
+                put = obstore.put(self._store(), self.key, data, mode=mode, use_multipart=False)
         except (obstore.exceptions.AlreadyExistsError, obstore.exceptions.PreconditionError):
-            return False
-        return True
+            return ""
+        return str(put[self._tag] or self.head().tag)
 
-    def unlink(self, missing_ok: bool = True) -> None:
-        with self._told():
+    def unlink(self) -> None:
+        """Delete an object, if it is there."""
+        with suppress(FileNotFoundError), self._told():  # Google's store says so, S3 does not
             obstore_module().delete(self._store(), self.key)
 
     def names(self) -> set[str]:
@@ -137,12 +143,16 @@ class Remote:
         keys = [*found["common_prefixes"], *(item["path"] for item in found["objects"])]
         return {key.rstrip("/").rpartition("/")[2] for key in keys}
 
+    def all_keys(self) -> list[str]:
+        """Keys of all objects in this place, and in the places inside it."""
+        with self._told():
+            return [item["path"] for page in obstore_module().list(self._store(), self.key or None) for item in page]
+
     def clear(self, keep: str = "") -> None:
         """Delete every object in this place, but for the one named."""
         kept = (self / keep).key
+        keys = [key for key in self.all_keys() if key != kept]
         with self._told():
-            found = [item["path"] for page in obstore_module().list(self._store(), self.key or None) for item in page]
-            keys = [key for key in found if key != kept]
             for first in range(0, len(keys), DELETED_AT_ONCE):
                 obstore_module().delete(self._store(), keys[first : first + DELETED_AT_ONCE])
 
