@@ -20,6 +20,7 @@ from gridstride.workers import cpu, device
 from gridstride.workers.operators import Correlate, Pass, Separable
 from gridstride.workers.operators.base import Block
 from tests.cuda_host import table
+from tests.marks import quick
 
 # --- cutting ----------------------------------------------------------------------------------------------------
 
@@ -75,7 +76,7 @@ def test_a_block_that_host_memory_does_not_hold_is_computed_in_parts(room: int, 
 
 
 @pytest.mark.parametrize("make", [table.separable_case, table.correlate_case])
-@pytest.mark.parametrize("seed", range(100))
+@pytest.mark.parametrize("seed", quick(20, range(100)))
 def test_halves_together_are_the_whole_bit_for_bit(make: Any, seed: int) -> None:
     """Any operator, mode, origin and number of axes; blocks in the grid's middle and at its edges; cut up to twice."""
     rng = np.random.default_rng(seed)

@@ -124,7 +124,7 @@ def test_what_is_stored_is_shown_rather_than_derived(tmp_path):
         see(path, "vorticity", "z")
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(size=st.integers(1, 12), tile=st.integers(1, 12))
 def test_a_pixel_is_the_mean_of_its_cells(tmp_path_factory, size, tile):
     path = tmp_path_factory.mktemp("mean") / "a.zarr"

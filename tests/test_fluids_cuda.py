@@ -23,6 +23,7 @@ from gridstride.workers.fluids.setup import Setup
 from tests.cuda_host import flows
 from tests.cuda_host.flows import OnHost, block_of, in_parts, make_flow, some_kinds, some_solid, some_state, worst
 from tests.cuda_host.host import Host, build
+from tests.marks import quick
 
 pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="g++ builds the kernels for the CPU; it is missing")
 
@@ -75,7 +76,7 @@ def check(flow, state, host, steps, **options):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("cells", [PLANAR, SOLID], ids=["2-D", "3-D"])
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", quick(3, range(6)))
 def test_the_kernels_agree_with_the_cpu(host, seed, cells, dtype):
     """Any boundary, solids, sponge, and boundary velocities that rise, for one step and more."""
     rng = np.random.default_rng(seed)
@@ -141,13 +142,16 @@ def test_blocks_with_halos_agree_with_the_cpu(host, seed, solids):
 
 @pytest.mark.parametrize(
     ("cells", "cuts", "dtype"),
-    [
-        ((9, 10, 35), ((4,), (), ()), "float64"),
-        ((8, 19, 33), ((2, 5), (5,), ()), "float32"),
-        ((6, 10, 40), ((), (3,), (7, 20)), "float32"),
-        ((1, 21, 35), ((), (5, 13), ()), "float64"),
-        ((1, 21, 70), ((), (9,), (1, 33, 60)), "float32"),
-    ],
+    quick(
+        2,
+        [
+            ((9, 10, 35), ((4,), (), ()), "float64"),
+            ((1, 21, 70), ((), (9,), (1, 33, 60)), "float32"),
+            ((8, 19, 33), ((2, 5), (5,), ()), "float32"),
+            ((6, 10, 40), ((), (3,), (7, 20)), "float32"),
+            ((1, 21, 35), ((), (5, 13), ()), "float64"),
+        ],
+    ),
 )
 def test_neither_cuts_nor_steps_an_exchange_change_a_bit(host, cells, cuts, dtype):
     rng = np.random.default_rng(3)
@@ -167,7 +171,7 @@ def test_neither_cuts_nor_steps_an_exchange_change_a_bit(host, cells, cuts, dtyp
         np.testing.assert_array_equal(block.saved(), wanted)
 
 
-@pytest.mark.parametrize("cells", [PLANAR, (9, 18, 37)], ids=["2-D", "3-D"])
+@pytest.mark.parametrize("cells", [PLANAR, pytest.param((9, 18, 37), marks=pytest.mark.slow)], ids=["2-D", "3-D"])
 def test_no_launch_changes_a_bit(program, monkeypatch, cells):
     """Any number of blocks of threads, any cut into marches, any order of threads; sums and peaks too."""
     rng = np.random.default_rng(4)
@@ -205,7 +209,7 @@ def test_sums_over_planes_do_not_depend_on_the_cut_along_their_axis(host, axis):
     assert taken[0].shape == (cells[slab], flow.components)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", quick(1, ["float32", "float64"]))
 @pytest.mark.parametrize("cells", [PLANAR, SOLID], ids=["2-D", "3-D"])
 def test_a_block_stays_at_the_step_that_went_beyond_the_limit(host, cells, dtype):
     rng = np.random.default_rng(6)

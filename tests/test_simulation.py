@@ -124,6 +124,7 @@ def test_from_store_to_store_gives_the_same_bytes(base: Any, block: Any, client:
     assert_same_files(files(tmp_path / "memory.zarr"), files(tmp_path / "store.zarr"))
 
 
+@pytest.mark.slow
 def test_a_periodic_exact_flow_is_followed(client: Any, tmp_path: Path) -> None:
     """The whole way from case to store: a vortex that travels through both cuts of the grid and back."""
     content = {
