@@ -57,7 +57,8 @@ class Waiting:
                     break
                 self._look()
                 with self._completed.thread_condition:
-                    self._completed.thread_condition.wait(timeout=0.1)
+                    if self._completed.queue.empty():  # else it was notified already
+                        self._completed.thread_condition.wait(timeout=0.1)
             future = self._ready.popleft()
             if future.status == "cancelled":
                 raise ClusterGone(f"the scheduler at {self._address} is gone")
