@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import CancelledError  # not asyncio's: Dask's own errors are of this one
 from contextlib import contextmanager
 from typing import Any
 
 from gridstride.pipeline.errors import ClusterGone
 
 LOOK_SECONDS = 2.0
+RESULT_SECONDS = 10.0
 LOOK_AT = 16  # workers
 
 
@@ -19,6 +21,8 @@ def reachable(client: Any) -> Iterator[None]:
     """Errors of a connection to the scheduler that broke become ClusterGone."""
     try:
         yield
+    except CancelledError as error:  # Dask alone cancels what we wait for, when the connection breaks
+        raise ClusterGone("the scheduler is gone") from error
     except OSError as error:
         if client.status == "running" and type(error).__name__ != "CommClosedError":
             raise
@@ -29,12 +33,13 @@ class Waiting:
     """Futures, in the order in which they finish.
 
     patience: seconds without any worker, or without an answer from the scheduler, after which ClusterGone is raised
+    check: called every LOOK_SECONDS while nothing comes; what it raises ends the wait
     """
 
-    def __init__(self, client: Any, patience: float) -> None:
+    def __init__(self, client: Any, patience: float, check: Callable[[], None] = lambda: None) -> None:
         from distributed import as_completed
 
-        self.client, self.patience = client, patience
+        self.client, self.patience, self.check = client, patience, check
         self._completed = as_completed()
         self._ready: deque[Any] = deque()
         self._looked = self._heard = time.monotonic()
@@ -52,7 +57,8 @@ class Waiting:
                     break
                 self._look()
                 with self._completed.thread_condition:
-                    self._completed.thread_condition.wait(timeout=0.1)
+                    if self._completed.queue.empty():  # else it was notified already
+                        self._completed.thread_condition.wait(timeout=0.1)
             future = self._ready.popleft()
             if future.status == "cancelled":
                 raise ClusterGone(f"the scheduler at {self._address} is gone")
@@ -60,6 +66,16 @@ class Waiting:
                 self._heard = time.monotonic()
                 return future
             self._completed.add(future)  # its worker died with the result: it is on its way again
+
+    def result(self, future: Any) -> Any:
+        """What a future holds that was finished; it may have been lost since. Raises as `next`, or the task's error."""
+        while True:
+            try:
+                return future.result(timeout=RESULT_SECONDS)
+            except TimeoutError:
+                if future.status == "error":
+                    raise
+                self._look()
 
     @property
     def _address(self) -> str:
@@ -87,3 +103,4 @@ class Waiting:
         elif self._looked - self._heard > self.patience:
             raise ClusterGone(f"no worker has been heard of for {self.patience:.0f} s")
         self._signs = signs
+        self.check()

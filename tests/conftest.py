@@ -12,10 +12,9 @@ import zarr
 
 pytest_plugins = ["kubernetes_server", "ssh_server", "slurm_server", "remote_jobs"]
 
-# CI tries the same examples each time; everyone else keeps looking for new ones.
-hypothesis.settings.register_profile("ci", derandomize=True)
-if os.environ.get("CI"):
-    hypothesis.settings.load_profile("ci")
+# CI tries the same examples each time; everyone else keeps looking for new ones. A loaded machine may take its time.
+hypothesis.settings.register_profile("ours", deadline=None, derandomize=bool(os.environ.get("CI")))
+hypothesis.settings.load_profile("ours")
 
 
 @pytest.fixture

@@ -8,9 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from gridstride.pipeline.flows.store import Layout, create, field_path
+from gridstride.pipeline.flows import views as flow_views
+from gridstride.pipeline.flows.store import FlowStore, Layout, create, field_path
 from gridstride.pipeline.storage.stores import regions
 
+# A case that runs in a moment.
+CHANNEL: dict[str, Any] = {
+    "name": "short channel",
+    "grid": {"cells": {"x": 16, "y": 12}, "size": {"x": 2.0, "y": 1.0}},
+    "fluid": {"viscosity": 0.05, "speed": 1.0, "mach": 0.2},
+    "boundaries": {"y": "wall", "x": "periodic"},
+    "run": {"until": 0.2},
+    "output": {"snapshots": {"time": 0.1}, "diagnostics": {"steps": 5}, "checkpoints": {"time": 0.1}},
+}
 ATTRIBUTES = {"gridstride": {"version": "0", "case": {"name": "a test"}, "dt": 0.01}}
 
 
@@ -51,3 +61,32 @@ def flow_store(
             values = np.broadcast_to(function(*position, layout.times[when]), layout.shape)
             write(out, name, when, np.array(values, layout.dtype))
     return out
+
+
+FLAT = {"x": 9, "y": 7}
+DEEP = {"x": 9, "y": 7, "z": 6}
+K = 2 * np.pi
+# A velocity gradient: A[i, j] = d(velocity i)/d(axis j), axes x, y, z. Differences of a linear field are exact.
+A = np.array([[0.7, -1.3, 0.4], [2.1, -0.2, 1.1], [-0.6, 0.9, -0.5]])
+
+
+def linear(i: int) -> Callable[..., Any]:
+    return lambda x, y, z, t: (1 + t) * (A[i, 0] * x + A[i, 1] * y + A[i, 2] * z + i)
+
+
+def shear_store(out: Path) -> Path:
+    """Its velocity has the gradient A, times 1 + t."""
+    fields = {"u": linear(0), "v": linear(1), "w": linear(2), "p": lambda x, y, z, t: x * y * z}
+    return flow_store(out, flow_layout(DEEP), fields)
+
+
+def vortex(amplitude: Callable[[float], float] = lambda t: 1.0) -> dict[str, Callable[..., Any]]:
+    return {
+        "u": lambda x, y, t: amplitude(t) * np.sin(K * x) * np.cos(K * y),
+        "v": lambda x, y, t: -amplitude(t) * np.cos(K * x) * np.sin(K * y),
+        "p": lambda x, y, t: amplitude(t) ** 2 * (np.cos(2 * K * x) + np.cos(2 * K * y)) / 4,
+    }
+
+
+def see(path: Path, field: str, axis: Any = None, index: Any = None, size: int = 1024) -> flow_views.FlowView:
+    return flow_views.flow_view(FlowStore.open(path), field, axis, index, size)

@@ -1,5 +1,5 @@
 """Bugs put into the CUDA sources: the harness must find each, by a wrong result or a report. This is what says
-that the tests of test_cuda_host.py can fail."""
+that the tests of test_cuda_host.py and test_cuda_march.py can fail."""
 
 from __future__ import annotations
 

@@ -1,22 +1,36 @@
-"""A simulation whose workers die all at once, or hang: the same bytes."""
+"""A simulation whose workers die all at once, or hang, or whose scheduler, client or network goes: the same bytes."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import signal
+import subprocess
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from test_simulation import VORTEX, assert_same_files, files, make_case, prepared
+import yaml
+from dask_processes import dask_processes
+from test_simulation import COMMAND, VORTEX, assert_same_files, files, make_case, prepared
 
 from gridstride.pipeline.flows import rounds, simulation
+from gridstride.pipeline.flows.states import read_checkpoint
 from gridstride.pipeline.reports.events import read_events
 from gridstride.workers import cluster
 
+pytestmark = pytest.mark.slow
+WAYS = {"memory": ["--blocks", "2"], "store": ["--from-store", "--block", "8,10,12"]}
+FEW = {
+    **VORTEX,
+    "run": {"until": 1.6, "substeps": 2},
+    "output": {**VORTEX["output"], "checkpoints": {"steps": 4}},
+}
 
-@pytest.mark.slow
+
 def test_all_workers_die_and_then_one_hangs(tmp_path: Path, monkeypatch: Any) -> None:
     case = make_case(
         {**VORTEX, "run": {"until": 2.0, "substeps": 1}, "output": {**VORTEX["output"], "checkpoints": {"steps": 10}}}
@@ -83,3 +97,109 @@ def test_a_worker_is_stuck_in_writing_a_state_and_then_in_reading_it(tmp_path: P
     assert_same_files(files(tmp_path / "calm.zarr"), files(tmp_path / "out.zarr"))
     stuck = [e for e in read_events(tmp_path / "out.zarr" / ".gridstride") if e["event"] == "worker-stuck"]
     assert {(e["what"], e["stage"]) for e in stuck} >= {("block 1", "encode + write"), ("block 1", "read + decode")}
+
+
+# --- a cluster of processes of its own --------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def case_file(tmp_path_factory: Any) -> Path:
+    path = tmp_path_factory.mktemp("case") / "case.yaml"
+    path.write_text(yaml.safe_dump(FEW))
+    return path
+
+
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory: Any) -> dict[str, bytes]:
+    """The files of the undisturbed run."""
+    out = tmp_path_factory.mktemp("calm") / "out.zarr"
+    with cluster.start("cpu", cluster.Size(1, 1, 2_000_000_000)) as client:
+        simulation.run(prepared(make_case(FEW), out, 1), client)
+    return files(out)
+
+
+def begin(case: Path, out: Path, *more: Any) -> subprocess.Popen[str]:
+    command = [*COMMAND, "simulate", case, out, "--quiet", *more]
+    return subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def step(out: Path) -> int:
+    checkpoint = read_checkpoint(out) if out.exists() else None
+    return -1 if checkpoint is None else checkpoint.step
+
+
+def wait_for(process: subprocess.Popen[str], reached: Callable[[], bool]) -> None:
+    while not reached():
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.005)
+
+
+def end(process: subprocess.Popen[str]) -> tuple[int, list[str]]:
+    """Exit code and lines of a command."""
+    said, _ = process.communicate(timeout=300)
+    return process.returncode, said.splitlines()
+
+
+def resumed(out: Path) -> dict[str, bytes]:
+    """The files after `gridstride resume` on a local cluster."""
+    subprocess.run([*COMMAND, "resume", str(out), "--quiet", "--workers", "1"], check=True, timeout=300)
+    return files(out)
+
+
+@pytest.mark.parametrize(
+    ("way", "when"),
+    [("memory", "a checkpoint"), ("store", "a checkpoint"), ("store", "a snapshot")],
+)
+def test_the_scheduler_is_killed(way: str, when: str, case_file: Path, calm: dict[str, bytes], tmp_path: Path) -> None:
+    """Just after a checkpoint steps are made; just after the first array of a snapshot the others are written."""
+    out = tmp_path / "out.zarr"
+    with dask_processes(tmp_path / "dask", seconds=0.02) as dask:
+        command = begin(case_file, out, *WAYS[way], "--cluster", dask.file)
+        wait_for(command, (lambda: step(out) >= 8) if when == "a checkpoint" else (out / "u/c/1").exists)
+        dask.scheduler.kill()
+        code, lines = end(command)
+    assert (code, len(lines)) == (1, 1), lines
+    assert re.fullmatch(
+        rf"gridstride: the scheduler (at {dask.address} )?is gone; go on with: gridstride resume {out}", lines[0]
+    )
+    assert 8 <= step(out) < 40
+    assert_same_files(calm, resumed(out))
+
+
+def test_the_client_is_killed(case_file: Path, calm: dict[str, bytes], tmp_path: Path) -> None:
+    """Its cluster has rounds of it in flight while the next client goes on."""
+    out = tmp_path / "out.zarr"
+    with dask_processes(tmp_path / "dask", seconds=0.02) as dask:
+        command = begin(case_file, out, *WAYS["memory"], "--cluster", dask.file)
+        wait_for(command, lambda: step(out) >= 8)
+        command.kill()
+        assert end(command) == (-signal.SIGKILL, [])
+        reached = step(out)
+        assert reached < 40
+        code, (line,) = end(begin(case_file, out, *WAYS["memory"], "--cluster", dask.file))
+    assert code == 0
+    assert f"steps {reached} to" in line
+    assert_same_files(calm, files(out))
+
+
+def test_the_network_between_workers_and_scheduler_is_cut(
+    case_file: Path, calm: dict[str, bytes], tmp_path: Path
+) -> None:
+    """For a while: the run goes on. For good: it says so in one line, and can be resumed elsewhere."""
+    once, out = tmp_path / "once.zarr", tmp_path / "out.zarr"
+    with dask_processes(tmp_path / "dask", ttl=5, patience=8, proxy=True, seconds=0.02) as dask:
+        command = begin(case_file, once, *WAYS["memory"], "--cluster", dask.file)
+        wait_for(command, lambda: step(once) >= 8)
+        dask.proxy.send_signal(signal.SIGSTOP)
+        time.sleep(3)
+        dask.proxy.send_signal(signal.SIGCONT)
+        code, lines = end(command)
+        assert code == 0, lines
+        assert_same_files(calm, files(once))
+        command = begin(case_file, out, *WAYS["memory"], "--cluster", dask.file)
+        wait_for(command, lambda: step(out) >= 8)
+        dask.proxy.send_signal(signal.SIGSTOP)
+        code, lines = end(command)
+    assert code == 1
+    assert lines[-1] == f"gridstride: no worker has been heard of for 8 s; go on with: gridstride resume {out}"
+    assert_same_files(calm, resumed(out))

@@ -4,8 +4,6 @@ workers/fluids/loops.py, and against themselves where the bits must be the same.
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -14,20 +12,32 @@ import pytest
 from gridstride.workers import gpu as plans
 from gridstride.workers import kernels
 from gridstride.workers.fluids import cpu, gpu, measures
-from gridstride.workers.fluids.block import LEVELS, FlowBlock
+from gridstride.workers.fluids.block import LEVELS
 from gridstride.workers.fluids.geometry import Geometry
-from gridstride.workers.fluids.kinds import CUT, FIXED, OUTFLOW, PERIODIC, SLIP, SPARE
+from gridstride.workers.fluids.kinds import FIXED, PERIODIC
 from gridstride.workers.fluids.obstacles import Cylinder, Sphere
 from gridstride.workers.fluids.problems import Rest
 from gridstride.workers.fluids.setup import Setup
 from tests.cuda_host import flows
-from tests.cuda_host.flows import OnHost, block_of, in_parts, make_flow, some_kinds, some_solid, some_state, worst
+from tests.cuda_host.flows import (
+    WALLS,
+    OnHost,
+    arrays_far_away,
+    block_of,
+    in_parts,
+    make_flow,
+    some_kinds,
+    some_solid,
+    some_state,
+    sums_of_planes,
+    worst,
+)
 from tests.cuda_host.host import Host, build
+from tests.marks import quick
 
 pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="g++ builds the kernels for the CPU; it is missing")
 
 PLANAR, SOLID = (1, 35, 37), (5, 19, 37)  # several tiles of 32 x 16 or 8, and what is left over
-WALLS = ((FIXED, FIXED), (FIXED, OUTFLOW), (FIXED, OUTFLOW))
 
 
 @pytest.fixture(scope="session")
@@ -75,7 +85,7 @@ def check(flow, state, host, steps, **options):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("cells", [PLANAR, SOLID], ids=["2-D", "3-D"])
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", quick(3, range(6)))
 def test_the_kernels_agree_with_the_cpu(host, seed, cells, dtype):
     """Any boundary, solids, sponge, and boundary velocities that rise, for one step and more."""
     rng = np.random.default_rng(seed)
@@ -141,13 +151,16 @@ def test_blocks_with_halos_agree_with_the_cpu(host, seed, solids):
 
 @pytest.mark.parametrize(
     ("cells", "cuts", "dtype"),
-    [
-        ((9, 10, 35), ((4,), (), ()), "float64"),
-        ((8, 19, 33), ((2, 5), (5,), ()), "float32"),
-        ((6, 10, 40), ((), (3,), (7, 20)), "float32"),
-        ((1, 21, 35), ((), (5, 13), ()), "float64"),
-        ((1, 21, 70), ((), (9,), (1, 33, 60)), "float32"),
-    ],
+    quick(
+        2,
+        [
+            ((9, 10, 35), ((4,), (), ()), "float64"),
+            ((1, 21, 70), ((), (9,), (1, 33, 60)), "float32"),
+            ((8, 19, 33), ((2, 5), (5,), ()), "float32"),
+            ((6, 10, 40), ((), (3,), (7, 20)), "float32"),
+            ((1, 21, 35), ((), (5, 13), ()), "float64"),
+        ],
+    ),
 )
 def test_neither_cuts_nor_steps_an_exchange_change_a_bit(host, cells, cuts, dtype):
     rng = np.random.default_rng(3)
@@ -167,7 +180,7 @@ def test_neither_cuts_nor_steps_an_exchange_change_a_bit(host, cells, cuts, dtyp
         np.testing.assert_array_equal(block.saved(), wanted)
 
 
-@pytest.mark.parametrize("cells", [PLANAR, (9, 18, 37)], ids=["2-D", "3-D"])
+@pytest.mark.parametrize("cells", [PLANAR, pytest.param((9, 18, 37), marks=pytest.mark.slow)], ids=["2-D", "3-D"])
 def test_no_launch_changes_a_bit(program, monkeypatch, cells):
     """Any number of blocks of threads, any cut into marches, any order of threads; sums and peaks too."""
     rng = np.random.default_rng(4)
@@ -205,7 +218,7 @@ def test_sums_over_planes_do_not_depend_on_the_cut_along_their_axis(host, axis):
     assert taken[0].shape == (cells[slab], flow.components)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", quick(1, ["float32", "float64"]))
 @pytest.mark.parametrize("cells", [PLANAR, SOLID], ids=["2-D", "3-D"])
 def test_a_block_stays_at_the_step_that_went_beyond_the_limit(host, cells, dtype):
     rng = np.random.default_rng(6)
@@ -305,152 +318,11 @@ def test_the_module_is_a_backend_that_simulations_find_by_its_name(host, monkeyp
         assert found[0][-2].any()
 
 
-def far_away(part: gpu.Part, shape) -> gpu.Part:
-    """The same block in the last corner of an array of another shape."""
-    moves = [b - a for a, b in zip(part.shape, shape, strict=True)]
-
-    def moved(ends):
-        return tuple((a + move, b + move) for (a, b), move in zip(ends, moves, strict=True))
-
-    # (Given velocities that are not the same all over a face would have to be moved, too.)
-    assert all(set(lengths) == {1} for pair in part.faces for lengths in pair)
-    return replace(part, shape=tuple(shape), box=moved(part.box), edges=moved(part.edges))
-
-
-def arrays_far_away(host, shape):
-    """Peaks of three steps in a corner of an array of a shape, and the CPU's. The third step's velocity comes of all
-    that those before have written."""
-    rng = np.random.default_rng(9)
-    flow = make_flow(rng, (1, 7, 9) if shape[0] == 1 else (4, 7, 9), WALLS)
-    flow = replace(flow, faces=tuple(tuple(face[:, :1, :1] for face in pair) for pair in flow.faces))
-    block = block_of(flow, some_state(rng, flow), cpu)
-    part, state = gpu.Part.of(block), np.nan_to_num(block.state)
-    corner = [b - a for a, b in zip(part.shape, shape, strict=True)]
-    pieces = []
-    for level, field, z, y in np.ndindex(*state.shape[:4]):
-        at = np.ravel_multi_index((level, field, corner[0] + z, corner[1] + y, corner[2]), (*state.shape[:2], *shape))
-        pieces.append((int(at) * part.item, state[level, field, z, y].tobytes()))
-    size = int(np.prod(state.shape[:2], dtype=np.int64)) * int(np.prod(shape, dtype=np.int64)) * part.item
-    arrays = gpu._given(block, flow.ramps(0, 3))
-    arrays |= {"peaks": np.zeros(4, part.bits), "taken": np.zeros(part.taken)}
-    plan = gpu.plan_advance(far_away(part, shape), 0, 3, 0x7F800000)
-    host.change(plan, arrays, ["peaks"], sparse={"data": (size, pieces)})
-    return arrays["peaks"][1:].view(flow.dtype), block.advance(3).peaks
-
-
 @pytest.mark.parametrize("shape", [(1, 2**16 + 8, 2**15), (6, 2**14, 2**15)], ids=["2-D", "3-D"])
 def test_arrays_of_more_than_2_to_31_elements(host, shape):
     np.testing.assert_allclose(*arrays_far_away(host, shape), rtol=1e-5)
 
 
-def sums_of_planes(host, count, length):
-    """Sums of whole numbers, which are the same in any order; and NumPy's."""
-    parts = np.random.default_rng(0).integers(-1000, 1000, (count, length)).astype(float)
-    arrays = {"parts": parts, "sums": np.full(count, np.nan), "peaks": np.zeros(1, np.int32)}
-    plan = kernels.Plan((0,), np.dtype(np.uint8))
-    places = (kernels.Ref(name) for name in ("parts", "sums", "peaks"))
-    args = next(places), next(places), np.int64(count), np.int64(length), next(places), np.int32(1)
-    plan.launch(gpu.FILE, "plane_sums<f32>", count, (gpu.WIDTH, gpu.WARPS), gpu.THREADS * 8, args)
-    host.change(plan, arrays, ["sums"], max_grid=2)
-    return arrays["sums"], parts.sum(axis=1)
-
-
 @pytest.mark.parametrize("length", [1, 255, 256, 257, 1000])
 def test_sums_of_rows_of_any_length(host, length):
     np.testing.assert_array_equal(*sums_of_planes(host, 5, length))
-
-
-# --- plans: no kernel runs -------------------------------------------------------------------------------------
-
-
-def part_of(cells, kinds, start=None, stop=None, reach=4, dtype="float32"):
-    rng = np.random.default_rng(0)
-    flow = make_flow(rng, cells, kinds, dtype)
-    return gpu.Part.of(FlowBlock(flow, start or (0, 0, 0), stop or cells, reach, cpu))
-
-
-def names(plan):
-    return [launch.expression.split("<")[0] for launch in plan.launches]
-
-
-def test_a_step_is_four_launches_and_two_where_no_face_is_near():
-    step = ["velocity", "ghosts", "pressure", "ghosts"]
-    assert names(gpu.plan_advance(part_of(SOLID, WALLS), 0, 3, 1)) == step * 3
-    inner = part_of((30, 30, 30), WALLS, (10, 10, 10), (20, 20, 20))
-    assert names(gpu.plan_advance(inner, 0, 3, 1)) == ["velocity", "pressure"] * 3
-    solid = replace(part_of(SOLID, WALLS), solid=True)
-    assert names(gpu.plan_advance(solid, 0, 3, 1)) == [*step * 3, "plane_sums"]
-    # Two cells from a face: the first of four steps goes up to it, the last ones do not.
-    near = part_of((30, 30, 30), WALLS, (10, 10, 2), (20, 20, 20), reach=4)
-    assert names(gpu.plan_advance(near, 0, 4, 1)) == [*step * 3, "velocity", "pressure"]
-
-
-def test_a_plan_is_made_once():
-    part = part_of(SOLID, WALLS)
-    assert gpu.plan_advance(part, 1, 3, 1) is gpu.plan_advance(replace(part), 1, 3, 1)
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("solid", [False, True])
-@pytest.mark.parametrize("cells", [PLANAR, SOLID])
-def test_launches_are_of_kernels_that_are_compiled_and_fit_shared_memory(cells, solid, dtype):
-    plan = gpu.plan_advance(replace(part_of(cells, WALLS, dtype=dtype), solid=solid), 2, 2, 1)
-    every = set(kernels.instantiations())
-    for launch in plan.launches:
-        assert (launch.file, launch.expression) in every
-        assert launch.shared <= kernels.SHARED_BYTES
-        assert launch.block == (32, 8)
-        assert 0 < launch.grid <= kernels.MAX_GRID
-
-
-def test_marches_are_long_where_there_are_many_and_short_where_there_are_few(monkeypatch):
-    monkeypatch.setattr(plans, "BLOCKS_AT_ONCE", 264)
-
-    def marches(cells):
-        part = part_of(cells, WALLS)
-        around, count = gpu._range(part, *part.computed(SPARE)[:2])
-        return int(around["chunk"]), count
-
-    chunk, count = marches((256, 256, 256))
-    assert chunk >= 32
-    assert 0.9 * 264 <= count <= 264 * 4
-    assert marches((1, 128, 128)) == (1, 32)  # each tile by itself
-    chunk, count = marches((1, 4096, 4096))
-    assert chunk >= 32
-    assert 0.9 * 264 <= count <= 264 * 4
-
-
-def test_what_32_bits_do_not_hold_is_refused():
-    part = part_of(PLANAR, WALLS)
-    with pytest.raises(ValueError, match="too wide"):
-        gpu.plan_advance(far_away(replace(part, faces=(((1, 1),) * 2,) * 3), (1, 4, 2**26)), 0, 1, 1)
-    slab = replace(part_of(SOLID, WALLS), shape=(4, 2**16, 2**15), box=((1, 3), (1, 2**16 - 1), (1, 2**15 - 1)))
-    with pytest.raises(ValueError, match="too many ghost cells"):
-        gpu.plan_advance(replace(slab, edges=((1, 3), (1, 2**16 - 1), (1, 2**15 - 1))), 0, 1, 1)
-
-
-def test_the_compilers_own_fused_multiply_adds_are_off():
-    for file, expression in kernels.instantiations():
-        if file == "edac.cu":
-            assert "-fmad=false" in kernels.options(expression)
-    assert {e.split("<")[0] for f, e in kernels.instantiations() if f == "edac.cu"} == set(kernels.EDAC)
-
-
-def test_the_kinds_are_the_kernels():
-    text = (kernels.SOURCES / "edac.cu").read_text()
-    assert "enum Kind { CUT, PERIODIC, FIXED, SLIP, OUTFLOW };" in text
-    assert (CUT, PERIODIC, FIXED, SLIP, OUTFLOW) == (0, 1, 2, 3, 4)
-
-
-def test_the_module_is_imported_without_cupy():
-    code = (
-        "import sys; sys.modules['cupy'] = None\n"
-        "from gridstride.workers.fluids import gpu\n"
-        "assert gpu.name == 'gpu'\n"
-        "try: gpu.xp\n"
-        "except ImportError: print('as it should')"
-    )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert result.stdout == "as it should\n"
-    with pytest.raises(AttributeError, match="no attribute 'yp'"):
-        gpu.yp  # noqa: B018

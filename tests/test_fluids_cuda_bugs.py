@@ -12,9 +12,17 @@ import pytest
 from gridstride.workers import gpu as plans
 from gridstride.workers.fluids import cpu, gpu
 from gridstride.workers.fluids.kinds import FIXED, OUTFLOW, PERIODIC, SLIP
-from tests.cuda_host.flows import OnHost, block_of, make_flow, some_solid, some_state, worst
+from tests.cuda_host.flows import (
+    OnHost,
+    arrays_far_away,
+    block_of,
+    make_flow,
+    some_solid,
+    some_state,
+    sums_of_planes,
+    worst,
+)
 from tests.cuda_host.host import Host, HostError, build
-from tests.test_fluids_cuda import arrays_far_away, sums_of_planes
 
 pytestmark = [
     pytest.mark.slow,

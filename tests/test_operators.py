@@ -61,7 +61,7 @@ def same_bytes(mine: np.ndarray, scipys: np.ndarray) -> None:
     np.testing.assert_array_equal(mine, scipys, strict=True)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(problems())
 def test_convolution_has_the_bytes_of_scipy(p: Any) -> None:
     array = p["array"]
@@ -78,7 +78,7 @@ def test_convolution_has_the_bytes_of_scipy(p: Any) -> None:
         same_bytes(apply(operator, array, p["block"]), expected)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(problems())
 def test_gaussian_has_the_bytes_of_scipy(p: Any) -> None:
     array = p["array"]
@@ -97,7 +97,7 @@ def test_gaussian_has_the_bytes_of_scipy(p: Any) -> None:
     same_bytes(apply(operator, array, p["block"]), expected)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(problems())
 def test_uniform_equals_scipy(p: Any) -> None:
     array = p["array"]
@@ -115,7 +115,7 @@ def test_uniform_equals_scipy(p: Any) -> None:
         same_bytes(result, expected)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(problems(3), st.sampled_from(["direct", "separable", "fft"]))
 def test_single_precision_is_within_stated_error_whatever_the_blocks(p: Any, algorithm: str) -> None:
     array = p["array"].astype(np.float32)
@@ -256,7 +256,7 @@ def test_gaussian_weights_are_scipys_bit_for_bit(order: int) -> None:
         np.testing.assert_array_equal(build.gaussian_weights(sigma, order)[::-1], response)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.integers(1, 9), st.integers(0, 25), st.integers(0, 25), st.sampled_from(MODES))
 def test_boundary_table_is_numpys_pad(size: int, before: int, after: int, mode: str) -> None:
     table = base.boundary_table(size, 0, size, before, after, 0, size, mode)

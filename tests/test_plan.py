@@ -55,7 +55,7 @@ def requests(draw: Any) -> Request:
     )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(requests())
 def test_blocks_are_whole_write_units_and_tile_the_grid(r: Request) -> None:
     try:
@@ -79,7 +79,7 @@ def test_blocks_are_whole_write_units_and_tile_the_grid(r: Request) -> None:
         assert plan.batches == len(list(plan.boxes()))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(requests())
 def test_a_block_needs_its_halo_and_no_more(r: Request) -> None:
     assume(r.block is None and 0 not in r.shape)
@@ -94,7 +94,7 @@ def test_a_block_needs_its_halo_and_no_more(r: Request) -> None:
                 assert (lo[axis], hi[axis]) == (max(0, a - before), min(r.shape[axis], b + after))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(requests(), st.integers(700, 3000))
 def test_a_plan_keeps_to_its_memory_or_is_refused(r: Request, megabytes: int) -> None:
     big = request(

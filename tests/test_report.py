@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from flow_stores import CHANNEL
 
 from gridstride.pipeline import images, jobs
 from gridstride.pipeline.cli import main
@@ -32,14 +33,7 @@ from gridstride.pipeline.storage.journal import Journal
 from gridstride.workers import cluster
 
 HOSTILE = "<script>alert(1)</script>&\"'$x_1$.zarr".replace("/", "\N{DIVISION SLASH}")
-CHANNEL: dict[str, Any] = {
-    "name": "<b>hostile</b> & $x^2$ channel",
-    "grid": {"cells": {"x": 16, "y": 12}, "size": {"x": 2.0, "y": 1.0}},
-    "fluid": {"viscosity": 0.05, "speed": 1.0, "mach": 0.2},
-    "boundaries": {"y": "wall", "x": "periodic"},
-    "run": {"until": 0.2},
-    "output": {"snapshots": {"time": 0.1}, "diagnostics": {"steps": 5}},
-}
+HOSTILE_CHANNEL = {**CHANNEL, "name": "<b>hostile</b> & $x^2$ channel"}
 # Hosts that Chromium itself may try, whatever page it shows.
 ITS_OWN = ("google.com", "googleapis.com", "gvt1.com", "gstatic.com")
 
@@ -192,9 +186,9 @@ def test_a_job_that_was_mended_tells_of_both_runs(store: Any, tmp_path: Path, cl
 def test_a_simulation_shows_its_flow_and_its_figures(tmp_path: Path, client: Any) -> None:
     out, file = tmp_path / "flow", tmp_path / "flow.html"
     options = RunOptions(device="cpu", report=str(file))
-    summary = simulation.run(simulation.prepare(make_case(CHANNEL), out, options), client)
+    summary = simulation.run(simulation.prepare(make_case(HOSTILE_CHANNEL), out, options), client)
     page = check_page(file.read_text())
-    assert page.title == CHANNEL["name"]
+    assert page.title == HOSTILE_CHANNEL["name"]
     assert page.texts["outcome"] == "Finished"
     assert page.texts["done"] == f"{summary.last} of {summary.last}"
     assert page.texts["time"] == "t = 0.2 of 0.2"

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner
+from flow_stores import CHANNEL
 
 from gridstride.pipeline import images, jobs
 from gridstride.pipeline.cli import main
@@ -34,14 +35,6 @@ from gridstride.pipeline.storage.lock import is_held
 from gridstride.workers import cluster
 
 COMMAND = [sys.executable, "-m", "gridstride.pipeline.cli"]
-CHANNEL: dict[str, Any] = {
-    "name": "short channel",
-    "grid": {"cells": {"x": 16, "y": 12}, "size": {"x": 2.0, "y": 1.0}},
-    "fluid": {"viscosity": 0.05, "speed": 1.0, "mach": 0.2},
-    "boundaries": {"y": "wall", "x": "periodic"},
-    "run": {"until": 0.2},
-    "output": {"snapshots": {"time": 0.1}, "diagnostics": {"steps": 5}, "checkpoints": {"time": 0.1}},
-}
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Sequence
 from math import ceil, prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gridstride.pipeline.batches import CLIENT_BYTES, STORE_BYTE_SECONDS, TASK_SECONDS, WORKER_BYTES
 from gridstride.pipeline.block_tasks import Work, write_work
@@ -23,6 +23,7 @@ from gridstride.pipeline.plan import Plan, Request, make_plan
 from gridstride.pipeline.storage import stores
 from gridstride.pipeline.storage.journal import Journal
 from gridstride.pipeline.sweep import Sweep
+from gridstride.pipeline.waiting import Waiting
 from gridstride.workers import operators
 from gridstride.workers.fluids.block import FlowBlock
 from gridstride.workers.fluids.flow import Flow
@@ -168,7 +169,8 @@ def _each_slab(run: Run, step: int, due: Due) -> list[Record]:
         lanes = max(1, min(lanes, room // FlowBlock.bytes(flow, tuple(thickest), 0)))  # type: ignore[arg-type]
     args = (run.out, run.run_id, prepared.device)
     records: list[Record] = []
-    flying: list[Any] = []
+    flying = 0
+    waiting = Waiting(run.client, prepared.config.patience)
     for index, (a, b) in enumerate(slabs):
         start, stop = [0, 0, 0], list(flow.cells)
         start[axis], stop[axis] = a, b
@@ -178,10 +180,13 @@ def _each_slab(run: Run, step: int, due: Due) -> list[Record]:
         else:
             seen = (run.checkpoint.state, due.state, step, Due(due.snapshot, due.sample))
             future = run.client.submit(tasks.observe_block, *args, *place, *seen, pure=False)
-        flying.append(future)
-        if len(flying) >= lanes:
-            records.append(flying.pop(0).result())
-    return records + [future.result() for future in flying]
+        waiting.add([future])
+        flying += 1
+        if flying >= lanes:
+            records.append(waiting.result(waiting.next()))
+            flying -= 1
+    records += [waiting.result(waiting.next()) for _ in range(flying)]
+    return sorted(records, key=lambda record: record.index)
 
 
 def _slabs(cells: int, unit: int) -> list[tuple[int, int]]:

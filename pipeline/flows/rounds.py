@@ -8,28 +8,33 @@ task 1                b [c.....d] e                the memory of its worker. Not
 from __future__ import annotations
 
 import time
+from concurrent.futures import CancelledError
 from typing import Any
 
 import numpy as np
 
+from gridstride.pipeline.errors import ClusterGone
 from gridstride.pipeline.flows import tasks
 from gridstride.pipeline.flows.plan import FlowPlan
 from gridstride.pipeline.flows.states import Checkpoint
 from gridstride.pipeline.flows.tasks import Due, LostState, Record
+from gridstride.pipeline.waiting import Waiting
 from gridstride.workers.fluids.flow import Flow
 from gridstride.workers.fluids.kinds import SPARE
 
 # Dask remembers how to make everything that a result depends on: after so many rounds the blocks begin a new history.
 ROUNDS_OF_HISTORY = 40
-POLL_SECONDS = 1.0
+RETURN_SECONDS = 60.0  # that lost workers have to come back, before those that are left go on
 
 
 class Rounds:
-    """The blocks of a simulation on the workers of a cluster."""
+    """The blocks of a simulation on the workers of a cluster. patience: see `Waiting`."""
 
-    def __init__(self, client: Any, out: str, run_id: str, device: str, flow: Flow, plan: FlowPlan) -> None:
+    def __init__(
+        self, client: Any, out: str, run_id: str, device: str, flow: Flow, plan: FlowPlan, patience: float
+    ) -> None:
         self.client, self.out, self.run_id, self.device = client, out, run_id, device
-        self.flow, self.plan = flow, plan
+        self.flow, self.plan, self.patience = flow, plan, patience
         self.exchange = plan.blocks > 1
         self.workers = sorted(client.scheduler_info(n_workers=-1)["workers"])
         if not self.workers:
@@ -136,30 +141,19 @@ class Rounds:
         ]
 
     def gather(self, futures: list[Any]) -> list[Record]:
-        """The records, in the blocks' order. Raises LostState if a worker was lost meanwhile."""
-        from distributed import wait
-
-        waiting = list(futures)
-        while True:
-            try:
-                wait(waiting, timeout=POLL_SECONDS)
-                break
-            except TimeoutError:
-                self.check_workers()
-        records = []
-        for future in futures:
-            if future.status == "finished":
-                try:
-                    records.append(future.result())
-                except Exception as error:
-                    raise LostState(f"a record was lost: {error}") from error
-                continue
-            self.check_workers()
-            failure = future.exception() if future.status == "error" else None
-            if failure is None or isinstance(failure, LostState) or type(failure).__name__ == "KilledWorker":
-                raise LostState(str(failure or future.status))
-            raise failure
-        return records
+        """The records, in the blocks' order. Raises LostState if a worker was lost, ClusterGone as `Waiting` does."""
+        waiting = Waiting(self.client, self.patience, self.check_workers)
+        waiting.add(futures)
+        for _ in futures:
+            waiting.next()
+        try:
+            return [waiting.result(future) for future in futures]
+        except Exception as error:
+            if type(error).__name__ == "KilledWorker":
+                raise LostState(str(error)) from error
+            if not isinstance(error, LostState | ClusterGone | CancelledError):
+                self.check_workers()  # what a task meets when its neighbour's worker goes
+            raise
 
     def check_workers(self) -> None:
         alive = set(self.client.scheduler_info(n_workers=-1)["workers"])
@@ -185,11 +179,16 @@ class Rounds:
         return tuple(chunks)
 
 
-def wait_for_workers(client: Any, count: int, seconds: float) -> int:
-    """Give lost workers some time to come back; how many there are then."""
-    until = time.monotonic() + seconds
+def wait_for_workers(client: Any, count: int, patience: float) -> None:
+    """Give lost workers some time to come back. Raises ClusterGone if none is there for `patience` seconds."""
+    begin = time.monotonic()
     while True:
         alive = len(client.scheduler_info(n_workers=-1)["workers"])
-        if alive >= count or (time.monotonic() > until):
-            return alive
+        waited = time.monotonic() - begin
+        if alive >= count or (alive and waited > RETURN_SECONDS):
+            return
+        if client.status != "running":
+            raise ClusterGone("the scheduler is gone")
+        if waited > patience:
+            raise ClusterGone(f"no worker has been heard of for {patience:.0f} s")
         time.sleep(0.2)

@@ -350,8 +350,7 @@ class Run:
         """Wait for workers to come back; nanny processes start lost ones again."""
         from gridstride.pipeline.flows.rounds import wait_for_workers
 
-        if not wait_for_workers(self.client, self.prepared.size.workers, 60):
-            raise JobFailed("no worker is left")
+        wait_for_workers(self.client, self.prepared.size.workers, self.prepared.config.patience)
         self.run_id = f"{time.time_ns():x}"
 
     # --- in memory ----------------------------------------------------------------------------------------------
@@ -360,7 +359,8 @@ class Run:
         from gridstride.pipeline.flows.rounds import Rounds
 
         prepared, timeline = self.prepared, self.timeline
-        rounds = Rounds(self.client, self.out, self.run_id, prepared.device, prepared.setup.flow, prepared.plan)
+        how = (self.run_id, prepared.device, prepared.setup.flow, prepared.plan, prepared.config.patience)
+        rounds = Rounds(self.client, self.out, *how)
         step = 0 if self.checkpoint is None else self.checkpoint.step
         due = self.due(0) if self.checkpoint is None else Due()
         self.take(0, due, rounds.begin(self.checkpoint, due))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
 
-from gridstride.workers.fluids import gpu
+from gridstride.workers import kernels
+from gridstride.workers.fluids import cpu, gpu
 from gridstride.workers.fluids.block import LEVELS, Advance, FlowBlock
 from gridstride.workers.fluids.flow import Flow, Index, longest_step
 from gridstride.workers.fluids.kinds import CUT, FIXED, OUTFLOW, PERIODIC, SLIP, SPARE
@@ -17,6 +19,7 @@ from tests.cuda_host.host import Host
 
 ENDS = (FIXED, SLIP, OUTFLOW)
 PAIRS = ((PERIODIC, PERIODIC), *product(ENDS, ENDS))
+WALLS = ((FIXED, FIXED), (FIXED, OUTFLOW), (FIXED, OUTFLOW))
 STILL = ((CUT, CUT), *[(PERIODIC, PERIODIC)] * 2)
 
 
@@ -171,3 +174,48 @@ def in_parts(
             result[(slice(None), *(slice(a, b) for a, b in ends))] = block.saved()
         state, step = result, step + steps
     return state
+
+
+def far_away(part: gpu.Part, shape) -> gpu.Part:
+    """The same block in the last corner of an array of another shape."""
+    moves = [b - a for a, b in zip(part.shape, shape, strict=True)]
+
+    def moved(ends):
+        return tuple((a + move, b + move) for (a, b), move in zip(ends, moves, strict=True))
+
+    # (Given velocities that are not the same all over a face would have to be moved, too.)
+    assert all(set(lengths) == {1} for pair in part.faces for lengths in pair)
+    return replace(part, shape=tuple(shape), box=moved(part.box), edges=moved(part.edges))
+
+
+def arrays_far_away(host, shape):
+    """Peaks of three steps in a corner of an array of a shape, and the CPU's. The third step's velocity comes of all
+    that those before have written."""
+    rng = np.random.default_rng(9)
+    flow = make_flow(rng, (1, 7, 9) if shape[0] == 1 else (4, 7, 9), WALLS)
+    flow = replace(flow, faces=tuple(tuple(face[:, :1, :1] for face in pair) for pair in flow.faces))
+    block = block_of(flow, some_state(rng, flow), cpu)
+    part, state = gpu.Part.of(block), np.nan_to_num(block.state)
+    corner = [b - a for a, b in zip(part.shape, shape, strict=True)]
+    pieces = []
+    for level, field, z, y in np.ndindex(*state.shape[:4]):
+        at = np.ravel_multi_index((level, field, corner[0] + z, corner[1] + y, corner[2]), (*state.shape[:2], *shape))
+        pieces.append((int(at) * part.item, state[level, field, z, y].tobytes()))
+    size = int(np.prod(state.shape[:2], dtype=np.int64)) * int(np.prod(shape, dtype=np.int64)) * part.item
+    arrays = gpu._given(block, flow.ramps(0, 3))
+    arrays |= {"peaks": np.zeros(4, part.bits), "taken": np.zeros(part.taken)}
+    plan = gpu.plan_advance(far_away(part, shape), 0, 3, 0x7F800000)
+    host.change(plan, arrays, ["peaks"], sparse={"data": (size, pieces)})
+    return arrays["peaks"][1:].view(flow.dtype), block.advance(3).peaks
+
+
+def sums_of_planes(host, count, length):
+    """Sums of whole numbers, which are the same in any order; and NumPy's."""
+    parts = np.random.default_rng(0).integers(-1000, 1000, (count, length)).astype(float)
+    arrays = {"parts": parts, "sums": np.full(count, np.nan), "peaks": np.zeros(1, np.int32)}
+    plan = kernels.Plan((0,), np.dtype(np.uint8))
+    places = (kernels.Ref(name) for name in ("parts", "sums", "peaks"))
+    args = next(places), next(places), np.int64(count), np.int64(length), next(places), np.int32(1)
+    plan.launch(gpu.FILE, "plane_sums<f32>", count, (gpu.WIDTH, gpu.WARPS), gpu.THREADS * 8, args)
+    host.change(plan, arrays, ["sums"], max_grid=2)
+    return arrays["sums"], parts.sum(axis=1)

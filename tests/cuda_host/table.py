@@ -276,3 +276,8 @@ def cuts(case: Case, rng: np.random.Generator, pieces: int) -> list[tuple[tuple[
         edges = sorted({0, n, *(int(e) for e in inner)})
         spans.append(list(pairwise(edges)))
     return [tuple(zip(*span, strict=True)) for span in product(*spans)]
+
+
+def assert_same(result: np.ndarray, wanted: np.ndarray, name: str = "") -> None:
+    assert result.dtype == wanted.dtype, name
+    np.testing.assert_array_equal(result, wanted, err_msg=name)
