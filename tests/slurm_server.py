@@ -115,7 +115,7 @@ PartitionName=closed Nodes={host} MaxTime=INFINITE State=DOWN
 
 
 def _until(ready: object, folder: Path, what: str) -> None:
-    for _ in range(300):
+    for _ in range(600):
         if ready():  # type: ignore[operator]
             return
         time.sleep(0.1)

@@ -74,7 +74,7 @@ def serve(folder: Path) -> Iterator[SSHServer]:
         [SSHD, "-D", "-e", "-f", folder / "sshd_config"], stdout=subprocess.DEVNULL, stderr=(folder / "log").open("w")
     )
     try:
-        for _ in range(100):
+        for _ in range(600):
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     break

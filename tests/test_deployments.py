@@ -331,7 +331,9 @@ def test_waiting_for_workers(caplog: Any) -> None:
         wait_for_workers(Slow(0), deployed, lambda late: "the queue is full" if late else None, poll=0.01)
     with pytest.raises(CannotStart, match=r"^all jobs failed"):  # at once: the time limit is a minute
         wait_for_workers(Slow(0), replace(deployed, timeout=60), lambda late: "all jobs failed", poll=0.01)
-    wait_for_workers(Slow(2), deployed, poll=0.01)
+    two = Slow(2)
+    two.asked = 2
+    wait_for_workers(two, deployed, poll=0.01)
     assert "2 of 3 workers came within 0.05 s: going on with those" in caplog.text
 
 

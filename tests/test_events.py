@@ -219,14 +219,18 @@ def test_a_worker_that_is_killed_is_named_with_what_it_had_to_do(tmp_path: Path)
     with start as both, Events(tmp_path) as events, watch_workers(both, events):
         pids = both.run(os.getpid)
         victim = sorted(pids)[0]
-        waiting = [both.submit(time.sleep, 3, key=f"s{n}", pure=False, workers=[victim], allow_other_workers=True)
+        pid = pids[victim]
+
+        def stay() -> None:
+            if os.getpid() == pid:
+                time.sleep(600)
+
+        waiting = [both.submit(stay, key=f"s{n}", pure=False, workers=[victim], allow_other_workers=True)
                    for n in range(3)]  # fmt: skip
         while len(both.processing()[victim]) < 3:
             time.sleep(0.05)
         os.kill(pids[victim], signal.SIGKILL)
-        for _ in range(600):
-            if len(names(tmp_path)) == 3:
-                break
+        while len(names(tmp_path)) < 3:
             time.sleep(0.05)
         del waiting
         # What happens after the job is no news: here the cluster closes.

@@ -200,6 +200,7 @@ def test_killed_and_resumed_gives_the_same_bytes(way: str, tmp_path: Path) -> No
     assert_same_files(files(calm), files(out))
 
 
+@pytest.mark.slow
 def test_a_dead_worker_is_survived(tmp_path: Path, monkeypatch: Any) -> None:
     a_case = make_case(
         {**VORTEX, "run": {"until": 0.8, "substeps": 1}, "output": {**VORTEX["output"], "checkpoints": {"steps": 10}}}

@@ -204,6 +204,10 @@ def test_from_another_terminal_a_job_that_runs_and_is_killed(store: Any, tmp_pat
     command = [*COMMAND, "filter", "uniform", source, str(out), "--size", "3", "--block", "16,16,16", "--quiet",
                "--halos", "neighbours"]  # fmt: skip
     process = subprocess.Popen(command, start_new_session=True)
+    while not len(Journal(out).done()) > 5:
+        assert process.poll() is None
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGSTOP)  # it runs for as long as the look at it takes
     found = watch(out, process, lambda found: found["done"] > 5)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
