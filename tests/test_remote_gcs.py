@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from remote_flows import CASE, assert_same, content
 from remote_jobs import BLOCKS, COMMAND, chunks, gridstride, put
-from test_remote_simulation import CASE, assert_same, content
 
 from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.storage import lock, places, stores

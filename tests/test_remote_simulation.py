@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 from object_stores import Server, web_server
+from remote_flows import CASE, assert_same, content
 from remote_jobs import COMMAND, gridstride, out_of
 
 from gridstride.pipeline.config import RunOptions
@@ -30,46 +31,12 @@ from gridstride.pipeline.storage.remote import parse
 pytest.importorskip("obstore", reason="needs obstore: pip install 'gridstride[remote]'")
 pytest.importorskip("moto", reason="needs moto's S3 server: pip install 'moto[s3]' flask flask-cors")
 
-# A post in a channel, in thin slabs: 30 steps, snapshots at 0, 10, 20 and 30, checkpoints at 8, 16, 24 and 30.
-CASE: dict[str, Any] = {
-    "name": "post in a channel",
-    "grid": {"cells": {"x": 20, "y": 24}, "size": {"x": 1.0, "y": 1.0}},
-    "fluid": {"viscosity": 0.02, "speed": 1.5, "mach": 0.2},
-    "boundaries": {
-        "x-": {"kind": "inflow", "velocity": {"x": 1.0}, "profile": "parabolic"},
-        "x+": "outflow",
-        "y": "wall",
-    },
-    "obstacles": [{"shape": "cylinder", "center": {"x": 0.5, "y": 0.5}, "radius": 0.15}],
-    "run": {"until": 0.03, "dt": 0.001, "ramp": 0.01},
-    "output": {
-        "snapshots": {"steps": 10},
-        "diagnostics": {"steps": 4},
-        "checkpoints": {"steps": 8},
-        "chunks": {"x": 10, "y": 12},
-    },
-}
 WAYS = {"memory": {"blocks": 2}, "store": {"from_store": True}}
 
 
 def prepared(out: Any, case: dict[str, Any] = CASE, way: str = "memory", **changes: Any) -> simulation.Prepared:
     options = RunOptions(**{"device": "cpu", "workers": 1, **changes})
     return simulation.prepare(make_case(case), out, options, **WAYS[way])  # type: ignore[arg-type]
-
-
-def content(out: str | Path) -> dict[str, bytes]:
-    """Every file or object of a result, but for the journal's."""
-    root = places.place(out)
-    if isinstance(root, Path):
-        keys = [str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()]
-    else:
-        keys = [key.removeprefix(f"{root.key}/") for key in root.all_keys()]
-    return {key: (root / key).read_bytes() for key in sorted(keys) if not key.startswith(FOLDER)}
-
-
-def assert_same(one: dict[str, bytes], other: dict[str, bytes]) -> None:
-    assert list(one) == list(other)
-    assert [name for name in one if one[name] != other[name]] == []
 
 
 @pytest.fixture(scope="module")

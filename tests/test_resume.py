@@ -21,7 +21,9 @@ import gridstride
 from gridstride.pipeline import images, jobs
 from gridstride.pipeline.config import RunOptions
 from gridstride.pipeline.errors import UsageError
+from gridstride.pipeline.flows import states
 from gridstride.pipeline.storage import journal as journals
+from gridstride.pipeline.storage import places
 from gridstride.pipeline.storage.journal import Journal
 from gridstride.workers import cluster
 
@@ -294,3 +296,29 @@ def test_ctrl_c_stops_with_one_line_and_can_be_resumed(store: Any, tmp_path: Pat
     result = zarr.open_array(str(out), mode="r")[...]
     calm = gridstride.gaussian(source, tmp_path / "calm", 1, block=(16, 32, 32))
     np.testing.assert_array_equal(result, zarr.open_array(calm.out, mode="r")[...])
+
+
+@pytest.mark.parametrize("done", [0, 1, 2])
+def test_a_state_whose_deletion_is_killed_leaves_no_marker_without_its_data(
+    done: int, tmp_path: Path, monkeypatch: Any
+) -> None:
+    state = Journal(tmp_path / ".gridstride" / "state-8-1x4x4")
+    state.begin({"first": 0})
+    state.mark((0, 0))
+    data = state.out / "c"
+    data.write_bytes(b"data")
+    remove, left = places.remove, iter([True] * done)
+
+    def killed(where: Any) -> None:
+        if not next(left, False):
+            raise KeyboardInterrupt
+        remove(where)
+
+    for module in (journals, places):
+        monkeypatch.setattr(module, "remove", killed)
+    with pytest.raises(KeyboardInterrupt):
+        states.switch(tmp_path, states.Checkpoint("state-16-1x4x4", 16), None)
+    assert states.read_checkpoint(tmp_path) == states.Checkpoint("state-16-1x4x4", 16)
+    assert data.exists()
+    assert state.exists() == (done < 2), "the job goes after its markers"
+    assert state.done() == (set() if done else {(0, 0)})
