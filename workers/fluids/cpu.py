@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gridstride.workers.fluids import loops
+from gridstride.workers.fluids import loops, measure_loops
 from gridstride.workers.fluids.flow import Flow
 from gridstride.workers.fluids.threads import together
 from gridstride.workers.stages import stages
@@ -75,9 +75,9 @@ def fill(block: FlowBlock, level: int, ramp: Any) -> None:
 
 
 def measure(block: FlowBlock) -> tuple[np.ndarray, np.ndarray]:
-    """`loops.measure` of a block: (sums (planes, 6), largest values)."""
+    """`measure_loops.measure` of a block: (sums (planes, 6), largest values)."""
     flow = block.flow
     planes = block.stop[flow.slab_axis] - block.start[flow.slab_axis]
     sums, largest = np.zeros((planes, 6)), np.zeros(2 + flow.components)
-    loops.measure(block.now, block.box, tuple(1 / h for h in flow.spacing[::-1]), sums, largest)
+    measure_loops.measure(block.now, block.box, tuple(1 / h for h in flow.spacing[::-1]), sums, largest)
     return sums, largest

@@ -98,7 +98,7 @@ def measure(block: FlowBlock) -> Sums:
 
 
 def measure_arrays(block: FlowBlock) -> tuple[np.ndarray, np.ndarray]:
-    """What `loops.measure` gives, by operations on whole arrays: for devices without such a loop."""
+    """What `measure_loops.measure` gives, by operations on whole arrays: for devices without such a loop."""
     flow, xp = block.flow, block.backend.xp
     components = range(flow.components)
     turns = [(1, 0)] if flow.planar else [(1, 0), (2, 1), (0, 2)]  # w_z = dv/dx - du/dy, and so on
