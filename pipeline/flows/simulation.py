@@ -396,7 +396,7 @@ class Run:
         """Make room for the state after a step; its name."""
         prepared = self.prepared
         chunks, codec = prepared.plan.chunks, prepared.case.output.codec
-        return states.create_state(self.out, prepared.setup.flow, step, chunks, codec)
+        return states.create_state(self.out, prepared.setup.flow, step, chunks, codec, self.checkpoint)
 
     def due(self, step: int, state: str | None = None, keep: bool = False) -> Due:
         return Due(self.timeline.snapshot(step), self.timeline.sampled(step), state, keep)

@@ -7,13 +7,16 @@ OUT/.gridstride/
 
 A state is named by its step and its chunks, so that whoever writes into one writes the same bytes: a worker that
 outlived its client, or a client that was asleep while another took over, spoils nothing. Once the record names a state,
-all others are deleted.
+the others are deleted; but in a folder the one before becomes the next one, for to write over its chunks takes half the
+time of making new files and deleting the old ones.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -41,11 +44,29 @@ def state_path(out: str | Place, state: str) -> str:
     return str(place(out).resolve() / FOLDER / state)
 
 
-def create_state(out: str | Place, flow: Flow, step: int, chunks: tuple[int, ...], codec: str) -> str:
-    """Make the array for the state after a step, if it is not there; its name. chunks: of one field, (z, y, x)."""
-    state = f"state-{step}-{'x'.join(map(str, chunks))}"
+def create_state(
+    out: str | Place, flow: Flow, step: int, chunks: tuple[int, ...], codec: str, last: Checkpoint | None
+) -> str:
+    """Make the array for the state after a step, if it is not there; its name.
+
+    chunks: of one field, (z, y, x)
+    last: the state that is whole; one that is neither may become the new one
+    """
+    form = "x".join(map(str, chunks))
+    state = f"state-{step}-{form}"
     path = place(state_path(out, state))
-    if not (path / "zarr.json").is_file():
+    if (path / "zarr.json").is_file():
+        return state
+    spare = None
+    if isinstance(path, Path) and not path.exists():
+        found = (path.parent / name for name in places.names(path.parent) if re.fullmatch(rf"state-\d+-{form}", name))
+        whole = (p for p in found if (p / "zarr.json").is_file() and (last is None or p.name != last.state))
+        spare = next(whole, None)
+    if isinstance(path, Path) and spare is not None:
+        Journal(spare).forget()
+        spare.rename(path)
+        places.sync_folder(path.parent)
+    else:
         stores.create(path, (2 * flow.fields, *flow.cells), flow.dtype, (1, *chunks), None, codec)
     return state
 
@@ -64,15 +85,16 @@ def read_checkpoint(out: str | Place) -> Checkpoint | None:
 
 
 def switch(out: str | Place, reached: Checkpoint, before: Checkpoint | None) -> Checkpoint:
-    """Make a state that is whole and on disk the one to go on from, and delete all others.
+    """Make a state that is whole and on disk the one to go on from, and delete others.
 
     Raises JobFailed if another client has gone on from `before`.
     """
     folder = place(out) / FOLDER
     content = {"step": reached.step, "state": reached.state}
     tag = places.replace(folder / RECORD, stores.json_bytes(content), before.tag if before else "")
-    for name in places.names(folder):
-        if name.startswith("state-") and name != reached.state:
+    kept = {reached.state, before.state if before and isinstance(folder, Path) else ""}
+    for name in places.names(folder) - kept:
+        if name.startswith("state-"):
             Journal(folder / name).forget()
             places.remove(folder / name)
     return Checkpoint(reached.state, reached.step, tag)

@@ -108,6 +108,7 @@ class Journal:
         for name in ("blocks", "job.json"):
             if (self.folder / name).exists():
                 remove(self.folder / name)
+                sync_folder(self.folder)
 
     def clear(self) -> None:
         """Delete all that is at the output but the lock, which is to be held."""
