@@ -77,15 +77,15 @@ def test_a_worker_is_stuck_in_writing_a_state_and_then_in_reading_it(tmp_path: P
                 whole, marker = getattr(states, name), tmp_path / name
 
                 def call(path: str, block: Any) -> None:
-                    if block.start[0] > 0 and path.endswith(state) and not marker.exists():
+                    if block.start[0] > 0 and f"/{state}-" in path and not marker.exists():
                         marker.touch()
                         threading.Event().wait()
                     whole(path, block)
 
                 return call
 
-            states.write_state = spoilt("write_state", "state-1")
-            states.read_state = spoilt("read_state", "state-0")
+            states.write_state = spoilt("write_state", "state-20")
+            states.read_state = spoilt("read_state", "state-10")
 
     with cluster.start("cpu", cluster.Size(2, 1, 4_000_000_000)) as client:
         simulation.run(prepared(case, tmp_path / "calm.zarr", 2), client)

@@ -1,42 +1,53 @@
-"""Timers that go on when a clock is set back while a job runs.
+"""Dask in a time that no one sets: its timers and deadlines go on when a clock is set back while a job runs.
 
-Tornado's periodic callbacks, by which Dask's workers give signs of life and its scheduler looks for them, are due at a
-wall time: where the clock is set back by an hour they wait for an hour (tornado's issue 2333), and nobody would notice
-a worker that hangs.
+Tornado's periodic callbacks, by which workers give signs of life and the scheduler looks for them, are due at a wall
+time, and so is the next message of each of Dask's streams (`distributed.batched`): where the clock is set back by an
+hour they wait for an hour (tornado's issue 2333).
 """
 
 from __future__ import annotations
 
+import sys
+import time
 from typing import Any
 
+from distributed import metrics
 from distributed.diagnostics.plugin import WorkerPlugin
-from tornado.ioloop import PeriodicCallback
+from tornado.ioloop import IOLoop
 
-_update_next = PeriodicCallback._update_next
-
-
-def _update_from_now(timer: Any, now: float) -> None:
-    if timer._next_timeout > now + timer.callback_time / 1000:
-        timer._next_timeout = now
-    _update_next(timer, now)
+_epoch: float | None = None
 
 
-def keep_timers_going() -> None:
-    """In this process, for the timers that it has as well as later ones."""
-    PeriodicCallback._update_next = _update_from_now  # type: ignore[method-assign, assignment]
+def steady_time(*_: Any) -> float:
+    """Seconds of the Unix epoch by the clock as it was set when `keep_steady` was called first."""
+    assert _epoch is not None
+    return _epoch + time.monotonic()
 
 
-class TimersGoOn(WorkerPlugin):
+def keep_steady() -> None:
+    """In this process, for Dask and Tornado; deadlines that are set already hold."""
+    global _epoch
+    if _epoch is not None:
+        return
+    _epoch = time.time() - time.monotonic()
+    wall = metrics.time
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] == "distributed" and vars(module).get("time") is wall:
+            module.time = steady_time  # type: ignore[attr-defined]
+    IOLoop.time = steady_time  # type: ignore[method-assign, assignment]
+
+
+class Steady(WorkerPlugin):
     """The same in a worker."""
 
-    name = "gridstride-timers"
+    name = "gridstride-clock"
 
     def setup(self, worker: Any) -> None:
-        keep_timers_going()
+        keep_steady()
 
 
-def keep_timers_going_in(client: Any) -> None:
+def keep_steady_in(client: Any) -> None:
     """In the client, the scheduler, and all workers of now and later."""
-    keep_timers_going()
-    client.run_on_scheduler(keep_timers_going)
-    client.register_plugin(TimersGoOn())
+    keep_steady()
+    client.run_on_scheduler(keep_steady)
+    client.register_plugin(Steady())

@@ -62,7 +62,7 @@ def running(deployment: Deployment) -> Iterator[Any]:
         logging.getLogger(name).setLevel(deployment.level)
     ours, theirs = dask.config.set(settings(deployment.worker_timeout)), dask.config.set(flat(deployment.dask))
     with ours, theirs, module(deployment.kind).client(deployment) as client:
-        clocks.keep_timers_going_in(client)
+        clocks.keep_steady_in(client)
         yield client
 
 
