@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,8 @@ from gridstride.pipeline import images, jobs
 from gridstride.pipeline.cli import main
 from gridstride.pipeline.config import RunOptions
 from gridstride.pipeline.storage import places, stores
-from gridstride.pipeline.storage.remote import parse
+from gridstride.pipeline.storage.journal import Journal
+from gridstride.pipeline.storage.remote import Remote, parse
 from gridstride.workers import cluster
 
 SHAPE, CHUNKS, BLOCK = (48, 64, 64), (16, 16, 16), (16, 32, 32)
@@ -98,3 +102,26 @@ def out_of(name: str) -> str:
 
 def gridstride(*arguments: Any) -> Any:
     return CliRunner().invoke(main, [str(a) for a in arguments])
+
+
+def kill_in_the_sweep(out: str, runs: list[tuple[int, list[str]]]) -> None:
+    """Run each command until so many blocks are written, and kill it."""
+    journal = Journal(out)
+    for wanted, command in runs:
+        process = subprocess.Popen([*COMMAND, *command], start_new_session=True)
+        while process.poll() is None and len(journal.done()) < wanted:
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert (journal.folder / "lock").is_file(), "the killed client left its lock"
+    assert wanted <= len(journal.done()) < BLOCKS, "the last kill fell out of the sweep: the test proves too little"
+
+
+def assert_puts_are_conditional(file: Remote) -> None:
+    """Of an object that is not there yet: put where there is none, and after a tag, once each."""
+    assert file.write_bytes(b"1", after="")
+    assert not file.write_bytes(b"2", after="")
+    tag = file.head().tag
+    assert file.write_bytes(b"3", after=tag)
+    assert not file.write_bytes(b"4", after=tag)
+    assert file.read_bytes() == b"3"

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,7 @@ import numpy as np
 import pytest
 import zarr
 from object_stores import Server
-from remote_jobs import BLOCK, BLOCKS, COMMAND, chunks, gridstride, out_of, prepared
+from remote_jobs import BLOCK, BLOCKS, COMMAND, chunks, gridstride, kill_in_the_sweep, out_of, prepared
 
 from gridstride.pipeline import images, jobs
 from gridstride.pipeline.config import RunOptions
@@ -80,14 +78,7 @@ def test_killed_and_resumed_gives_the_same_bytes(source: str, calm: Path, s3: Se
     out = out_of("killed.zarr")
     first = ["filter", "gaussian", source, out, "--sigma", "1.5", "--block", "16,32,32", "--device", "cpu", "--quiet"]
     journal = Journal(out)
-    for wanted, command in ((2, first), (5, ["resume", out, "--quiet"]), (8, first)):
-        process = subprocess.Popen([*COMMAND, *command], start_new_session=True)
-        while process.poll() is None and len(journal.done()) < wanted:
-            time.sleep(0.01)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    assert (journal.folder / "lock").is_file(), "the killed client left its lock"
-    assert wanted <= len(journal.done()) < BLOCKS, "the last kill fell out of the sweep: the test proves too little"
+    kill_in_the_sweep(out, [(2, first), (5, ["resume", out, "--quiet"]), (8, first)])
     subprocess.run([*COMMAND, "resume", out, "--quiet"], check=True, timeout=120)
     assert chunks(out) == chunks(calm)
     assert not (journal.folder / "lock").is_file()

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from object_stores import Server
-from remote_jobs import BLOCKS, gridstride, out_of, prepared
+from remote_jobs import BLOCKS, assert_puts_are_conditional, gridstride, out_of, prepared
 
 from gridstride.pipeline import jobs
 from gridstride.pipeline.errors import JobFailed, UsageError
@@ -53,12 +53,7 @@ def test_two_clients_do_not_write_one_output(source: str, s3: Server, monkeypatc
 def test_of_two_clients_at_once_one_gets_the_lock(s3: Server) -> None:
     """Both find none; or both find the same dead one."""
     file = parse(out_of("race")) / "lock"
-    assert file.write_bytes(b"1", after="")
-    assert not file.write_bytes(b"2", after="")
-    tag = file.head().tag
-    assert file.write_bytes(b"3", after=tag)
-    assert not file.write_bytes(b"4", after=tag)
-    assert file.read_bytes() == b"3"
+    assert_puts_are_conditional(file)
 
 
 THEIRS = b'{"host": "elsewhere", "boot": "x", "process": 1, "id": "theirs"}'
