@@ -13,10 +13,10 @@ import yaml
 
 from benchmarks import report
 from benchmarks.memory import peak_memory
-from gridstride.pipeline.config import RunOptions
-from gridstride.pipeline.flows.cases import make_case
-from gridstride.pipeline.flows.simulation import prepare
-from gridstride.pipeline.flows.timeline import stable_step
+from gridstride.pipeline.options import RunOptions
+from gridstride.pipeline.simulations.case import make_case
+from gridstride.pipeline.simulations.schedules import stable_step
+from gridstride.pipeline.simulations.simulation import prepare
 
 
 def vortex(n: int, steps: int) -> dict[str, Any]:
@@ -47,7 +47,7 @@ def main() -> None:
                 make_case(content), out, RunOptions(device="cpu", workers=workers, memory=limit)
             ).plan  # says which way it goes
             assert plan.in_memory == (name == "in memory"), plan
-            command = [sys.executable, "-m", "gridstride.pipeline.cli", "simulate", str(file), str(out)]
+            command = [sys.executable, "-m", "gridstride.pipeline.commands.main", "simulate", str(file), str(out)]
             command += ["--memory", str(limit), "--workers", str(workers), "--quiet", "--device", "cpu"]
             print(f"{name}, {workers} workers", flush=True)
             peak, _, seconds = peak_memory(command)

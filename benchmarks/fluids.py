@@ -27,14 +27,14 @@ import numpy as np
 
 from benchmarks import report
 from gridstride.pipeline.clusters.deployment import open_cluster
-from gridstride.pipeline.config import RunOptions
-from gridstride.pipeline.flows import simulation
-from gridstride.pipeline.flows.cases import make_case
-from gridstride.pipeline.flows.setup import make_setup
-from gridstride.pipeline.flows.timeline import make_timeline, stable_step
+from gridstride.pipeline.options import RunOptions
+from gridstride.pipeline.simulations import simulation
+from gridstride.pipeline.simulations.case import make_case
+from gridstride.pipeline.simulations.schedules import make_timeline, stable_step
+from gridstride.pipeline.simulations.setup import make_setup
 from gridstride.workers.cluster import cpu_count
-from gridstride.workers.fluids import cpu
-from gridstride.workers.fluids.block import FlowBlock
+from gridstride.workers.models.edac import cpu
+from gridstride.workers.models.edac.block import FlowBlock
 
 BYTES_PER_FIELD = 12  # now and before read, the next written; a cache that fetches what it overwrites moves 4 more
 SECONDS = 1.0  # of a measurement
@@ -113,7 +113,7 @@ def gpu_kernels(size: int) -> tuple[list[list[Any]], dict[str, Any]]:
     """The same on the current GPU, whose copies are timed between events; blocks hold a run's whole state."""
     import cupy
 
-    from gridstride.workers.fluids import gpu
+    from gridstride.workers.models.edac import gpu
 
     n = 2**28
     source, target = cupy.ones(n, cupy.float32), cupy.empty(n, cupy.float32)

@@ -476,7 +476,7 @@ def end_to_end(kind: str, size: int, chunk: int, block: int, repeat: int) -> dic
     """Seconds of a gaussian job and of plain copies by Dask and tensorstore, and the job's stages; as `images` does."""
     from benchmarks import images as jobs_on_images
     from gridstride.pipeline import images
-    from gridstride.pipeline.jobs import RunOptions
+    from gridstride.pipeline.job import RunOptions
     from gridstride.workers import cluster
 
     base = "/dev/shm" if Path("/dev/shm").is_dir() else None

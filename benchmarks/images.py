@@ -20,8 +20,9 @@ import numpy as np
 import zarr
 
 from benchmarks import report
-from gridstride.pipeline import images, jobs
-from gridstride.pipeline.config import RunOptions
+from gridstride.pipeline import images
+from gridstride.pipeline import job as jobs
+from gridstride.pipeline.options import RunOptions
 from gridstride.pipeline.storage import stores
 from gridstride.workers import cluster
 

@@ -60,7 +60,7 @@ def main(limit: int = 2_000_000_000, shape: tuple[int, ...] = (2048, 1024, 1024)
         make_input(source, shape, (64, 256, 256))
         size = int(np.prod(shape)) * 4
         for workers, sigma in ((1, "2"), (2, "2"), (2, "0.5")):
-            command = [sys.executable, "-m", "gridstride.pipeline.cli", "filter", "gaussian", source, out]
+            command = [sys.executable, "-m", "gridstride.pipeline.commands.main", "filter", "gaussian", source, out]
             command += ["--sigma", sigma, "--memory", str(limit), "--workers", str(workers), "--overwrite", "--quiet"]
             command += ["--device", "cpu"]
             print(f"{workers} workers, sigma {sigma}", flush=True)

@@ -49,7 +49,7 @@ def main(limit: int = 1_200_000_000, shape: tuple[int, ...] = (512, 512, 512)) -
             command = [
                 sys.executable,
                 "-m",
-                "gridstride.pipeline.cli",
+                "gridstride.pipeline.commands.main",
                 "filter",
                 "gaussian",
                 source,

@@ -26,7 +26,7 @@ from gridstride.pipeline.storage.journal import Journal, marker_name
 
 GRIDS = {1000: (10, 10, 10), 10_000: (20, 25, 20), 100_000: (40, 50, 50)}
 BLOCK = "16,16,16"
-COMMAND = [sys.executable, "-m", "gridstride.pipeline.cli"]
+COMMAND = [sys.executable, "-m", "gridstride.pipeline.commands.main"]
 
 
 def make_input(path: str, grid: tuple[int, ...]) -> None:

@@ -15,11 +15,12 @@ import zarr
 
 from benchmarks import report
 from benchmarks.fluids import vortex
-from gridstride.pipeline import images, jobs
-from gridstride.pipeline.config import RunOptions
-from gridstride.pipeline.flows import simulation
-from gridstride.pipeline.flows.cases import make_case
-from gridstride.pipeline.flows.timeline import make_timeline
+from gridstride.pipeline import images
+from gridstride.pipeline import job as jobs
+from gridstride.pipeline.options import RunOptions
+from gridstride.pipeline.simulations import simulation
+from gridstride.pipeline.simulations.case import make_case
+from gridstride.pipeline.simulations.schedules import make_timeline
 from gridstride.workers import cluster
 
 REPEATS = 3

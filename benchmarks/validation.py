@@ -24,13 +24,13 @@ from matplotlib.figure import Figure
 from scipy.interpolate import CubicSpline
 
 from benchmarks import report
-from gridstride.pipeline.flows.cases import Case, load_case, make_case
-from gridstride.pipeline.flows.setup import make_setup
-from gridstride.pipeline.flows.timeline import make_timeline
+from gridstride.pipeline.simulations.case import Case, load_case, make_case
+from gridstride.pipeline.simulations.schedules import make_timeline
+from gridstride.pipeline.simulations.setup import make_setup
 from gridstride.workers.cluster import cpu_count
-from gridstride.workers.fluids import measures, problems
-from gridstride.workers.fluids.block import Advance, FlowBlock
-from gridstride.workers.fluids.setup import Setup
+from gridstride.workers.models.edac import measures, problems
+from gridstride.workers.models.edac.block import Advance, FlowBlock
+from gridstride.workers.models.edac.setup import Setup
 
 HERE = Path(__file__).parent
 DATA, DOCS, CASES = HERE / "data", HERE.parent / "docs", HERE.parent / "examples" / "cases"

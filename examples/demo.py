@@ -22,9 +22,9 @@ from scipy import ndimage
 
 import gridstride
 from gridstride.pipeline import images
-from gridstride.pipeline.flows.movie import movie
-from gridstride.pipeline.flows.plots import plot
-from gridstride.pipeline.preview import preview
+from gridstride.pipeline.pictures.arrays import preview
+from gridstride.pipeline.pictures.movie import movie
+from gridstride.pipeline.pictures.plots import plot
 from gridstride.pipeline.storage import stores
 
 HERE = Path(__file__).parent

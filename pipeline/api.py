@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gridstride.pipeline import jobs
-from gridstride.pipeline.config import RunOptions
-from gridstride.pipeline.flows import simulation
-from gridstride.pipeline.flows.cases import Case, load_case, make_case
-from gridstride.pipeline.flows.simulation import FlowSummary
+from gridstride.pipeline import job as jobs
 from gridstride.pipeline.images import convolve, correlate, gaussian, uniform
-from gridstride.pipeline.jobs import Summary
+from gridstride.pipeline.job import Summary
+from gridstride.pipeline.options import RunOptions
+from gridstride.pipeline.simulations import simulation
+from gridstride.pipeline.simulations.case import Case, load_case, make_case
+from gridstride.pipeline.simulations.simulation import FlowSummary
 
 __all__ = ["convolve", "correlate", "gaussian", "resume", "simulate", "uniform"]
 

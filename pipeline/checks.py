@@ -7,16 +7,16 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gridstride.pipeline.config import RunOptions
 from gridstride.pipeline.errors import UsageError
-from gridstride.pipeline.plan import Plan
+from gridstride.pipeline.options import RunOptions
+from gridstride.pipeline.planning.plan import Plan
 from gridstride.pipeline.storage import fingerprints, stores
 from gridstride.pipeline.storage.journal import FOLDER, Journal, job_hash
 from gridstride.pipeline.storage.places import Place, names, place
 from gridstride.pipeline.storage.remote import Remote
 
 if TYPE_CHECKING:
-    from gridstride.pipeline.jobs import Job
+    from gridstride.pipeline.job import Job
 
 
 def check_output(job: Job, options: RunOptions) -> None:

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from gridstride.pipeline import jobs
-from gridstride.pipeline.config import RunOptions
+from gridstride.pipeline import job as jobs
 from gridstride.pipeline.errors import UsageError
-from gridstride.pipeline.jobs import Job, Prepared, Summary
+from gridstride.pipeline.job import Job, Prepared, Summary
+from gridstride.pipeline.options import RunOptions
 from gridstride.pipeline.storage import stores
 from gridstride.pipeline.storage.places import place
 from gridstride.workers.operators import build

@@ -1,127 +1,201 @@
-"""What commands take: kinds of values, and the options that many commands share. Imports nothing heavy, as `cli`."""
+"""How a job is run: the options of every command, and cluster.yaml."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
 
-import click
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-
-class Numbers(click.ParamType):
-    """One number or several, with commas: 2 or 1,2,2."""
-
-    name = "numbers"
-
-    def __init__(self, kind: type) -> None:
-        self.kind = kind
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        try:
-            numbers = [self.kind(part) for part in value.split(",")]
-        except ValueError:
-            what = "whole numbers" if self.kind is int else "numbers"
-            self.fail(f"{value!r}: expected {what} with commas between them, such as 1,2,2", param, ctx)
-        return numbers[0] if len(numbers) == 1 else numbers
+from gridstride.pipeline.errors import UsageError
+from gridstride.workers.clusters.kubernetes import Options as Kubernetes
+from gridstride.workers.clusters.slurm import Options as Slurm
+from gridstride.workers.clusters.ssh import Options as SSH
+from gridstride.workers.security import TLSFiles
+from gridstride.workers.sizes import Bytes
 
 
-class Shape(Numbers):
-    """Several whole numbers: 64,256,256."""
+@dataclass(frozen=True)
+class RunOptions:
+    """How to run a job; none of it changes the result, but for `device` and `block` in its last bits.
 
-    def __init__(self) -> None:
-        super().__init__(int)
+    device: auto, gpu or cpu
+    cluster: path of a cluster file, or None for the defaults
+    workers, memory: override the cluster file (memory: bytes of all processes together)
+    block: block shape
+    halos: where blocks get them from: neighbours (`map_overlap`), store (each task reads its own), or auto
+    overwrite: replace what is at the output
+    ignore_disk: start even if the result, uncompressed, has no room
+    quiet: show no progress
+    log_json: events as JSON lines on stderr, and nothing else there; log: a file that gets these lines
+    report: an HTML file to write about the run, however it ends
+    """
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        value = super().convert(value, param, ctx)
-        return tuple(value) if isinstance(value, list) else value if isinstance(value, tuple) else (value,)
+    device: str = "auto"
+    cluster: str | None = None
+    workers: int | None = None
+    memory: int | None = None
+    block: tuple[int, ...] | None = None
+    halos: str = "auto"
+    overwrite: bool = False
+    ignore_disk: bool = False
+    quiet: bool = True
+    debug: bool = False
+    log_json: bool = False
+    log: str | None = None
+    report: str | None = None
+
+    @property
+    def watched(self) -> bool:
+        """Whether a person is told how it goes."""
+        return not (self.quiet or self.log_json)
 
 
-class Size(click.ParamType):
-    name = "size"
+class Started(BaseModel):
+    """The process that holds a cluster: on which machine, its number, and when it began (seconds since 1970)."""
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> int:
-        from gridstride.workers.sizes import parse_size
+    model_config = ConfigDict(extra="forbid")
 
-        try:
-            return parse_size(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
+    machine: str
+    pid: int
+    begun: float
 
 
-FIELD = click.Choice(["speed", "vorticity", "pressure", "u", "v", "w", "q"])
+class ClusterConfig(BaseModel):
+    """One deployment.
 
+    kind:      auto (GPUs if there are any, else CPUs), local-cuda, local, address (join a running cluster), ssh, slurm
+               or kubernetes; the last three have a section of their name
+    workers:   processes; by default one for each GPU, or one for every eight CPU cores
+    threads:   threads of each worker; by default 2 to 8 beside a GPU, or its share of the CPU cores
+    memory:    bytes of host memory for all processes together; by default 60 % of what is free
+    address:   of the scheduler, for kind address
+    host:      address of this machine that a scheduler started here listens at; loopback by default
+    timeout:   seconds that workers may take to come
+    security:  none, or tls between client, scheduler and workers
+    tls:       certificate files; temporary ones are made without
+    protocol:  between workers: tcp, or ucx (needs ucxx)
+    rmm_pool:  share of each GPU's memory that RMM reserves for CuPy at the start (it grows; two jobs have room on one
+               GPU); 0 leaves CuPy its own pool
+    worker_timeout: seconds without a sign of life after which a worker is killed and started again (kind address: the
+               cluster's own setting holds)
+    io_timeout: seconds that one read or write of a worker may take; then its process is ended and another started; 0 or
+               null: for ever
+    patience:  seconds without any worker after which a job gives up
+    local_directory: where Dask keeps its scratch files
+    dashboard: address of Dask's dashboard; loopback, any free port
+    dask:      settings handed to dask.config as they are, over ours
+    started:   written by `gridstride cluster start`: what holds the cluster
+    """
 
-def words(_ctx: Any, _param: Any, value: str | None) -> Any:
-    if value is None or "," not in value:
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Literal["auto", "local-cuda", "local", "address", "ssh", "slurm", "kubernetes"] = "auto"
+    workers: int | None = None
+    threads: int | None = None
+    memory: Bytes | None = None
+    address: str | None = None
+    host: str = "127.0.0.1"
+    timeout: float = Field(default=120.0, gt=0)
+    security: Literal["none", "tls"] = "none"
+    tls: TLSFiles | None = None
+    protocol: Literal["tcp", "ucx"] = "tcp"
+    rmm_pool: float = 0.3
+    worker_timeout: float = Field(default=120.0, ge=1)
+    io_timeout: float | None = Field(default=600.0, ge=0)
+    patience: float = Field(default=300.0, ge=1)
+    local_directory: str | None = None
+    dashboard: str = "127.0.0.1:0"
+    dask: dict[str, Any] = Field(default_factory=dict)
+    ssh: SSH | None = None
+    slurm: Slurm | None = None
+    kubernetes: Kubernetes | None = None
+    started: Started | None = None
+
+    @field_validator("workers", "threads")
+    @classmethod
+    def _positive(cls, value: int | None) -> int | None:
+        if value is not None and value < 1:
+            raise ValueError("expected 1 or more")
         return value
-    return [part.strip() for part in value.split(",")]
+
+    @field_validator("rmm_pool")
+    @classmethod
+    def _share(cls, value: float) -> float:
+        if not 0 <= value < 1:
+            raise ValueError("expected a share from 0 to below 1")
+        return value
 
 
-def names(_ctx: Any, _param: Any, value: str | None) -> list[str] | None:
-    return None if value is None else [part.strip() for part in value.split(",")]
+def load_cluster(path: str | Path | None) -> ClusterConfig:
+    """Read a cluster file; without one, the defaults. Raises UsageError naming file, field and what was expected."""
+    if path is None:
+        return ClusterConfig()
+    try:
+        content = yaml.safe_load(Path(path).read_text())
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
+    except yaml.YAMLError as error:
+        raise UsageError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    if content is None:
+        content = {}
+    if not isinstance(content, dict):
+        raise UsageError(f"{path} holds a {type(content).__name__}: expected keys and values, such as 'kind: auto'")
+    config = validate(ClusterConfig, content, str(path))
+    _check_whole(config, str(path))
+    return config
 
 
-def _apply(options: Sequence[Callable[[Any], Any]]) -> Callable[[Any], Any]:
-    def decorate(command: Any) -> Any:
-        for option in reversed(options):
-            command = option(command)
-        return command
+def _check_whole(config: ClusterConfig, source: str) -> None:
+    """What fields must hold together."""
+    examples = {
+        "address": "'address: tcp://host:port'",
+        "ssh": "'ssh: {hosts: [node1, node2]}'",
+        "slurm": "'slurm: {partition: ..., cores: 8, memory: 32GB}'",
+        "kubernetes": "'kubernetes: {image: ..., cores: 8, memory: 32GB}'",
+    }
+    if config.kind in examples and not getattr(config, config.kind):
+        raise UsageError(f"{source}: kind {config.kind} needs {examples[config.kind]}")
+    if config.tls and config.security != "tls":
+        raise UsageError(f"{source}: tls names certificates but security is none: expected 'security: tls'")
+    if config.security == "tls" and config.protocol != "tcp":
+        raise UsageError(f"{source}: security tls goes over tcp: leave out 'protocol: {config.protocol}'")
+    if config.kind == "address" and config.security == "tls" and not config.tls:
+        raise UsageError(f"{source}: kind address with security tls needs 'tls: {{ca: ..., cert: ..., key: ...}}'")
+    if config.kind == "kubernetes" and config.security == "tls":
+        raise UsageError(
+            f"{source}: dask-kubernetes has no TLS between its pods: leave out 'security: tls' (docs/security.md)"
+        )
 
-    return decorate
+
+def validate(model: type[BaseModel], content: dict[str, Any], source: str) -> Any:
+    """A model from a file's content. Raises UsageError with one line for the first thing wrong."""
+    try:
+        return model(**content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place, field = [str(part) for part in first["loc"][:-1]], str(first["loc"][-1])
+        name = ".".join([*place, field])
+        if first["type"] == "extra_forbidden":
+            known = list(_model_at(model, place).model_fields)
+            near = difflib.get_close_matches(field, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(known)}"
+            raise UsageError(f"{source}: unknown key {name!r}: {hint}") from None
+        if first["type"] == "missing":
+            raise UsageError(f"{source}: {name} is missing") from None
+        text = first["msg"].removeprefix("Value error, ")
+        raise UsageError(f"{source}: {name} is {first['input']!r}: {text[0].lower() + text[1:]}") from None
 
 
-RUN_OPTIONS = _apply(
-    [
-        click.option("--device", type=click.Choice(["auto", "gpu", "cpu"]), default="auto", show_default=True),
-        click.option("--cluster", metavar="FILE", help="Cluster file (see cluster.yaml)."),
-        click.option("--workers", type=click.IntRange(1), help="Worker processes."),
-        click.option("--memory", type=Size(), help="Host memory for all processes together, such as 2GB."),
-        click.option(
-            "--halos",
-            type=click.Choice(["auto", "neighbours", "store"]),
-            default="auto",
-            help="Where blocks get their halos: from their neighbours (map_overlap), or each task reads its own.",
-        ),
-        click.option("--ignore-disk", is_flag=True, help="Start even if the uncompressed result has no room."),
-        click.option("--quiet", is_flag=True, help="No progress, no plan."),
-        click.option("--debug", is_flag=True, help="Tracebacks and Dask's own log."),
-    ]
-)
-TOLD_OPTIONS = _apply(
-    [
-        click.option("--log-json", is_flag=True, help="Events as JSON lines on stderr, nothing else there."),
-        click.option("--log", metavar="FILE", help="Events as JSON lines into this file too."),
-        click.option("--report", metavar="HTML", help="Write a page about the run, with charts and pictures."),
-    ]
-)
-JOB_OPTIONS = _apply(
-    [
-        click.option("--array", metavar="NAME", help="Which array, where the input is a group."),
-        click.option("--axes", callback=names, metavar="A,B", help="Axes to filter, by name or number."),
-        click.option("--spatial", type=int, metavar="N", help="Filter the last N axes, the others slice by slice."),
-        click.option(
-            "--mode", default="reflect", callback=words, show_default=True, metavar="MODE[,MODE]",
-            help="Boundary: reflect, mirror, nearest, wrap or constant; one, or one per filtered axis.",
-        ),
-        click.option("--cval", type=float, default=0.0, help="Value outside, in mode constant."),
-        click.option("--dtype", help="Of the result; the input's by default."),
-        click.option(
-            "--precision", type=click.Choice(["auto", "single", "double"]), default="auto",
-            help="Of the sums. auto: float32, but float64 for 32-bit integers and wider.", show_default=True,
-        ),
-        click.option(
-            "--cast", type=click.Choice(["round", "scipy"]), default="round", show_default=True,
-            help="To integers: round and saturate, or truncate and wrap around as scipy does.",
-        ),
-        click.option("--block", type=Shape(), metavar="Z,Y,X", help="Block shape; as memory allows by default."),
-        click.option("--chunks", type=Shape(), metavar="Z,Y,X", help="Chunks of the result; the input's by default."),
-        click.option("--shards", type=Shape(), metavar="Z,Y,X", help="Shards of the result; the input's by default."),
-        click.option("--codec", metavar="NAME[:LEVEL]", help="lz4 (default), zstd, blosc-zstd, gzip or none."),
-        click.option("--overwrite", is_flag=True, help="Delete what is at OUT first."),
-        click.option("--dry-run", is_flag=True, help="Print the plan and stop."),
-        TOLD_OPTIONS,
-        RUN_OPTIONS,
-    ]
-)  # fmt: skip
+def _model_at(model: Any, place: list[str]) -> Any:
+    """The model of a field's value, by the names that lead there."""
+    for name in place:
+        kind = model.model_fields[name].annotation if name in model.model_fields else None
+        models = [k for k in (kind, *get_args(kind)) if isinstance(k, type) and issubclass(k, BaseModel)]
+        if not models:
+            break
+        model = models[0]
+    return model

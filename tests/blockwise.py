@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gridstride.pipeline.plan import Request, make_plan, thinnest
+from gridstride.pipeline.planning.plan import Request, make_plan, thinnest
 from gridstride.workers import cpu
 from gridstride.workers.operators.base import Block
 

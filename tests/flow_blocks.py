@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from gridstride.pipeline.flows.cases import make_case
-from gridstride.pipeline.flows.setup import make_setup
-from gridstride.pipeline.flows.timeline import make_timeline
-from gridstride.workers.fluids import cpu
-from gridstride.workers.fluids.block import FlowBlock
-from gridstride.workers.fluids.flow import PRESSURE_LEAD, Flow, longest_step
-from gridstride.workers.fluids.kinds import CUT, FIXED, OUTFLOW, PERIODIC
+from gridstride.pipeline.simulations.case import make_case
+from gridstride.pipeline.simulations.schedules import make_timeline
+from gridstride.pipeline.simulations.setup import make_setup
+from gridstride.workers.models.edac import cpu
+from gridstride.workers.models.edac.block import FlowBlock
+from gridstride.workers.models.edac.flow import PRESSURE_LEAD, Flow, longest_step
+from gridstride.workers.models.edac.kinds import CUT, FIXED, OUTFLOW, PERIODIC
 
 NONE = np.zeros((3, 1, 1))
 

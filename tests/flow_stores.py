@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from gridstride.pipeline.flows import views as flow_views
-from gridstride.pipeline.flows.store import FlowStore, Layout, create, field_path
+from gridstride.pipeline.pictures import flow_views
+from gridstride.pipeline.simulations.store import FlowStore, Layout, create, field_path
 from gridstride.pipeline.storage.stores import regions
 
 # A case that runs in a moment.

@@ -16,9 +16,10 @@ import pytest
 from click.testing import CliRunner
 from object_stores import Server, s3_server
 
-from gridstride.pipeline import images, jobs
-from gridstride.pipeline.cli import main
-from gridstride.pipeline.config import RunOptions
+from gridstride.pipeline import images
+from gridstride.pipeline import job as jobs
+from gridstride.pipeline.commands.main import main
+from gridstride.pipeline.options import RunOptions
 from gridstride.pipeline.storage import places, stores
 from gridstride.pipeline.storage.journal import Journal
 from gridstride.pipeline.storage.remote import Remote, parse
@@ -26,7 +27,7 @@ from gridstride.workers import cluster
 
 SHAPE, CHUNKS, BLOCK = (48, 64, 64), (16, 16, 16), (16, 32, 32)
 BLOCKS = 12
-COMMAND = [sys.executable, "-m", "gridstride.pipeline.cli"]
+COMMAND = [sys.executable, "-m", "gridstride.pipeline.commands.main"]
 
 
 @pytest.fixture(scope="session")

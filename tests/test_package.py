@@ -37,7 +37,7 @@ def test_the_package_list_is_the_folders_with_code() -> None:
 
 
 def test_our_rooms_are_not_top_level_modules() -> None:
-    code = "import gridstride.pipeline.jobs, sys; print([n for n in ('pipeline', 'workers') if n in sys.modules])"
+    code = "import gridstride.pipeline.job, sys; print([n for n in ('pipeline', 'workers') if n in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import dask
 
-from gridstride.workers.deployments import WORKER_TIMEOUT, Deployment, Size, module
-from gridstride.workers.deployments.base import flat
+from gridstride.workers.clusters import WORKER_TIMEOUT, Deployment, Size, module
+from gridstride.workers.clusters.base import flat
 
 # Under this name the scheduler tells clients what becomes of workers.
 TOPIC = "gridstride-workers"

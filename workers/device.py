@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from gridstride.workers.operators.base import Block
-from gridstride.workers.parts import halves, where
+from gridstride.workers.split import halves, where
 from gridstride.workers.stages import stages
 
 # Blocks on a GPU at one time: one is computed while the next is uploaded or the last downloaded.

@@ -21,7 +21,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from gridstride.workers.deployments.base import CannotStart, Deployment
+from gridstride.workers.clusters.base import CannotStart, Deployment
 
 
 class TLSFiles(BaseModel):

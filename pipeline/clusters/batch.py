@@ -23,11 +23,11 @@ from typing import Any
 import yaml
 
 from gridstride.pipeline.clusters import deployment
-from gridstride.pipeline.config import ClusterConfig, RunOptions, load_cluster
 from gridstride.pipeline.errors import UsageError
+from gridstride.pipeline.options import ClusterConfig, RunOptions, load_cluster
 from gridstride.workers import security
-from gridstride.workers.deployments import slurm
-from gridstride.workers.deployments.base import CannotStart, Deployment, last_line, output_of, wait_for_workers
+from gridstride.workers.clusters import slurm
+from gridstride.workers.clusters.base import CannotStart, Deployment, last_line, output_of, wait_for_workers
 from gridstride.workers.sizes import mebibytes
 
 MODULE = "gridstride.pipeline.clusters.batch"
@@ -186,8 +186,8 @@ def _worker(deployed: Deployment) -> dict[str, Any]:
 def _command(folder: Path, config: ClusterConfig, deployed: Deployment, address: str, words: Sequence[str]) -> int:
     from distributed import Client
 
-    from gridstride.pipeline.cli import main as gridstride
     from gridstride.pipeline.clusters.holder import write_state
+    from gridstride.pipeline.commands.main import main as gridstride
 
     how = security.make(deployed) if deployed.security == "tls" else None
     with Client(address, security=how, set_as_default=False) as client:

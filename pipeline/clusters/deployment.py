@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from gridstride.pipeline.config import ClusterConfig, RunOptions, load_cluster
 from gridstride.pipeline.errors import ClusterGone, UsageError
+from gridstride.pipeline.options import ClusterConfig, RunOptions, load_cluster
 from gridstride.workers import cluster, device
-from gridstride.workers.deployments import CannotStart, ClusterLost, Deployment, module
+from gridstride.workers.clusters import CannotStart, ClusterLost, Deployment, module
 
 # Kinds whose workers are elsewhere, and say themselves which device they have.
 ELSEWHERE = ("address", "ssh", "slurm", "kubernetes")

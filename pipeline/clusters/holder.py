@@ -23,11 +23,11 @@ import psutil
 import yaml
 
 from gridstride.pipeline.clusters import deployment
-from gridstride.pipeline.config import ClusterConfig, RunOptions, Started, load_cluster
 from gridstride.pipeline.errors import JobFailed, UsageError
+from gridstride.pipeline.options import ClusterConfig, RunOptions, Started, load_cluster
 from gridstride.pipeline.storage.stores import durable_write
 from gridstride.workers import security
-from gridstride.workers.deployments.base import last_line
+from gridstride.workers.clusters.base import last_line
 
 STOP_SECONDS = 60
 
@@ -51,7 +51,16 @@ def start(options: RunOptions, state: Path) -> Held:
     if config.kind == "address":
         raise UsageError(f"{options.cluster} joins a cluster that runs already: there is nothing to start")
     log = state.with_name(state.name + ".log")
-    command = [sys.executable, "-m", "gridstride.pipeline.cli", "cluster", "start", "--foreground", "--state", state]
+    command = [
+        sys.executable,
+        "-m",
+        "gridstride.pipeline.commands.main",
+        "cluster",
+        "start",
+        "--foreground",
+        "--state",
+        state,
+    ]
     given = {"device": options.device, "cluster": options.cluster, "workers": options.workers, "memory": options.memory}
     command += [part for name, value in given.items() if value is not None for part in (f"--{name}", str(value))]
     with log.open("w") as file:

@@ -22,9 +22,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from gridstride.pipeline.progress import STAGES
-from gridstride.pipeline.reports.spans import Row
-from gridstride.pipeline.reports.story import duration
+from gridstride.pipeline.events.spans import Row
+from gridstride.pipeline.events.story import duration
+from gridstride.pipeline.reports.progress import STAGES
 
 INK, GRID = "#010203", "#040506"
 VARIABLES = {INK: "var(--ink)", GRID: "var(--line)"}

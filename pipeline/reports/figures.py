@@ -8,11 +8,11 @@ from functools import cached_property
 from math import prod
 from typing import Any
 
+from gridstride.pipeline.events.events import read_events, read_lines, redact, seconds
+from gridstride.pipeline.events.spans import FILE, Row, read_spans
+from gridstride.pipeline.events.story import runs
 from gridstride.pipeline.reports.charts import Lane, Pace
-from gridstride.pipeline.reports.events import read_events, read_lines, redact, seconds
-from gridstride.pipeline.reports.spans import FILE, Row, read_spans
 from gridstride.pipeline.reports.status import Status, status
-from gridstride.pipeline.reports.story import runs
 from gridstride.pipeline.storage.journal import Journal
 from gridstride.pipeline.storage.places import Place
 

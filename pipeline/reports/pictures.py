@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from gridstride.pipeline.errors import JobFailed, UsageError
-from gridstride.pipeline.flows.diagnostics import Diagnostics
-from gridstride.pipeline.flows.pictures import preview_flow
-from gridstride.pipeline.flows.plots import draw, panels
-from gridstride.pipeline.flows.store import FlowStore
-from gridstride.pipeline.preview import preview
+from gridstride.pipeline.events.story import name_of
+from gridstride.pipeline.pictures.arrays import preview
+from gridstride.pipeline.pictures.flows import preview_flow
+from gridstride.pipeline.pictures.plots import draw, panels
 from gridstride.pipeline.reports import page as html
-from gridstride.pipeline.reports.story import name_of
+from gridstride.pipeline.simulations.diagnostics import Diagnostics
+from gridstride.pipeline.simulations.store import FlowStore
 
 PIXELS = 600  # of the longer side
 MOST_SAMPLES = 1000

@@ -26,7 +26,7 @@ def check_report(file: str | Path) -> Path:
         ours = False
     if path.is_file() and not ours:
         raise UsageError(f"{path} exists and is no report of gridstride: give another name")
-    from gridstride.pipeline.picture_files import check_file
+    from gridstride.pipeline.pictures.files import check_file
 
     return check_file(path, ours, (".html", ".htm"))
 

@@ -10,13 +10,13 @@ import yaml
 
 import gridstride
 from gridstride.pipeline.errors import megabytes
+from gridstride.pipeline.events.events import redact, seconds
+from gridstride.pipeline.events.story import clock, counted, duration, faults_text, name_of
 from gridstride.pipeline.reports import charts
 from gridstride.pipeline.reports import page as html
-from gridstride.pipeline.reports.events import redact, seconds
 from gridstride.pipeline.reports.figures import Figures
 from gridstride.pipeline.reports.pictures import flow_pictures, image_pictures
 from gridstride.pipeline.reports.status import shortened
-from gridstride.pipeline.reports.story import clock, counted, duration, faults_text, name_of
 
 KINDS = {"finished": "good", "running": "busy", "failed": "bad", "stopped": "warn", "killed": "warn"}
 MOST_FAULTS = 200  # lines of the table

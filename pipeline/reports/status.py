@@ -15,8 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from gridstride.pipeline.errors import UsageError
-from gridstride.pipeline.reports.events import one_line, read_events, seconds
-from gridstride.pipeline.reports.story import Run, clock, duration, faults_text, runs
+from gridstride.pipeline.events.events import one_line, read_events, seconds
+from gridstride.pipeline.events.story import Run, clock, duration, faults_text, runs
 from gridstride.pipeline.storage.journal import Journal, marked_box
 from gridstride.pipeline.storage.lock import is_held
 from gridstride.pipeline.storage.places import Place
@@ -165,8 +165,8 @@ def _blocks(folder: Place) -> int:
 
 
 def _simulation(out: Place, record: dict[str, Any], told: list[Run], running: bool) -> Status:
-    from gridstride.pipeline.flows.states import read_checkpoint
-    from gridstride.pipeline.flows.store import FlowStore
+    from gridstride.pipeline.simulations.states import read_checkpoint
+    from gridstride.pipeline.simulations.store import FlowStore
 
     checkpoint = read_checkpoint(out)
     reached = 0 if checkpoint is None else checkpoint.step

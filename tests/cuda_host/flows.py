@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from gridstride.workers import kernels
-from gridstride.workers.fluids import cpu, gpu
-from gridstride.workers.fluids.block import LEVELS, Advance, FlowBlock
-from gridstride.workers.fluids.flow import Flow, Index, longest_step
-from gridstride.workers.fluids.kinds import CUT, FIXED, OUTFLOW, PERIODIC, SLIP, SPARE
 from gridstride.workers.kernels import MAX_GRID, Plan
+from gridstride.workers.models.edac import cpu, gpu
+from gridstride.workers.models.edac.block import LEVELS, Advance, FlowBlock
+from gridstride.workers.models.edac.flow import Flow, Index, longest_step
+from gridstride.workers.models.edac.kinds import CUT, FIXED, OUTFLOW, PERIODIC, SLIP, SPARE
 from tests.cuda_host.host import Host
 
 ENDS = (FIXED, SLIP, OUTFLOW)

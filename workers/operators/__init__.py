@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from gridstride.workers.fluids.flow import Flow
-from gridstride.workers.fluids.geometry import Geometry
-from gridstride.workers.fluids.obstacles import SHAPES
-from gridstride.workers.fluids.problems import PROBLEMS
-from gridstride.workers.fluids.setup import Setup
+from gridstride.workers.models.edac.flow import Flow
+from gridstride.workers.models.edac.geometry import Geometry
+from gridstride.workers.models.edac.obstacles import SHAPES
+from gridstride.workers.models.edac.problems import PROBLEMS
+from gridstride.workers.models.edac.setup import Setup
 from gridstride.workers.operators.correlate import Correlate
 from gridstride.workers.operators.separable import Pass, Separable
 from gridstride.workers.operators.steps import Steps

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from gridstride.workers.fluids.kinds import SPARE
+from gridstride.workers.models.edac.kinds import SPARE
 from gridstride.workers.operators.base import Block, Halo
 
 if TYPE_CHECKING:
-    from gridstride.workers.fluids.setup import Setup
+    from gridstride.workers.models.edac.setup import Setup
 
 
 @dataclass(frozen=True)

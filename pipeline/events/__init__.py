@@ -1,0 +1,1 @@
+"""The record of what happens to a job."""

@@ -1,0 +1,1 @@
+"""From shapes and bytes to a plan: pure arithmetic, no I/O."""

@@ -1,0 +1,185 @@
+"""What a person sees of a job: the plan, the bar, and the summary."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from gridstride.pipeline.errors import megabytes
+from gridstride.pipeline.events.events import Events
+from gridstride.pipeline.planning.plan import Plan
+
+if TYPE_CHECKING:
+    from gridstride.pipeline.job import Prepared
+
+# Stages in the order a block goes through them.
+STAGES = (
+    "read + decode", "transfer", "halo", "wait", "upload", "kernel", "download", "measure", "encode + write",
+)  # fmt: skip
+
+
+def shape_text(shape: Any) -> str:
+    return " x ".join(map(str, shape))
+
+
+class Bar:
+    """A bar on a terminal, a line every few seconds elsewhere, nothing if `quiet`.
+
+    name: of the work; unit: of what is counted from `first` to `total`
+    events: where progress is told too, and whose lines go above the bar
+    """
+
+    def __init__(
+        self, name: str, unit: str, total: int, first: int, quiet: bool, every: float, events: Events | None
+    ) -> None:
+        self.name, self.unit, self.total, self.first = name, unit, total, first
+        self.quiet, self.every = quiet, every
+        self.begin = self.printed = time.monotonic()
+        self.events = events or Events()
+        self.console: Console = self.events.console
+        self.bar: Any = None
+        if not quiet and self.console.is_terminal:
+            from rich import progress
+
+            self.bar = progress.Progress(
+                progress.TextColumn("{task.description}"),
+                progress.BarColumn(),
+                progress.MofNCompleteColumn(),
+                progress.TextColumn(unit + "  {task.fields[rate]}"),
+                progress.TimeRemainingColumn(),
+                console=self.console,
+            )
+            self.task = self.bar.add_task(name, total=total, completed=first, rate="")
+
+    def __enter__(self) -> Any:
+        if self.bar is not None:
+            self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+
+    @property
+    def seconds(self) -> float:
+        return max(time.monotonic() - self.begin, 1e-9)
+
+    def show(self, done: int, rate: str, **facts: Any) -> None:
+        """Say how far the work is."""
+        now = time.monotonic()
+        self.events.progress(done, self.total, self.unit, f"{done}/{self.total} {self.unit}, {rate}", **facts)
+        if self.bar is not None:
+            self.bar.update(self.task, completed=done, rate=rate)
+        elif not self.quiet and now - self.printed >= self.every and done > self.first:
+            self.printed = now
+            left = (now - self.begin) / (done - self.first) * (self.total - done)
+            print(f"{done}/{self.total} {self.unit}, {rate}, {left:.0f} s left", file=sys.stderr, flush=True)
+
+
+class Progress(Bar):
+    """How many blocks of a sweep are done. A voxel here is an element of the result."""
+
+    def __init__(
+        self, total: int, done: int, quiet: bool = False, every: float = 5.0, events: Events | None = None
+    ) -> None:
+        super().__init__("sweep", "blocks", total, done, quiet, every, events)
+        self.done = done
+        self.voxels = self.bytes_in = self.bytes_out = 0
+
+    def report(self, record: dict[str, Any]) -> None:
+        """Count a finished block, or box of blocks."""
+        if not record["skipped"]:
+            self.voxels += record["voxels"]
+            self.bytes_in += record["bytes_in"]
+            self.bytes_out += record["bytes_out"]
+        self.done += record.get("blocks", 1)
+        read, written = self.bytes_in / self.seconds / 1e9, self.bytes_out / self.seconds / 1e9
+        rate = f"{self.voxels / self.seconds / 1e6:.1f} Mvoxel/s, {read:.2f} GB/s in, {written:.2f} GB/s out"
+        self.show(self.done, rate, voxels=self.voxels, bytes_in=self.bytes_in, bytes_out=self.bytes_out)
+        self.events.spans.take(record.get("worker", ""), record.get("spans", ()))
+
+
+class StepProgress(Bar):
+    """How many steps of a simulation are made, which time in it is reached, and cells advanced a second."""
+
+    def __init__(
+        self,
+        last: int,
+        first: int,
+        cells: int,
+        dt: float,
+        quiet: bool = False,
+        every: float = 5.0,
+        events: Events | None = None,
+    ) -> None:
+        super().__init__("simulate", "steps", last, first, quiet, every, events)
+        self.cells, self.dt = cells, dt
+
+    def report(self, step: int) -> None:
+        """Show that a step has been reached."""
+        rate = (step - self.first) * self.cells / self.seconds / 1e6
+        self.show(step, f"t = {step * self.dt:.4g}, {rate:.1f} Mcell-steps/s", time_reached=step * self.dt)
+
+
+def job_facts(prepared: Prepared) -> dict[str, str]:
+    """A job and its plan in words, line by line."""
+    job, operator = prepared.job, prepared.job.operator
+    taps = ", ".join(str(b + a + 1) for b, a in operator.halo)
+    facts = {
+        "device": prepared.reason,
+        "workers": f"{prepared.size.workers} with {prepared.size.threads} threads each",
+        "algorithm": f"{operator_name(operator)}, taps {taps}, sums in {operator.precision} precision",
+        "dtype": f"{job.input.dtype} -> {operator.out_dtype}",
+        "chunks": f"{shape_text(job.input.chunks)} ({job.input.codecs}) -> {shape_text(job.chunks)} ({job.codec})",
+    }
+    if job.shards:
+        facts["shards"] = shape_text(job.shards)
+    return facts | plan_facts(prepared.plan)
+
+
+def operator_name(operator: Any) -> str:
+    return getattr(operator, "algorithm", operator.kind)
+
+
+def plan_facts(plan: Plan) -> dict[str, str]:
+    """The plan in words, line by line."""
+    rows: dict[str, str] = {}
+    rows["input"] = f"{shape_text(plan.shape)}, {megabytes(plan.bytes_in)}"
+    rows["result"] = f"{shape_text(plan.out_shape)}, {megabytes(plan.bytes_out)} before compression"
+    rows["halo"] = ", ".join(f"{b}+{a}" for b, a in plan.halo)
+    rows["blocks"] = f"{plan.blocks} of {shape_text(plan.block)} (grid {shape_text(plan.grid)})"
+    rows["batches"] = f"{plan.batches} of up to {shape_text(plan.batch)} blocks"
+    rows["halo overhead"] = f"{plan.halo_overhead:.1%} more elements taken in than the grid has"
+    rows["reads"] = f"{megabytes(plan.bytes_in)} and the edges between batches; writes {megabytes(plan.bytes_out)}"
+    rows["halos"] = "from neighbours, by map_overlap" if plan.halos == "neighbours" else "read with the blocks"
+    rows["tasks"] = f"about {plan.tasks} ({plan.tasks / max(1, plan.blocks):.3g} a block)"
+    parts = ", ".join(f"{name} {megabytes(size)}" for name, size in plan.memory_parts.items() if size)
+    rows["memory per worker"] = f"{megabytes(plan.memory_per_worker)} ({parts})"
+    rows["memory in all"] = megabytes(plan.memory_total)
+    return rows
+
+
+def plan_table(facts: dict[str, str]) -> Table:
+    """What `job_facts` says, as a table."""
+    table = Table(title="plan", show_header=False, title_justify="left")
+    for name, text in facts.items():
+        table.add_row(name, text)
+    return table
+
+
+def summary_table(stages: dict[str, float], idle: float, seconds: float) -> Table:
+    """Seconds by stage, summed over all threads; each stage's share; and how many threads were in it at a time, on
+    average over the job's `seconds`: stages overlap where these sum to more than one."""
+    table = Table(title="time by stage, summed over threads", title_justify="left")
+    for column in ("stage", "seconds", "share", "at a time"):
+        table.add_column(column, justify="left" if column == "stage" else "right")
+    known = {name: stages[name] for name in STAGES if stages.get(name, 0) > 0}
+    known["idle"] = max(0.0, idle)
+    total = sum(known.values()) or 1.0
+    for name, spent in known.items():
+        table.add_row(name, f"{spent:.2f}", f"{spent / total:.0%}", f"{spent / seconds:.2f}" if seconds else "")
+    return table

@@ -1,0 +1,93 @@
+"""When a simulation writes what: its time step and the steps of every schedule, known before it begins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+
+from gridstride.pipeline.errors import UsageError
+from gridstride.pipeline.simulations.case import Case, Schedule
+from gridstride.workers.models.edac.flow import longest_step
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """dt; the last step; and the steps after which there is a snapshot, a sample of diagnostics, a checkpoint."""
+
+    dt: float
+    last: int
+    snapshots: np.ndarray
+    diagnostics: np.ndarray
+    checkpoints: np.ndarray
+
+    def next_event(self, step: int) -> int:
+        """The first step after `step` at which something is due; the last step at the latest."""
+        due = [self.last]
+        for steps in (self.snapshots, self.diagnostics, self.checkpoints):
+            at = int(np.searchsorted(steps, step, side="right"))
+            due += [int(steps[at])] if at < len(steps) else []
+        return min(due)
+
+    def snapshot(self, step: int) -> int | None:
+        """Number of the snapshot due after a step."""
+        at = int(np.searchsorted(self.snapshots, step))
+        return at if at < len(self.snapshots) and self.snapshots[at] == step else None
+
+    def sampled(self, step: int) -> bool:
+        return bool(np.isin(step, self.diagnostics))
+
+    def checkpointed(self, step: int) -> bool:
+        return step == self.last or bool(np.isin(step, self.checkpoints))
+
+
+def stable_step(case: Case) -> float:
+    """The longest stable dt of a case."""
+    fluid = case.fluid
+    diffusivity = max(fluid.viscosity, fluid.pressure_diffusivity)
+    walls = tuple(any(case.boundaries[a + side].kind in ("wall", "inflow") for side in "-+") for a in case.spacing)
+    return longest_step(tuple(case.spacing.values()), fluid.speed / fluid.mach, fluid.speed, diffusivity, walls)
+
+
+def time_step(case: Case) -> float:
+    """The case's dt, or run.cfl of the stable one, shortened so that a whole number of steps makes up the time between
+    snapshots (or the whole run). Raises UsageError for a dt that is not stable."""
+    stable = stable_step(case)
+    if case.run.dt is not None:
+        if case.run.dt > stable:
+            raise UsageError(
+                f"run.dt is {case.run.dt:g}: expected at most {stable:.4g}, beyond which the scheme is unstable"
+            )
+        return case.run.dt
+    every = case.output.snapshots.time if case.output.snapshots else None
+    span = min(every or case.run.until, case.run.until)
+    return span / ceil(span / (case.run.cfl * stable))
+
+
+def make_timeline(case: Case) -> Timeline:
+    dt = time_step(case)
+    last = max(1, round(case.run.until / dt))
+    snapshots = np.union1d(_steps(case.output.snapshots, dt, last), [last])
+    return Timeline(
+        dt,
+        last,
+        snapshots.astype(np.int64),
+        _steps(case.output.diagnostics, dt, last),
+        _steps(case.output.checkpoints, dt, last),
+    )
+
+
+def _steps(schedule: Schedule | None, dt: float, last: int) -> np.ndarray:
+    """Steps of a schedule, 0 and the last included where they fall on it; every time at its nearest step."""
+    if schedule is None:
+        return np.zeros(0, np.int64)
+    if schedule.at is not None:
+        steps = np.rint(np.array(schedule.at) / dt)
+    elif schedule.steps is not None:
+        steps = np.arange(0, last + 1, schedule.steps)
+    else:
+        assert schedule.time is not None
+        steps = np.rint(np.arange(int(last * dt / schedule.time * (1 + 1e-9)) + 1) * schedule.time / dt)
+    steps = np.unique(steps.astype(np.int64))
+    return steps[steps <= last]

@@ -1,0 +1,104 @@
+"""From a case to what the workers compute: the flow in numbers, the solids, and how to begin."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gridstride.pipeline.simulations.case import Case, make_geometry, make_obstacles, make_problem
+from gridstride.workers.models.edac import kinds
+from gridstride.workers.models.edac.flow import Flow
+from gridstride.workers.models.edac.geometry import Geometry
+from gridstride.workers.models.edac.setup import Setup
+
+KINDS = {
+    "periodic": kinds.PERIODIC,
+    "wall": kinds.FIXED,
+    "inflow": kinds.FIXED,
+    "slip": kinds.SLIP,
+    "outflow": kinds.OUTFLOW,
+}
+AXES = "zyx"
+# How strongly a sponge damps pressure: near the value that sends back least (docs/navier-stokes.md). Sound short beside
+# the layer is absorbed, long waves are not: p alone is damped, and a stronger damping reflects.
+SPONGE_DECAY = 6.0
+
+
+def make_setup(case: Case, dt: float) -> Setup:
+    """Everything a worker needs to make a block of the case."""
+    geometry = make_geometry(case)
+    problem = None if case.initial.problem == "from-store" else make_problem(case)
+    return Setup(make_flow(case, geometry, dt), geometry, make_obstacles(case), problem)
+
+
+def make_flow(case: Case, geometry: Geometry, dt: float) -> Flow:
+    fluid = case.fluid
+    ends: Any = {axis: tuple(case.boundaries.get(axis + side) for side in "-+") for axis in AXES}
+    faces: Any = tuple(
+        tuple(_given(face, number, side, geometry, ends) for side, face in enumerate(ends[axis]))
+        for number, axis in enumerate(AXES)
+    )
+    beyond: Any = tuple(tuple(KINDS[f.kind] if f else kinds.PERIODIC for f in ends[axis]) for axis in AXES)
+    return Flow(
+        cells=geometry.cells,
+        spacing=geometry.spacing,
+        components=case.components,
+        dt=dt,
+        viscosity=fluid.viscosity,
+        pressure_diffusivity=fluid.pressure_diffusivity,
+        sound_speed=fluid.speed / fluid.mach,
+        force=(case.force.get("x", 0.0), case.force.get("y", 0.0), case.force.get("z", 0.0)),
+        kinds=beyond,
+        faces=faces,
+        ramp=case.run.ramp,
+        sponge=_sponges(case, geometry),
+        dtype=np.dtype(np.float32 if case.run.precision == "single" else np.float64),
+    )
+
+
+def _given(face: Any, axis: int, side: int, geometry: Geometry, ends: dict[str, Any]) -> np.ndarray:
+    """Given velocities of a face (components, one axis, other axis), at the places of each component."""
+    values = np.zeros((geometry.components, 1, 1))
+    if face is None or face.kind not in ("wall", "inflow"):
+        return values
+    values[:, 0, 0] = [face.velocity.get(a, 0.0) for a in "xyz"[: geometry.components]]
+    if getattr(face, "profile", "uniform") != "parabolic":
+        return values
+    lo, hi = [0, 0, 0], list(geometry.cells)
+    lo[axis], hi[axis] = side * geometry.cells[axis], side * geometry.cells[axis] + 1
+    full = np.empty((geometry.components, *(n for a, n in enumerate(geometry.cells) if a != axis)))
+    for component in range(geometry.components):
+        places = geometry.positions(component, lo, hi)[::-1]  # z, y, x
+        shape: Any = 1.0
+        for other in range(3):
+            walls = all(f is not None and f.kind == "wall" for f in ends[AXES[other]])
+            if other == axis or not walls:
+                continue
+            part = (places[other] - geometry.origin[other]) / (geometry.cells[other] * geometry.spacing[other])
+            shape = shape * (4 * part * (1 - part))
+        full[component] = values[component, 0, 0] * np.broadcast_to(
+            shape, [b - a for a, b in zip(lo, hi, strict=True)]
+        ).squeeze(axis)
+    return full
+
+
+def _sponges(case: Case, geometry: Geometry) -> tuple[np.ndarray, ...]:
+    """Rates at which pressure decays along each axis: growing with the square of the depth into an outflow's sponge."""
+    sound = case.fluid.speed / case.fluid.mach
+    found = []
+    for number, axis in enumerate(AXES):
+        rates = np.zeros(0)
+        for side in "-+":
+            face = case.boundaries.get(axis + side)
+            if face is None or face.kind != "outflow" or not face.sponge:
+                continue
+            n, h = geometry.cells[number], geometry.spacing[number]
+            distance = (np.arange(n) + 0.5) * h
+            distance = distance if side == "-" else distance[::-1]
+            depth = np.clip(1 - distance / face.sponge, 0, 1)
+            # depth^2 is 1/3 on average, and a wave crosses the layer twice
+            strength = SPONGE_DECAY * sound / face.sponge * 3
+            rates = (rates if rates.size else np.zeros(n)) + strength * depth**2
+        found.append(rates)
+    return tuple(found)

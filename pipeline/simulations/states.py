@@ -1,0 +1,120 @@
+"""The states a simulation can go on from, and the record that says which one is whole.
+
+OUT/.gridstride/
+    setup/ arrays.json  what the workers compute, as data (`operators.save`), and the names of the output's arrays
+    checkpoint.json     {"step": n, "state": name}: replaced when a state is whole and on disk
+    state-n-CxCxC       after step n: (2 fields, z, y, x), both time levels of u, v, (w,) p on the staggered grid
+
+A state is named by its step and its chunks, so that whoever writes into one writes the same bytes: a worker that
+outlived its client, or a client that was asleep while another took over, spoils nothing. Once the record names a state,
+the others are deleted; but in a folder the one before becomes the next one, for to write over its chunks takes half the
+time of making new files and deleting the old ones.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gridstride.pipeline.errors import UsageError
+from gridstride.pipeline.storage import places, stores
+from gridstride.pipeline.storage.journal import FOLDER, Journal
+from gridstride.pipeline.storage.places import Place, place
+from gridstride.workers.models.edac.block import FlowBlock
+from gridstride.workers.models.edac.flow import Flow
+
+RECORD = "checkpoint.json"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A whole state: its name, and after which step. tag: of the record, as `places.replace` wants it"""
+
+    state: str
+    step: int
+    tag: str = ""
+
+
+def state_path(out: str | Place, state: str) -> str:
+    return str(place(out).resolve() / FOLDER / state)
+
+
+def create_state(
+    out: str | Place, flow: Flow, step: int, chunks: tuple[int, ...], codec: str, last: Checkpoint | None
+) -> str:
+    """Make the array for the state after a step, if it is not there; its name.
+
+    chunks: of one field, (z, y, x)
+    last: the state that is whole; one that is neither may become the new one
+    """
+    form = "x".join(map(str, chunks))
+    state = f"state-{step}-{form}"
+    path = place(state_path(out, state))
+    if (path / "zarr.json").is_file():
+        return state
+    spare = None
+    if isinstance(path, Path) and not path.exists():
+        found = (path.parent / name for name in places.names(path.parent) if re.fullmatch(rf"state-\d+-{form}", name))
+        whole = (p for p in found if (p / "zarr.json").is_file() and (last is None or p.name != last.state))
+        spare = next(whole, None)
+    if isinstance(path, Path) and spare is not None:
+        Journal(spare).forget()
+        spare.rename(path)
+        places.sync_folder(path.parent)
+    else:
+        stores.create(path, (2 * flow.fields, *flow.cells), flow.dtype, (1, *chunks), None, codec)
+    return state
+
+
+def read_checkpoint(out: str | Place) -> Checkpoint | None:
+    """The last whole state; None before the first."""
+    path = place(out) / FOLDER / RECORD
+    try:
+        tag = places.tag_of(path)  # before the record is read: an older tag is refused, a newer one would not be
+        content = json.loads(path.read_bytes())
+        return Checkpoint(str(content["state"]), int(content["step"]), tag)
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{path} is damaged ({stores.first_line(error)}): --overwrite starts afresh") from None
+
+
+def switch(out: str | Place, reached: Checkpoint, before: Checkpoint | None) -> Checkpoint:
+    """Make a state that is whole and on disk the one to go on from, and delete others.
+
+    Raises JobFailed if another client has gone on from `before`.
+    """
+    folder = place(out) / FOLDER
+    content = {"step": reached.step, "state": reached.state}
+    tag = places.replace(folder / RECORD, stores.json_bytes(content), before.tag if before else "")
+    kept = {reached.state, before.state if before and isinstance(folder, Path) else ""}
+    for name in places.names(folder) - kept:
+        if name.startswith("state-"):
+            Journal(folder / name).forget()
+            places.remove(folder / name)
+    return Checkpoint(reached.state, reached.step, tag)
+
+
+def write_state(path: str, block: FlowBlock) -> None:
+    """Write a block's own cells, field by field; on return they are on disk."""
+    target = stores.regions(path)
+    where = block.own
+    for number, level in enumerate((block.now, block.before)):
+        for field in range(block.flow.fields):
+            data = block.backend.to_host(level[(field, *where)])
+            target.write((number * block.flow.fields + field, *block.start), np.ascontiguousarray(data)[None])
+    first, last = (0, *block.start), (2 * block.flow.fields, *block.stop)
+    stores.sync_chunk_folders(path, first, last)
+
+
+def read_state(path: str, block: FlowBlock) -> None:
+    """Fill a block and its halos."""
+    low, high = block.held()
+    data: Any = stores.read_wrapped(path, (0, *low), (2 * block.flow.fields, *high))
+    block.load(data, low)
+    block.fill()

@@ -1,0 +1,1 @@
+"""One pass of an operator over a whole grid."""

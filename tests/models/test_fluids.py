@@ -1,0 +1,143 @@
+"""The solver on one block: the equations, what is beyond the grid, limits and sponges."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+from flow_blocks import begun, flow_of, noise, own, plain_step, whole
+
+from gridstride.workers.models.edac import problems
+from gridstride.workers.models.edac.kinds import FIXED, OUTFLOW, PERIODIC, SLIP
+
+
+@pytest.mark.parametrize("cells", [(1, 9, 12), (6, 7, 10)], ids=["2-D", "3-D"])
+def test_steps_are_those_of_the_equations(cells: Any) -> None:
+    flow = flow_of(cells)
+    data = noise(flow)
+    block = whole(flow, data)
+    now, before = data[: flow.fields], data[flow.fields :]
+    for _ in range(4):
+        now, before = plain_step(flow, now, before), now
+        block.advance(1)
+        np.testing.assert_allclose(own(block), now, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("kind", [PERIODIC, FIXED, SLIP, OUTFLOW], ids=["periodic", "fixed", "slip", "outflow"])
+def test_ghost_cells_hold_what_is_beyond_the_face(axis: int, kind: int) -> None:
+    ends: Any = [(PERIODIC,) * 2] * 3
+    ends[axis] = (kind, kind)
+    ramp = 0.02
+    flow = flow_of((5, 6, 7), tuple(ends), ramp=ramp, sponge=())
+    block = whole(flow, noise(flow))
+    block.advance(2)
+    rise = min(1.0, 2 * flow.dt / ramp)
+    scale = rise**2 * (3 - 2 * rise)
+    n = flow.cells[axis]
+    # (field, along the axis, the others), ghost cells of the others cut off: cell i of the axis is at i + 1
+    fields = np.moveaxis(block.now, axis + 1, 1)[:, :, 1:-1, 1:-1]
+    given = [face if kind == FIXED else np.zeros((3, 1, 1)) for face in flow.faces[axis]]
+    for field in range(4):
+        f = fields[field]
+        if kind == PERIODIC:
+            np.testing.assert_array_equal(f[0], f[n])
+            np.testing.assert_array_equal(f[n + 1], f[1])
+        elif field == 2 - axis:
+            low, high = (f[2], f[n]) if kind == OUTFLOW else (scale * given[0][field], scale * given[1][field])
+            np.testing.assert_allclose(f[1], np.broadcast_to(low, f[1].shape), atol=1e-15)
+            np.testing.assert_allclose(f[n + 1], np.broadcast_to(high, f[1].shape), atol=1e-15)
+        elif field == 3:
+            sign = -1 if kind == OUTFLOW else 1
+            np.testing.assert_array_equal(f[0], sign * f[1])
+            np.testing.assert_array_equal(f[n + 1], sign * f[n])
+        elif kind == FIXED:  # the parabola through the ghost and two cells has the given velocity on the face
+            np.testing.assert_allclose((3 * f[0] + 6 * f[1] - f[2]) / 8, scale * given[0][field], atol=1e-14)
+            np.testing.assert_allclose((3 * f[n + 1] + 6 * f[n] - f[n - 1]) / 8, scale * given[1][field], atol=1e-14)
+        else:
+            np.testing.assert_array_equal(f[0], f[1])
+            np.testing.assert_array_equal(f[n + 1], f[n])
+
+
+def test_an_exact_flow_begins_with_the_level_before_and_pressure_half_a_step_ahead() -> None:
+    block, setup, _ = begun(
+        {
+            "grid": {"cells": {"x": 12, "y": 8}, "size": {"x": 1.0, "y": 1.0}},
+            "fluid": {"viscosity": 0.05, "speed": 2.0},
+            "initial": {"problem": "travelling-taylor-green", "speed": 1.0, "background": {"x": 1.0, "y": 0.5}},
+            "run": {"until": 0.5, "precision": "double"},
+        }
+    )
+    dt = setup.flow.dt
+    for level, t in ((block.now, 0.0), (block.before, -dt)):
+        for field, at in ((0, t), (1, t), (2, t + dt / 2)):
+            exact = problems.sample(setup.problem, setup.geometry, (0, 0, 0), setup.flow.cells, at)[field]
+            np.testing.assert_allclose(level[(field, *block.own)], exact, atol=1e-14)
+
+
+# --- limits, sponges --------------------------------------------------------------------------------------------
+
+
+def test_peaks_and_the_limit_are_those_of_each_step() -> None:
+    """A force alone: velocity grows by the same in each step."""
+    flow = flow_of((1, 6, 7), force=(0.5, 0.0, 0.0), dt=0.004)
+    block = whole(flow, np.zeros((6, *flow.cells)))
+    done = block.advance(10, limit=1.0)
+    np.testing.assert_allclose(done.peaks, 0.002 * np.arange(1, 11), rtol=1e-12)
+    assert done.steps == 10
+    done = block.advance(50, limit=0.0251)
+    assert (done.steps, block.step, len(done.peaks)) == (3, 13, 3)
+    np.testing.assert_allclose(own(block)[0], 0.026, rtol=1e-12)
+    block.now[0, 0, 3, 3] = np.nan
+    assert block.advance(5, limit=1.0).steps == 1
+
+
+def test_peaks_see_every_face_of_the_grid() -> None:
+    flow = flow_of((5, 6, 7), force=(0.0,) * 3, viscosity=0.0, dt=1e-9)
+    for component, place in product(range(3), [(0, 0, 0), (4, 5, 6), (2, 3, 3)]):
+        data = np.zeros((8, *flow.cells))
+        data[(component, *place)] = data[(component + 4, *place)] = -0.7
+        assert whole(flow, data).advance(1).peaks[0] == pytest.approx(0.7, rel=1e-4)
+
+
+def test_a_sponge_swallows_a_pulse_that_would_come_back() -> None:
+    def left(sponge: float) -> float:
+        """The share of a pulse's energy that is there after it has run into the outflow and back."""
+        block, setup, _ = begun(
+            {
+                "grid": {"cells": {"x": 200, "y": 4}, "size": {"x": 1.0, "y": 0.02}},
+                "fluid": {"viscosity": 1e-6, "mach": 0.1},
+                "boundaries": {"x-": "wall", "x+": {"kind": "outflow", "sponge": sponge}, "y": "slip"},
+                "run": {"until": 1.0, "precision": "double"},
+            }
+        )
+        c, dt = setup.flow.sound_speed, setup.flow.dt
+        x = (np.arange(200) + 0.5) / 200
+        level = np.zeros((3, 1, 4, 200))
+        level[2], level[0] = (0.01 * np.exp(-(((x - shift - 0.7) / 0.025) ** 2)) for shift in (0.0, 0.0025))
+        level[0] /= c
+        block.load(np.concatenate([level, level]), (0, 0, 0))
+        block.fill()
+
+        def energy() -> float:
+            here = own(block)
+            return float((here[2] ** 2).sum() + c**2 * (here[:2] ** 2).sum())
+
+        before = energy()
+        block.advance(round(0.6 / c / dt))
+        return energy() / before
+
+    assert left(sponge=0.0) > 0.6
+    assert left(sponge=0.2) < 0.15
+
+
+def test_boundary_velocities_rise_smoothly() -> None:
+    flow = replace(flow_of((1, 6, 7)), ramp=1.0, dt=0.1)
+    rises = flow.ramps(0, 12)
+    assert rises[4] == pytest.approx(0.5)
+    np.testing.assert_array_equal(rises[9:], 1.0)
+    assert (np.diff(rises[:10]) > 0).all()
+    assert rises[0] < 0.03

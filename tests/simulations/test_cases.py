@@ -1,0 +1,405 @@
+"""Case files: what is accepted, what it resolves to, and the one line that wrong ones get."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import zarr
+
+import gridstride
+from gridstride.pipeline.errors import UsageError
+from gridstride.pipeline.simulations.case import Case, load_case, make_case, make_geometry, make_obstacles, make_problem
+from gridstride.workers.models.edac import obstacles, problems
+
+EXAMPLES = Path(gridstride.__file__).parent.resolve() / "examples" / "cases"
+CYLINDER = EXAMPLES / "cylinder.yaml"
+SMALL = """
+grid: {cells: {x: 8, y: 8}, size: {x: 2, y: 1}}
+fluid: {viscosity: 0.1}
+run: {until: 1}
+"""
+
+
+def case_of(tmp_path: Path, text: str, *overrides: str) -> Case:
+    file = tmp_path / "case.yaml"
+    file.write_text(SMALL + text)
+    return load_case(file, overrides)
+
+
+# --- what comes with us -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_examples_load_and_make_their_problem(path: Path) -> None:
+    case = load_case(path)
+    if case.initial.problem == "from-store":
+        assert Path(case.initial.path) == EXAMPLES.parent.parent / "turbulence.zarr"
+        with pytest.raises(ValueError, match="from-store"):
+            make_problem(case)
+        return
+    problem, geometry = make_problem(case), make_geometry(case)
+    assert problem.name == case.initial.problem
+    fields = problems.sample(problem, geometry, (0, 0, 0), [min(n, 8) for n in geometry.cells])
+    assert np.isfinite(fields).all()
+    # Nothing is faster than the reference speed, from which the speed of sound follows.
+    assert np.abs(fields[:-1]).max() <= case.fluid.speed
+
+
+def test_examples_are_of_every_kind() -> None:
+    loaded = [load_case(path) for path in EXAMPLES.glob("*.yaml")]
+    problem = {case.initial.problem for case in loaded}
+    assert {"travelling-taylor-green", "taylor-green", "shear-layer", "random", "from-store"} <= problem
+    kinds = {face.kind for case in loaded for face in case.boundaries.values()}
+    assert {"periodic", "wall", "inflow", "outflow"} <= kinds
+    assert {case.components for case in loaded if case.name.startswith("lid-driven")} == {2, 3}
+
+
+def test_the_cylinder_is_that_of_schaefer_and_turek() -> None:
+    case = load_case(CYLINDER)
+    assert case.spacing == pytest.approx({"x": 0.005, "y": 0.005})
+    assert case.fluid.viscosity == 0.001
+    assert {name: face.kind for name, face in case.boundaries.items()} == {
+        "x-": "inflow",
+        "x+": "outflow",
+        "y-": "wall",
+        "y+": "wall",
+    }
+    assert case.boundaries["x-"].velocity == {"x": 1.5, "y": 0.0}
+    assert case.boundaries["x-"].profile == "parabolic"
+    assert make_obstacles(case) == (obstacles.Cylinder((0.2, 0.2), 0.05),)
+
+
+def test_the_channel_s_force_drives_speed_one() -> None:
+    case = load_case(EXAMPLES / "channel.yaml", ["initial.problem=poiseuille"])
+    assert make_problem(case).velocity(0, 0.0, np.array([0.0, 0.5, 1.0]), None, 0.0) == pytest.approx([0, 1, 0])
+
+
+# --- what a case resolves to ------------------------------------------------------------------------------------
+
+
+def test_defaults_are_filled_in(tmp_path: Path) -> None:
+    case = case_of(tmp_path, "boundaries: {x-: {kind: inflow, velocity: {x: 1}}, x+: outflow, y: wall}")
+    assert case.resolved() == {
+        "name": "unnamed",
+        "grid": {"cells": {"x": 8, "y": 8}, "size": {"x": 2.0, "y": 1.0}, "origin": {"x": 0.0, "y": 0.0}},
+        "fluid": {"viscosity": 0.1, "speed": 1.0, "length": 1.0, "mach": 0.1, "pressure_diffusivity": 0.1},
+        "force": {"x": 0.0, "y": 0.0},
+        "boundaries": {
+            "x-": {"kind": "inflow", "velocity": {"x": 1.0, "y": 0.0}, "profile": "uniform"},
+            "x+": {"kind": "outflow", "sponge": 0.2},
+            "y-": {"kind": "wall", "velocity": {"x": 0.0, "y": 0.0}},
+            "y+": {"kind": "wall", "velocity": {"x": 0.0, "y": 0.0}},
+        },
+        "obstacles": [],
+        "initial": {"problem": "rest"},
+        "run": {"until": 1.0, "cfl": 0.95, "dt": None, "ramp": 0.0, "precision": "single", "substeps": "auto"},
+        "output": {
+            "fields": ["velocity", "pressure"],
+            "snapshots": None,
+            "diagnostics": {"steps": 100},
+            "checkpoints": None,
+            "chunks": {"x": 8, "y": 8},
+            "codec": "lz4",
+        },
+    }
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_resolved_case_survives_json_and_makes_the_same_case(path: Path) -> None:
+    case = load_case(path)
+    again = make_case(json.loads(json.dumps(case.resolved())))
+    assert again.resolved() == case.resolved()
+    assert make_geometry(again) == make_geometry(case)
+    if case.initial.problem != "from-store":
+        assert make_problem(again) == make_problem(case)
+
+
+def test_axes_come_in_order_and_numbers_may_be_written_as_yaml_does_not_know_them(tmp_path: Path) -> None:
+    """YAML takes 1e-3 for text."""
+    case = case_of(
+        tmp_path, "", "grid.cells={z: 5, y: 6, x: 7}", "grid.size={y: 2, z: 3, x: 1}", "fluid.viscosity=1e-3"
+    )
+    assert list(case.grid.cells.items()) == [("x", 7), ("y", 6), ("z", 5)]
+    assert list(case.grid.size) == ["x", "y", "z"]
+    assert case.fluid.viscosity == 0.001
+    geometry = make_geometry(case)
+    assert geometry.cells == (5, 6, 7)
+    assert geometry.spacing == (3 / 5, 2 / 6, 1 / 7)
+    assert geometry.periodic == (True, True, True)
+
+
+def test_a_flat_grid_has_one_layer_of_cells(tmp_path: Path) -> None:
+    geometry = make_geometry(case_of(tmp_path, "boundaries: {y: slip}", "grid.origin.x=-3"))
+    assert geometry.cells == (1, 8, 8)
+    assert geometry.origin == (0.0, 0.0, -3.0)
+    assert geometry.periodic == (True, False, True)
+    assert geometry.components == 2
+
+
+def test_viscosity_follows_from_reynolds(tmp_path: Path) -> None:
+    fluid = "fluid: {reynolds: 400, speed: 2, length: 3}"
+    case = make_case({**load_case(CYLINDER).resolved(), "fluid": {"reynolds": 400, "speed": 2, "length": 3}})
+    assert case.fluid.viscosity == 2 * 3 / 400
+    assert case.fluid.pressure_diffusivity == case.fluid.viscosity
+    assert case_of(tmp_path, "", "fluid=" + fluid.partition(": ")[2]).fluid.viscosity == 2 * 3 / 400
+    assert case_of(tmp_path, "", "fluid.pressure_diffusivity=0").fluid.pressure_diffusivity == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "kinds"),
+    [
+        ("boundaries: {}", "periodic periodic periodic periodic"),
+        ("boundaries: {x: wall}", "wall wall periodic periodic"),
+        ("boundaries: {x: wall, x+: slip}", "wall slip periodic periodic"),
+        ("boundaries: {x+: slip, x: wall}", "wall slip periodic periodic"),
+        ("boundaries: {y-: {kind: wall}, y+: slip}", "periodic periodic wall slip"),
+        ("boundaries: {x: periodic, y: {kind: slip}}", "periodic periodic slip slip"),
+    ],
+)
+def test_boundaries_are_resolved_to_faces(tmp_path: Path, text: str, kinds: str) -> None:
+    faces = case_of(tmp_path, text).boundaries
+    assert list(faces) == ["x-", "x+", "y-", "y+"]
+    assert " ".join(face.kind for face in faces.values()) == kinds
+
+
+def test_a_face_takes_over_what_its_axis_says_of_the_same_kind(tmp_path: Path) -> None:
+    faces = case_of(tmp_path, "boundaries: {y: {kind: wall, velocity: {x: 3}}, y+: {velocity: {x: 5}}}").boundaries
+    assert [faces[name].velocity["x"] for name in ("y-", "y+")] == [3, 5]
+    faces = case_of(tmp_path, "boundaries: {y: {kind: wall, velocity: {x: 3}}, y+: slip}").boundaries
+    assert [faces[name].kind for name in ("y-", "y+")] == ["wall", "slip"]
+
+
+def test_problems_get_what_the_case_says(tmp_path: Path) -> None:
+    walls = "boundaries: {y-: {kind: wall, velocity: {x: -1}}, y+: {kind: wall, velocity: {x: 2}}}\n"
+    assert make_problem(case_of(tmp_path, walls + "initial: {problem: couette}")) == problems.Couette(
+        low=(-1.0, 0.0), high=(2.0, 0.0), height=1.0, bottom=0.0
+    )
+    random = case_of(tmp_path, "initial: {problem: random, seed: 4, peak: 1}", "grid.origin.y=0.5", "fluid.speed=3")
+    assert make_problem(random) == problems.Random(4, 3.0, 1.0, (2.0, 1.0), (0.0, 0.5), (0.25, 0.125))
+    assert random.resolved()["initial"] == {"problem": "random", "seed": 4, "speed": 3.0, "peak": 1.0}
+    uniform = case_of(tmp_path, "initial: {problem: uniform, velocity: {y: 2}}")
+    assert make_problem(uniform) == problems.Uniform((0.0, 2.0))
+    assert make_problem(case_of(tmp_path, "initial: {problem: uniform}")) == problems.Uniform((1.0, 0.0))
+
+
+def test_every_problem_can_be_asked_for() -> None:
+    from gridstride.pipeline.simulations.initial import NAMES
+
+    assert set(NAMES) == {*problems.PROBLEMS, "from-store"}
+
+
+def test_schedules(tmp_path: Path) -> None:
+    output = case_of(tmp_path, "output: {snapshots: {at: [2, 1, 1]}, checkpoints: {time: 3}, diagnostics: null}").output
+    assert output.snapshots is not None
+    assert output.snapshots.at == [1, 2]
+    assert output.checkpoints is not None
+    assert output.checkpoints.time == 3
+    assert output.diagnostics is None
+
+
+def test_chunks_are_modest_by_default(tmp_path: Path) -> None:
+    assert case_of(tmp_path, "", "grid.cells={x: 1000, y: 9}").output.chunks == {"x": 256, "y": 9}
+    deep = ["grid.cells={x: 1000, y: 9, z: 200}", "grid.size.z=1", "output.chunks={z: 64}"]
+    assert case_of(tmp_path, "", *deep).output.chunks == {"x": 128, "y": 9, "z": 64}
+
+
+# --- overrides and paths ----------------------------------------------------------------------------------------
+
+
+def test_overrides_change_any_field() -> None:
+    case = load_case(
+        CYLINDER,
+        [
+            "grid.cells.x=100",
+            "boundaries.y+.velocity.x=2",
+            "obstacles.0.radius=0.1",
+            "output.snapshots={steps: 3}",
+            "name=other",
+            "run.substeps=4",
+        ],
+    )
+    assert case.grid.cells == {"x": 100, "y": 82}
+    assert case.boundaries["y+"].kind == "wall"
+    assert case.boundaries["y+"].velocity == {"x": 2, "y": 0}
+    assert case.boundaries["y-"].velocity == {"x": 0, "y": 0}
+    assert case.obstacles[0].build() == obstacles.Cylinder((0.2, 0.2), 0.1)
+    assert case.output.snapshots is not None
+    assert case.output.snapshots.steps == 3
+    assert case.name == "other"
+    assert case.run.substeps == 4
+
+
+def test_a_short_form_is_lengthened_by_an_override(tmp_path: Path) -> None:
+    case = case_of(tmp_path, "boundaries: {y-: wall, y+: wall}", "boundaries.y+.velocity.x=2")
+    assert case.boundaries["y+"].velocity["x"] == 2
+
+
+def test_paths_are_relative_to_the_file_or_to_who_overrides_them(tmp_path: Path, monkeypatch: Any) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    text = "initial: {problem: from-store, path: old.zarr, time: 2}"
+    assert case_of(tmp_path, text).initial.path == str(tmp_path / "old.zarr")
+    assert case_of(tmp_path, text, "initial.path=b.zarr").initial.path == str(tmp_path / "elsewhere" / "b.zarr")
+    whole = "initial={problem: from-store, path: c.zarr}"
+    assert case_of(tmp_path, text, whole).initial.path == str(tmp_path / "elsewhere" / "c.zarr")
+    assert case_of(tmp_path, text, "initial.path=/d.zarr").initial.path == "/d.zarr"
+    assert case_of(tmp_path, text).initial.time == 2
+
+
+@pytest.mark.parametrize("kind", ["npy", "zarr"])
+def test_masks_must_have_the_grid_s_shape(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / f"mask.{kind}"
+    text = f"obstacles: [{{shape: mask, path: mask.{kind}}}]"
+    solid = np.zeros((8, 8), bool)
+    if kind == "npy":
+        np.save(path, solid)
+    else:
+        zarr.create_array(str(path), data=solid)
+    assert make_obstacles(case_of(tmp_path, text)) == (obstacles.Mask(str(path)),)
+    with pytest.raises(UsageError, match=r"obstacles.0.path: .* shape \(8, 8\): expected .* shape \(8, 9\), \(y, x\)"):
+        case_of(tmp_path, text, "grid.cells.x=9")
+
+
+# --- what is refused --------------------------------------------------------------------------------------------
+
+REFUSED = [
+    ("gird={}", "unknown key 'gird': did you mean 'grid'?"),
+    ("grid.cels.x=3", "grid: unknown key 'cels': did you mean 'cells'?"),
+    ("grid.cells.q=3", "grid.cells: unknown key 'q': expected x, y or z"),
+    ("grid.cells.x=3", "grid.cells.x is 3: expected greater than or equal to 4"),
+    ("grid.cells.x=many", "grid.cells.x is 'many': expected a valid integer"),
+    ("grid.cells={x: 8}", "grid.cells gives x: expected x, y or x, y, z"),
+    ("grid.size.z=1", "grid.size gives x, y, z: expected x, y"),
+    ("grid.origin.z=1", "grid.origin has a part along z"),
+    ("grid=5", "grid is 5: expected keys and values"),
+    ("grid=null", "grid is missing"),
+    ("fluid.reynolds=10", "fluid: expected viscosity or reynolds, found both"),
+    ("fluid.viscosity=null", "fluid: expected viscosity or reynolds, found neither"),
+    ("fluid.viscosity=0", "fluid.viscosity is 0: expected greater than 0"),
+    ("fluid.mach=.nan", "fluid.mach is nan: expected a finite number"),
+    ("force.z=1", "force has a part along z, which the grid has not: expected x, y"),
+    ("boundaries.x-=wal", "boundaries.x-.kind is 'wal': expected 'periodic', 'wall', 'slip', 'inflow' or 'outflow'"),
+    ("boundaries.y-=periodic", "boundaries.y- is periodic and boundaries.y+ is wall: both must be periodic or neither"),
+    ("boundaries.z=wall", "boundaries: unknown key 'z': expected one of x, x-, x+, y, y-, y+"),
+    ("boundaries.x+.spong=1", "boundaries.x+: unknown key 'spong': did you mean 'sponge'?"),
+    ("boundaries.x+.velocity.x=1", "boundaries.x+: kind outflow takes no velocity, which is for wall and inflow"),
+    ("boundaries.x+.sponge=3", "boundaries.x+.sponge is 3.0: expected at most the axis, 2.2"),
+    ("boundaries.x-.velocity.x=-1", "boundaries.x-.velocity.x is -1.0: expected above 0, into the grid"),
+    ("boundaries.y+.velocity.y=1", "boundaries.y+.velocity.y is 1.0: a wall moves along itself"),
+    ("boundaries.x+=wall", "boundaries have inflow and no outflow"),
+    ("boundaries.y+=slip", "boundaries.x-.profile is parabolic: expected another axis with a wall on both faces"),
+    ("boundaries.y+=3", "boundaries.y+ is 3: expected keys and values"),
+    ("obstacles.0.radius=-1", "obstacles.0.radius is -1: expected greater than 0"),
+    (
+        "obstacles.0.shape=cylindr",
+        "obstacles.0.shape is 'cylindr': expected one of 'cylinder', 'sphere', 'box', 'mask'",
+    ),
+    ("obstacles=[{radius: 1}]", "obstacles.0.shape is missing"),
+    ("obstacles.0.center.z=1", "obstacles.0.center gives x, y, z: expected x, y"),
+    ("obstacles.0.center.x=9", "obstacles.0 is outside of the grid: along x it is from 8.95 to 9.05"),
+    ("obstacles=[{shape: sphere, center: {x: 1}, radius: 1}]", "obstacles.0.shape is sphere and the grid 2-D"),
+    (
+        "obstacles=[{shape: box, low: {x: 1, y: 1}, high: {x: 0, y: 2}}]",
+        "obstacles.0.high.x is 0.0: expected above low.x, 1.0",
+    ),
+    ("obstacles=[{shape: mask, path: nowhere.npy}]", "obstacles.0.path cannot be read"),
+    ("obstacles=[{shape: mask, path: nowhere.zarr}]", "obstacles.0.path cannot be read"),
+    ("obstacles={}", "obstacles is {}: expected a list"),
+    ("initial.problem=tailor-green", "initial.problem is 'tailor-green': expected one of 'rest', 'uniform', "),
+    ("initial={problem: taylor-green}", "initial.problem taylor-green is 3-D, and the grid 2-D"),
+    ("initial={problem: random}", "boundaries.x- is inflow: initial.problem random needs periodic there"),
+    ("initial={seed: 3}", "initial.problem is missing"),
+    ("initial={problem: rest, seed: 3}", "initial: unknown key 'seed'"),
+    ("initial={problem: from-store}", "initial.path is missing"),
+    ("initial={problem: from-store, path: a.zarr, time: soon}", "initial.time is 'soon': expected a valid number"),
+    ("initial={problem: uniform, velocity: {z: 1}}", "initial.velocity has a part along z"),
+    ("run.until=0", "run.until is 0: expected greater than 0"),
+    ("run.cfl=2", "run.cfl is 2: expected less than or equal to 1"),
+    ("run.substeps=0", "run.substeps is 0: expected auto, or a number of 1 or more"),
+    ("run.precision=half", "run.precision is 'half': expected 'single' or 'double'"),
+    ("output.fields=[]", "output.fields is []: expected at least one of velocity, pressure, vorticity, q-criterion"),
+    ("output.fields=[speed]", "output.fields.0 is 'speed': expected 'velocity', 'pressure', 'vorticity'"),
+    ("output.snapshots={}", "output.snapshots: expected one of time (every), steps (every) and at"),
+    ("output.snapshots={time: 1, steps: 2}", "output.snapshots: expected one of time (every)"),
+    ("output.chunks.z=2", "output.chunks has a part along z"),
+    ("output.codec=lzma", "output.codec is 'lzma': expected one of lz4, zstd"),
+]
+
+
+@pytest.mark.parametrize(("override", "words"), REFUSED, ids=[override for override, _ in REFUSED])
+def test_a_wrong_field_is_one_line_that_names_it(override: str, words: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        load_case(CYLINDER, [override])
+    assert str(refused.value).startswith(f"{CYLINDER}: {words}")
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("foo", "expected key=value, such as grid.cells.x=256"),
+        ("=3", "expected key=value"),
+        ("grid..x=3", "expected key=value"),
+        ("grid.cells.x=[", "the value is not YAML"),
+        ("grid.cells.x.y=3", "grid.cells.x is 440, which has no 'y'"),
+        ("obstacles.1.radius=3", "obstacles has 1 elements, counted from 0, and no '1'"),
+    ],
+)
+def test_a_wrong_override_is_one_line(override: str, words: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        load_case(CYLINDER, [override])
+    assert str(refused.value).startswith(f"--set {override!r}: ")
+    assert words in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("", "grid is missing"),
+        ("- a\n- b", "holds a list: expected keys and values"),
+        ("grid: [", "is not YAML"),
+        ("!!python/object/apply:os.system ['true']", "is not YAML"),
+    ],
+)
+def test_what_is_no_case_is_one_line(tmp_path: Path, content: str, words: str) -> None:
+    file = tmp_path / "case.yaml"
+    file.write_text(content)
+    with pytest.raises(UsageError) as refused:
+        load_case(file)
+    assert words in str(refused.value)
+    assert str(refused.value).startswith(str(file))
+    assert "\n" not in str(refused.value)
+
+
+def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"no.yaml cannot be read: No such file"):
+        load_case(tmp_path / "no.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("initial: {problem: poiseuille}", "boundaries.y- is periodic: initial.problem poiseuille needs wall there"),
+        (
+            "boundaries: {y: wall, x: slip}\ninitial: {problem: couette}",
+            "boundaries.x- is slip: initial.problem couette",
+        ),
+        ("initial: {problem: random, peak: 2}", "initial.peak is 2.0: its 6 waves along x need more than 12 cells"),
+    ],
+)
+def test_problems_are_refused_where_they_make_no_sense(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        case_of(tmp_path, text)
+    assert words in str(refused.value)
+
+
+def test_taylor_green_needs_a_cube(tmp_path: Path) -> None:
+    deep = ["grid.cells.z=8", "grid.size.z=1"]
+    with pytest.raises(UsageError, match="problem taylor-green needs a cube"):
+        case_of(tmp_path, "initial: {problem: taylor-green}", *deep)
+    case_of(tmp_path, "initial: {problem: taylor-green}\nboundaries: {x: slip}", *deep, "grid.size.x=1")

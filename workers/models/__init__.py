@@ -1,0 +1,1 @@
+"""The models: equations that are advanced in time."""

@@ -1,0 +1,83 @@
+"""Blocks of a flow on the CPU."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gridstride.workers.models.edac import loops, measure_loops
+from gridstride.workers.models.edac.flow import Flow
+from gridstride.workers.models.edac.threads import together
+from gridstride.workers.stages import stages
+
+if TYPE_CHECKING:
+    from gridstride.workers.models.edac.block import Advance, FlowBlock
+
+name = "cpu"
+xp = np
+CELLS_OF_A_THREAD = 8192  # 15 microseconds of work: fewer are not worth a meeting
+
+
+def to_host(array: np.ndarray) -> np.ndarray:
+    return array
+
+
+def number_bits(dtype: np.dtype) -> np.dtype:
+    return np.dtype(f"i{dtype.itemsize}")
+
+
+def limit_bits(flow: Flow, limit: float) -> Any:
+    return np.array(limit, flow.dtype).view(number_bits(flow.dtype))[()]
+
+
+def advance(block: FlowBlock, steps: int, limit: float) -> Advance:
+    from gridstride.workers.models.edac.block import Advance
+
+    flow = block.flow
+    numbers = flow.coefficients()
+    bits = number_bits(flow.dtype)
+    keep = block.keep if block.keep is not None else np.zeros((0, 0, 0, 0), flow.dtype)
+    planes = block.stop[flow.slab_axis] - block.start[flow.slab_axis]
+    parts = max(1, min(block.threads, planes // 2, prod(block.shape) // CELLS_OF_A_THREAD))
+    taken = np.zeros((planes, flow.components))
+    peaks = np.zeros((parts, steps), bits)
+    height = min(block.shape[1], loops.rows_at_a_time(block.now.shape, flow.dtype.itemsize)) + 3
+    rings = np.empty((parts, flow.fields + 1, loops.RING, height, block.shape[2]), flow.dtype)
+
+    def work(part: int, parts: int, gate: np.ndarray) -> int:
+        # The caller's own seconds are noted where it calls.
+        with stages("kernel") if part > 0 else nullcontext():
+            return march(part, parts, gate)
+
+    def march(part: int, parts: int, gate: np.ndarray) -> int:
+        return loops.advance(
+            block.state, block.state.view(bits), block.slot, steps, block.box, np.array(block.edges_of_grid),
+            np.array(block.kinds), block.faces, flow.ramps(block.step, steps), numbers["c"], numbers["d"], numbers["g"],
+            numbers["a"], numbers["dp"], numbers["k"], numbers["force"], keep, taken, block.sponge,
+            limit_bits(flow, limit), peaks, rings[part], part, parts, gate,
+        )  # fmt: skip
+
+    done = together(work, parts)
+    return Advance(done, peaks[:, :done].max(axis=0).view(flow.dtype), taken)
+
+
+def fill(block: FlowBlock, level: int, ramp: Any) -> None:
+    """Fill the ghost cells of one level."""
+    flow = block.flow
+    every = tuple((0, n) for n in block.shape)
+    for fields in ((0, flow.components), (flow.components, flow.fields)):
+        for axis in (2, 1) if flow.planar else (2, 1, 0):
+            edges, kinds = np.array(block.edges_of_grid[axis]), np.array(block.kinds)
+            loops.fill(block.state[level], axis, fields, every, edges, kinds, block.faces[axis], ramp)
+
+
+def measure(block: FlowBlock) -> tuple[np.ndarray, np.ndarray]:
+    """`measure_loops.measure` of a block: (sums (planes, 6), largest values)."""
+    flow = block.flow
+    planes = block.stop[flow.slab_axis] - block.start[flow.slab_axis]
+    sums, largest = np.zeros((planes, 6)), np.zeros(2 + flow.components)
+    measure_loops.measure(block.now, block.box, tuple(1 / h for h in flow.spacing[::-1]), sums, largest)
+    return sums, largest

@@ -1,0 +1,128 @@
+"""What flows: the grid, the fluid, and what is beyond each face, in numbers that every worker has.
+
+The equations are those of entropically damped artificial compressibility (EDAC; Clausen, Phys. Rev. E 87, 013309):
+
+    du/dt + (u . grad) u = -grad p + nu lap u + f
+    dp/dt + (u . grad) p = -c^2 div u + nu_p lap p          c = U / Ma
+
+on a staggered grid (Harlow & Welch 1965): pressure at cell centres, each velocity on the faces across its axis.
+Second-order differences; convection in skew-symmetric form, which keeps kinetic energy where div u = 0.
+
+In time, convection and diffusion are those of values extrapolated half a step (Adams-Bashforth), while sound is
+advanced by turns: velocity by the pressure there is, then pressure by the new velocity. So p belongs to times half a
+step after those of the velocity. Left to itself, this lets sound that runs against the flow grow; the pressure that
+drives the velocity is therefore taken `PRESSURE_LEAD` of a step ahead, which damps div u and nothing else (Skamarock &
+Klemp, Mon. Wea. Rev. 120, 2109, 1992).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import sqrt
+from typing import Any
+
+import numpy as np
+
+from gridstride.workers.models.edac.kinds import PERIODIC
+
+Index = tuple[int, int, int]
+PRESSURE_LEAD = 0.2
+
+
+@dataclass(frozen=True)
+class Flow:
+    """A flow on a uniform grid. Tuples have an entry for each of z, y, x; a planar flow has one layer of cells in z.
+
+    cells:      of the grid
+    spacing:    lengths of a cell's edges
+    components: of velocity: 3, or 2 (u and v)
+    dt:         time step
+    viscosity, pressure_diffusivity: nu and nu_p, in length^2 / time
+    sound_speed: c
+    force:      per unit mass, along x, y, z
+    kinds:      (low, high) of each axis, what is beyond the grid's face (`kinds`)
+    faces:      given velocities, (low, high) of each axis: float64 (components, one axis, other axis), at the places of
+                the component itself; an axis of length 1 holds for all places
+    ramp:       time over which given velocities rise from 0
+    sponge:     rates (1 / time), along each axis, at which pressure decays to 0; empty where there is no outflow
+    dtype:      of the state: float32 or float64
+    """
+
+    cells: Index
+    spacing: tuple[float, float, float]
+    components: int
+    dt: float
+    viscosity: float
+    pressure_diffusivity: float
+    sound_speed: float
+    force: tuple[float, float, float]
+    kinds: tuple[tuple[int, int], ...]
+    faces: tuple[tuple[np.ndarray, np.ndarray], ...]
+    ramp: float
+    sponge: tuple[np.ndarray, ...]
+    dtype: np.dtype
+
+    @property
+    def planar(self) -> bool:
+        return self.components == 2
+
+    @property
+    def fields(self) -> int:
+        """u, v, (w,) p."""
+        return self.components + 1
+
+    @property
+    def slab_axis(self) -> int:
+        """The axis blocks in memory are cut along: z, or y of a planar flow."""
+        return 1 if self.planar else 0
+
+    def periodic(self, axis: int) -> bool:
+        return self.kinds[axis][0] == PERIODIC
+
+    def coefficients(self) -> dict[str, tuple[Any, ...]]:
+        """The scheme's numbers, x first, as `loops.advance` and cuda/edac.cu take them."""
+        number = self.dtype.type
+        h = self.spacing[::-1]
+        force = (*self.force[: self.components], 0.0)[:3]
+        values = {
+            "c": [self.dt / (4 * x) for x in h],
+            "d": [self.viscosity * self.dt / x**2 for x in h],
+            "g": [self.dt / x for x in h],
+            "a": [self.dt / (2 * x) for x in h],
+            "dp": [self.pressure_diffusivity * self.dt / x**2 for x in h],
+            "k": [self.sound_speed**2 * self.dt / x for x in h],
+            "force": [self.dt * f for f in force],
+        }
+        return {name: tuple(number(v) for v in three) for name, three in values.items()}
+
+    def ramps(self, step: int, steps: int) -> np.ndarray:
+        """What given velocities are multiplied by at the ends of the steps after `step`."""
+        if self.ramp <= 0:
+            return np.ones(steps, self.dtype)
+        part = np.clip((step + 1 + np.arange(steps)) * self.dt / self.ramp, 0, 1)
+        return (part * part * (3 - 2 * part)).astype(self.dtype)
+
+    def damping(self, axis: int) -> np.ndarray:
+        """What the sponge multiplies pressure by in a step, along an axis."""
+        rates = self.sponge[axis] if self.sponge else np.zeros(0)
+        return np.exp(-rates * self.dt) if rates.size else np.ones(self.cells[axis])
+
+
+def longest_step(
+    spacing: tuple[float, ...], sound_speed: float, speed: float, diffusivity: float, walls: tuple[bool, ...] = ()
+) -> float:
+    """The longest stable time step. walls: of which axes a face has a given velocity.
+
+    Where a mode alternates from cell to cell its amplification factor reaches -1 when sound, c dt sqrt(sum 1/h^2)
+    times sqrt(1 + 2 lead), and extrapolated diffusion, 4 nu dt sum 1/h^2, together make 1. Beside a wall diffusion is
+    faster, for the ghost cell answers: by 4.62 instead of 4, and by 16 / 3 between two walls two cells apart, the
+    eigenvalues of the second difference with such ends. Sound carried against the
+    flow needs some more, 10 U^2 / c: fitted to the eigenvalues of the scheme's amplification matrix for Mach numbers up
+    to 0.4 (tests/test_fluids_stability.py).
+    """
+    inverse = sum(1 / h**2 for h in spacing)
+    bends = sum(
+        (16 / 3 if wall else 4) / h**2 for h, wall in zip(spacing, walls or (False,) * len(spacing), strict=True)
+    )
+    sound = sqrt(1 + 2 * PRESSURE_LEAD) * sound_speed + 10 * speed**2 / sound_speed
+    return 1 / (sound * sqrt(inverse) + diffusivity * bends)

@@ -1,0 +1,440 @@
+"""The EDAC scheme on the CPU: rows, planes and steps, compiled by Numba; all release the GIL.
+
+A step marches through the planes of a block, a strip of rows at a time that stays in the second-level cache. As soon as
+the velocity of plane z is new, the pressure of the plane below can follow:
+
+        plane      z-2        z-1         z         z+1
+        velocity   new        new        new <----- now, before
+        pressure   new        new <------ now, before
+
+The innermost loops go along a run of cells: several rows with the ghost cells between them, which come to hold nothing
+of meaning and are filled afterwards. Every cell is computed by the same expression wherever its block begins and ends,
+so the cut does not change a bit. Several threads share a block: each marches through planes (rows, in two dimensions)
+of its own, and the pressure of its last one waits until the next thread's velocity is there.
+
+Arrays are (fields, z, y, x) with fields u, v, w, p, or (fields, 1, y, x) with
+fields u, v, p in two dimensions: there the march goes through rows, and arguments for z are None, whose terms Numba
+leaves out.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from gridstride.workers.models.edac.flow import PRESSURE_LEAD
+from gridstride.workers.models.edac.kinds import CUT, FIXED, OUTFLOW, PERIODIC, SLIP, SPARE
+from gridstride.workers.models.edac.threads import meet
+
+COMPILE = {"nogil": True, "cache": True, "fastmath": {"contract"}}
+# Without fused multiply-adds: of a sum of two products it is the compiler's choice which is rounded, and in a loop that
+# it makes several versions of, for blocks at one face of the grid or at both, it chooses more than once. Said outright,
+# for else the options of the function that calls are taken.
+PLAIN = COMPILE | {"fastmath": False}
+MAGNITUDE = 2**63 - 1  # all bits but the sign's
+RUN = 2048  # cells: short rows would cost more to set up than to compute, long runs leave the first-level cache
+ONE = np.uint64(1)
+STRIP_BYTES = (
+    600_000  # of the extrapolated planes: with the rows that go by, the second-level cache holds twice as much
+)
+RING = 4  # extrapolated planes kept: pressure of plane z - 1 needs z - 2 to z, velocity of plane z one more
+
+
+# --- runs -------------------------------------------------------------------------------------------------------
+# first, n: the cells of a run, in the block's plane; the ring's planes begin `back` elements later. Elements are
+# counted without a sign: else Numba would look for negative indices. Coefficients (a tuple an axis, x first):
+#   c = dt / 4h (convection), d = nu dt / h^2 (diffusion), g = dt / h (gradient), a = dt / 2h, k = c^2 dt / h
+
+
+@njit(**COMPILE)
+def _velocity_run(first, n, back, width, u_new, v_new, w_new, u_now, v_now, w_now, u, v, w, p, ul, vl, wl, pl,
+                  uh, vh, wh, c, d, g, force):  # fmt: skip
+    """New velocities, on the low faces of each cell. ul, vl, wl, pl: in the plane below; uh, vh, wh: above."""
+    c0, c1, c2 = c
+    d0, d1, d2 = d
+    for i in range(first, first + n):
+        o = i - back
+        west, east, south, north = o - ONE, o + ONE, o - width, o + width
+        e = u[o]
+        convection = c0 * ((e + u[east]) * u[east] - (u[west] + e) * u[west])
+        convection += c1 * ((v[north - ONE] + v[north]) * u[north] - (v[west] + v[o]) * u[south])
+        diffusion = d0 * ((u[west] + u[east]) - (e + e)) + d1 * ((u[south] + u[north]) - (e + e))
+        if w is not None:
+            convection += c2 * ((wh[west] + wh[o]) * uh[o] - (w[west] + w[o]) * ul[o])
+            diffusion += d2 * ((ul[o] + uh[o]) - (e + e))
+        u_new[i] = u_now[i] + ((diffusion - convection) - (g[0] * (p[o] - p[west]) - force[0]))
+        e = v[o]
+        convection = c0 * ((u[south + ONE] + u[east]) * v[east] - (u[south] + u[o]) * v[west])
+        convection += c1 * ((e + v[north]) * v[north] - (v[south] + e) * v[south])
+        diffusion = d0 * ((v[west] + v[east]) - (e + e)) + d1 * ((v[south] + v[north]) - (e + e))
+        if w is not None:
+            convection += c2 * ((wh[south] + wh[o]) * vh[o] - (w[south] + w[o]) * vl[o])
+            diffusion += d2 * ((vl[o] + vh[o]) - (e + e))
+        v_new[i] = v_now[i] + ((diffusion - convection) - (g[1] * (p[o] - p[south]) - force[1]))
+        if w is not None:
+            e = w[o]
+            convection = c0 * ((ul[east] + u[east]) * w[east] - (ul[o] + u[o]) * w[west])
+            convection += c2 * ((e + wh[o]) * wh[o] - (wl[o] + e) * wl[o])
+            convection += c1 * ((vl[north] + v[north]) * w[north] - (vl[o] + v[o]) * w[south])
+            diffusion = d0 * ((w[west] + w[east]) - (e + e)) + d2 * ((wl[o] + wh[o]) - (e + e))
+            diffusion += d1 * ((w[south] + w[north]) - (e + e))
+            w_new[i] = w_now[i] + ((diffusion - convection) - (g[2] * (p[o] - pl[o]) - force[2]))
+
+
+@njit(**COMPILE)
+def _pressure_run(first, n, back, width, p_new, p_now, p, pl, ph, u, v, w, wh, a, d, k):
+    """New p of n cells: u, v, w, wh are new velocities, in the block's plane and the one above; the rest as above."""
+    a0, a1, a2 = a
+    d0, d1, d2 = d
+    k0, k1, k2 = k
+    for i in range(first, first + n):
+        o = i - back
+        west, east, south, north = o - ONE, o + ONE, o - width, o + width
+        e = p[o]
+        advection = a0 * (u[i] * (e - p[west]) + u[i + ONE] * (p[east] - e))
+        advection += a1 * (v[i] * (e - p[south]) + v[i + width] * (p[north] - e))
+        diffusion = d0 * ((p[west] + p[east]) - (e + e)) + d1 * ((p[south] + p[north]) - (e + e))
+        divergence = k0 * (u[i + ONE] - u[i]) + k1 * (v[i + width] - v[i])
+        if w is not None:
+            advection += a2 * (w[i] * (e - pl[o]) + wh[i] * (ph[o] - e))
+            diffusion += d2 * ((pl[o] + ph[o]) - (e + e))
+            divergence += k2 * (wh[i] - w[i])
+        p_new[i] = p_now[i] + ((diffusion - advection) - divergence)
+
+
+@njit(**COMPILE)
+def _extrapolate(now, before, ahead, out):
+    """Values `ahead` of a step ahead, from two levels."""
+    for i in range(len(now)):
+        out[i] = now[i] + ahead * (now[i] - before[i])
+
+
+@njit(**COMPILE)
+def _largest(row):
+    """The largest magnitude in a row of numbers seen as integers; infinity and NaN are beyond all numbers."""
+    largest = row.dtype.type(0)
+    for i in range(len(row)):
+        largest = max(largest, row[i] & row.dtype.type(MAGNITUDE >> (64 - 8 * row.itemsize)))
+    return largest
+
+
+# --- what is beyond the grid ------------------------------------------------------------------------------------
+
+
+@njit(**PLAIN)
+def fill(array, axis, fields, box, edges, kinds, faces, ramp):
+    """Fill `fields` (first, last) of array (fields, z, y, x) beyond the grid's two faces on an axis (0 z, 1 y, 2 x).
+
+    box: ((first, last) of z, of y, of x), where on the other two axes
+    edges: local positions of the grid's indices 0 and n on the axis; kinds: (3, 2), what is beyond each face
+    faces: given velocities of both faces, (components, one axis, other axis) in the array's positions; an axis of
+        length 1 holds for all. ramp: what they are multiplied by
+
+    A velocity normal to a face lies on it, everything else half a cell to both sides. With the value inside, and the
+    one a cell deeper:
+        normal     on the face   = sign * inside + given     sign 0, or 1 for outflow
+        the rest   in the ghost  = sign * inside             sign 1, or -1 for outflow's p
+        given      in the ghost  = deeper / 3 - 2 inside + 8/3 given: on a parabola through the face
+    """
+    low, high = kinds[axis, 0], kinds[axis, 1]
+    if low == CUT and high == CUT:
+        return
+    components = array.shape[0] - 1
+    strides = (array.shape[2] * array.shape[3], array.shape[3], 1)
+    along = strides[axis]
+    one, other = (1 if axis == 0 else 0), (1 if axis == 2 else 2)
+    flat = array.reshape(-1)
+    zero, unit = array.dtype.type(0), array.dtype.type(1)
+    third, eight_thirds = array.dtype.type(1 / 3), array.dtype.type(8 / 3)
+    for field in range(fields[0], fields[1]):
+        normal, velocity = field == 2 - axis, field < components
+        signs, bent = (unit, unit), False
+        if normal and velocity:
+            signs = (unit if low == OUTFLOW else zero, unit if high == OUTFLOW else zero)
+        elif velocity:
+            signs, bent = (-unit if low == FIXED else unit, -unit if high == FIXED else unit), edges[1] - edges[0] > 1
+        else:
+            signs = (-unit if low == OUTFLOW else unit, -unit if high == OUTFLOW else unit)
+        normal = normal and velocity
+        scale = ramp * eight_thirds if bent else ramp if normal else ramp + ramp
+        for i in range(box[one][0], box[one][1]):
+            for j in range(box[other][0], box[other][1]):
+                start = field * array.shape[1] * strides[0] + i * strides[one] + j * strides[other]
+                a, b = start + edges[0] * along, start + edges[1] * along
+                if low == PERIODIC:
+                    flat[a - along] = flat[b - along]
+                    flat[b] = flat[a]
+                    continue
+                given_low = given_high = zero
+                if velocity and low == FIXED:
+                    face = faces[0]
+                    given_low = scale * face[field, min(i, face.shape[1] - 1), min(j, face.shape[2] - 1)]
+                if velocity and high == FIXED:
+                    face = faces[1]
+                    given_high = scale * face[field, min(i, face.shape[1] - 1), min(j, face.shape[2] - 1)]
+                if low != CUT and normal:
+                    flat[a] = signs[0] * flat[a + along] + given_low
+                    flat[a - along] = (flat[a] + flat[a]) - flat[a + along]
+                elif low == FIXED and bent:
+                    flat[a - along] = (third * flat[a + along] - (flat[a] + flat[a])) + given_low
+                elif low != CUT:
+                    flat[a - along] = signs[0] * flat[a] + given_low
+                if high == FIXED and bent:
+                    flat[b] = (third * flat[b - along - along] - (flat[b - along] + flat[b - along])) + given_high
+                elif high != CUT:
+                    flat[b] = signs[1] * flat[b - along] + given_high
+
+
+# --- planes and steps -------------------------------------------------------------------------------------------
+
+
+@njit(**COMPILE)
+def flatten(plane):
+    return plane.reshape(-1)
+
+
+@njit(**COMPILE)
+def _extrapolate_fields(now, before, ring, z, held, first):
+    """Fields from `first` on half a step ahead, for convection and diffusion (Adams-Bashforth).
+    held: (first, last) of the rows that the ring holds."""
+    half, (top, bottom) = now.dtype.type(0.5), held
+    for field in range(first, now.shape[0]):
+        to = flatten(ring[field, z % RING])
+        _extrapolate(flatten(now[field, z, top:bottom]), flatten(before[field, z, top:bottom]), half, to)
+
+
+@njit(**COMPILE)
+def _extrapolate_plane(now, before, ring, z, held):
+    """All fields half a step ahead; as one more field, the pressure whose gradient drives the velocity."""
+    lead, p, (top, bottom) = now.dtype.type(PRESSURE_LEAD), now.shape[0] - 1, held
+    _extrapolate_fields(now, before, ring, z, held, 0)
+    to = flatten(ring[p + 1, z % RING])
+    _extrapolate(flatten(now[p, z, top:bottom]), flatten(before[p, z, top:bottom]), lead, to)
+
+
+@njit(**COMPILE)
+def _runs(rows, columns, width, y, top):
+    """The run of cells that begins in row y: its first element in the plane, its length, how much later the ring
+    begins than the plane, and the width, all without a sign; and the row after it."""
+    end = min(rows[1], y + max(1, RUN // width))
+    n = (end - y - 1) * width + columns[1] - columns[0]
+    return np.uint64(y * width + columns[0]), np.uint64(n), np.uint64(top * width), np.uint64(width), end
+
+
+@njit(**COMPILE)
+def _velocity_plane(now, new, ring, z, rows, columns, top, c, d, g, force):
+    """New velocities of rows and columns (first, last) of a plane; top: the first row that the ring holds."""
+    width, here, below, above = now.shape[3], z % RING, (z - 1) % RING, (z + 1) % RING
+    u, v, p = flatten(ring[0, here]), flatten(ring[1, here]), flatten(ring[-1, here])
+    u_now, v_now, u_new, v_new = flatten(now[0, z]), flatten(now[1, z]), flatten(new[0, z]), flatten(new[1, z])
+    if now.shape[0] == 4:
+        ul, vl, wl = flatten(ring[0, below]), flatten(ring[1, below]), flatten(ring[2, below])
+        uh, vh, wh = flatten(ring[0, above]), flatten(ring[1, above]), flatten(ring[2, above])
+        w, w_now, w_new, pl = flatten(ring[2, here]), flatten(now[2, z]), flatten(new[2, z]), flatten(ring[-1, below])
+    y = rows[0]
+    while y < rows[1]:
+        first, n, back, wide, y = _runs(rows, columns, width, y, top)
+        if now.shape[0] == 3:
+            _velocity_run(first, n, back, wide, u_new, v_new, None, u_now, v_now, None, u, v, None, p, None, None, None,
+                          None, None, None, None, c, d, g, force)  # fmt: skip
+            continue
+        _velocity_run(first, n, back, wide, u_new, v_new, w_new, u_now, v_now, w_now, u, v, w, p, ul, vl, wl, pl,
+                      uh, vh, wh, c, d, g, force)  # fmt: skip
+
+
+@njit(**COMPILE)
+def _pressure_plane(now, new, ring, z, rows, columns, top, a, d, k):
+    """New pressure of rows and columns of a plane, from its new velocities."""
+    width, here, below, above = now.shape[3], z % RING, (z - 1) % RING, (z + 1) % RING
+    p, p_now, p_new = flatten(ring[-2, here]), flatten(now[-1, z]), flatten(new[-1, z])
+    u, v = flatten(new[0, z]), flatten(new[1, z])
+    y = rows[0]
+    while y < rows[1]:
+        first, n, back, wide, y = _runs(rows, columns, width, y, top)
+        if now.shape[0] == 3:
+            _pressure_run(first, n, back, wide, p_new, p_now, p, None, None, u, v, None, None, a, d, k)
+            continue
+        pl, ph, w, wh = flatten(ring[-2, below]), flatten(ring[-2, above]), flatten(new[2, z]), flatten(new[2, z + 1])
+        _pressure_run(first, n, back, wide, p_new, p_now, p, pl, ph, u, v, w, wh, a, d, k)
+
+
+@njit(**COMPILE)
+def _thin_plane(new, z, rows, columns, keep, box, taken):
+    """Take the solid's share out of new velocities, and add up what was taken from the block's own cells, by planes of
+    z, or by rows where there is one plane."""
+    own = box[0][0] <= z < box[0][1]
+    by_rows = new.shape[0] == 3
+    for component in range(keep.shape[0]):
+        for y in range(rows[0], rows[1]):
+            row, share = new[component, z, y], keep[component, z, y]
+            mine = own and box[1][0] <= y < box[1][1]
+            total = 0.0
+            for x in range(columns[0], columns[1]):
+                left = row[x] * share[x]
+                if mine and box[2][0] <= x < box[2][1]:
+                    total += np.float64(row[x]) - np.float64(left)
+                row[x] = left
+            if mine and by_rows:
+                taken[y - box[1][0], component] = total
+            elif mine:
+                taken[z - box[0][0], component] += total
+
+
+@njit(**COMPILE)
+def _damp_plane(p, z, rows, columns, sponge):
+    for y in range(rows[0], rows[1]):
+        row, across = p[z, y], sponge[0][z] * sponge[1][y]
+        for x in range(columns[0], columns[1]):
+            row[x] = row[x] * (across * sponge[2][x])
+
+
+@njit(**COMPILE)
+def _finish_pressure(new, z, rows, columns, edges, kinds, faces, ramp, sponge, whole):
+    """What follows the new pressure of rows of a plane: sponge and ghost cells. whole: whether the plane is done."""
+    pressure, every = (new.shape[0] - 1, new.shape[0]), (0, new.shape[3])
+    if sponge[0].size:
+        _damp_plane(new[pressure[0]], z, rows, columns, sponge)
+    fill(new, 2, pressure, ((z, z + 1), rows, every), edges[2], kinds, faces[2], ramp)
+    if whole:
+        fill(new, 1, pressure, ((z, z + 1), rows, every), edges[1], kinds, faces[1], ramp)
+
+
+@njit(**COMPILE)
+def _march(now, before, new, bits, ring, first, last, ends, mine, alone, rows, box, edges, kinds, faces, ramp, numbers,
+           keep, taken, sponge):  # fmt: skip
+    """One step of a strip of rows, plane after plane; returns the largest velocity.
+
+    first, last, ends: of each axis, where p begins and ends, and where velocity ends; mine: what of the planes (of the
+    rows, in two dimensions) this thread computes; alone: whether that is all; rows: of velocity, (first, last).
+    Pressure needs the next row's velocity: it is a row behind, and the strip that ends the block does one row more.
+    The last one of planes or rows that are not alone is `_late`.
+    """
+    c, d, g, a, dp, k, force = numbers
+    fields, _, height, width = now.shape
+    planar, velocities = fields == 3, (0, fields - 1)
+    upmost = rows[1] == ends[1] and (alone or not planar)
+    columns, own_columns, every = (first[2], ends[2]), (first[2], last[2]), (0, width)
+    behind = (max(mine[0] if planar else first[1], rows[0] - 1), last[1] if upmost else rows[1] - 1)
+    held = (max(0, rows[0] - 2), min(height, rows[1] + 1))
+    planes = (first[0], ends[0]) if planar else mine
+    fixed = kinds[0, 0] == FIXED or kinds[0, 0] == SLIP
+    peak = bits.dtype.type(0)
+    _extrapolate_plane(now, before, ring, planes[0], held)
+    if not planar:
+        _extrapolate_plane(now, before, ring, planes[0] - 1, held)
+    for z in range(planes[0], planes[1] + (1 if alone and not planar else 0)):
+        if z < planes[1]:
+            if not planar:
+                _extrapolate_plane(now, before, ring, z + 1, held)
+            _velocity_plane(now, new, ring, z, rows, columns, held[0], c, d, g, force)
+            if keep.size:
+                _thin_plane(new, z, rows, columns, keep, box, taken)
+            fill(new, 2, velocities, ((z, z + 1), rows, every), edges[2], kinds, faces[2], ramp)
+            if upmost or rows[0] == first[1]:
+                fill(new, 1, velocities, ((z, z + 1), rows, every), edges[1], kinds, faces[1], ramp)
+            for component in range(fields - 1):
+                if component == 2 and fixed and z == edges[0, 0]:
+                    continue  # given, and put in place below
+                for y in range(rows[0], rows[1]):
+                    peak = max(peak, _largest(bits[component, z, y, columns[0] : columns[1]]))
+        if not planar and ((z == first[0] + 1 and planes[0] == first[0]) or z == ends[0]):
+            fill(new, 0, velocities, ((0, 0), rows, every), edges[0], kinds, faces[0], ramp)
+        below = z if planar else z - 1
+        if planes[0] <= below < last[0]:
+            _pressure_plane(now, new, ring, below, behind, own_columns, held[0], a, dp, k)
+            _finish_pressure(new, below, behind, own_columns, edges, kinds, faces, ramp, sponge, upmost)
+    return peak
+
+
+@njit(**COMPILE)
+def _late(now, before, new, ring, first, last, mine, strip, edges, kinds, faces, ramp, numbers, sponge):
+    """Pressure of this thread's last plane (last row, in two dimensions), from the velocities of two threads."""
+    a, dp, k = numbers[3:6]
+    fields, _, height, _ = now.shape
+    planar, at = fields == 3, mine[1] - 1
+    z, begin, end = (0, at, mine[1]) if planar else (at, first[1], last[1])
+    if at >= last[1 if planar else 0]:
+        return
+    for y in range(begin, end, strip):
+        rows = (y, min(y + strip, end))
+        held = (max(0, y - 1), min(height, rows[1] + 1))
+        for plane in range(z if planar else z - 1, z + (1 if planar else 2)):
+            _extrapolate_fields(now, before, ring, plane, held, fields - 1)
+        _pressure_plane(now, new, ring, z, rows, (first[2], last[2]), held[0], a, dp, k)
+        whole = rows[1] == last[1] and not planar
+        _finish_pressure(new, z, rows, (first[2], last[2]), edges, kinds, faces, ramp, sponge, whole)
+
+
+def rows_at_a_time(shape, itemsize):
+    """Rows of a strip, for a block's array (fields, z, y, x)."""
+    fields, depth, _, width = shape
+    return max(8, STRIP_BYTES // ((fields + 1) * (1 if depth == 1 else RING) * width * itemsize) - 3)
+
+
+@njit(**COMPILE)
+def advance(state, bits, slot, steps, box, edges, kinds, faces, ramps, c, d, g, a, dp, k, force, keep, taken,
+            sponge, limit, peaks, ring, part, parts, gate):  # fmt: skip
+    """Advance a block by `steps` steps, or up to the first in which a velocity is beyond `limit`; returns how many.
+
+    state: (3, fields, z, y, x), a ring of time levels, of which `slot` is now and the one before it before
+    bits: the same memory as integers
+    box: ((first, last) of z, of y, of x) of the block, local positions. Where more of the grid follows there is a halo
+        of `steps` + SPARE cells before and one more after, of which each step uses up one
+    edges: (3, 2) local positions of the grid's indices 0 and n; kinds: (3, 2) what is beyond them
+    faces: given velocities, low and high of z, of y, of x; ramps: (steps,) what these are multiplied by
+    c, d, g, a, dp, k, force: coefficients, x first
+    keep: (components, z, y, x) what part of each velocity's cell is not solid; of size 0 where there is no solid
+    taken: (planes, components) velocity that solids took in the last step, summed over the block's own planes of z, or
+        rows of y where there is one plane
+    sponge: what p is multiplied by in each step, an array along z, y, x; of size 0 where there is none
+    limit, peaks (parts, steps): largest velocity that each thread has seen, as bits
+    ring: (fields + 1, RING, rows, x) scratch of this thread
+    part, parts, gate: which of how many threads this is, each of which makes this call with two planes or more; where
+        they meet (`threads`)
+    """
+    fields, depth, height, width = state.shape[1:]
+    planar, alone, turn = fields == 3, parts == 1, 0
+    axis, strip = 1 if planar else 0, ring.shape[2] - 3
+    velocities, pressure = (0, fields - 1), (fields - 1, fields)
+    everywhere, numbers = ((0, depth), (0, height), (0, width)), (c, d, g, a, dp, k, force)
+    first, last, ends = np.empty(3, np.int64), np.empty(3, np.int64), np.empty(3, np.int64)
+    for step in range(steps):
+        now, before, new = state[slot], state[(slot + 2) % 3], state[(slot + 1) % 3]
+        left, ramp = steps - 1 - step + SPARE, ramps[step]
+        # p is computed from first to last; velocity one further where more of the grid follows
+        for i in range(3):
+            first[i], last[i], ends[i] = box[i][0], box[i][1], box[i][1]
+            if planar and i == 0:
+                continue
+            first[i], last[i], ends[i] = first[i] - left, last[i] + left, last[i] + left + 1
+            if kinds[i, 0] != CUT:
+                first[i] = max(first[i], edges[i, 0])
+            if kinds[i, 1] != CUT:
+                last[i], ends[i] = min(last[i], edges[i, 1]), min(ends[i], edges[i, 1])
+        extent = ends[axis] - first[axis]
+        mine = (first[axis] + extent * part // parts, first[axis] + extent * (part + 1) // parts)
+        if keep.size and not planar:
+            taken[max(0, mine[0] - box[0][0]) : max(0, mine[1] - box[0][0])] = 0.0
+        peak = bits.dtype.type(0)
+        begin, end = mine if planar else (first[1], ends[1])
+        for y in range(begin, end, strip):
+            rows = (y, min(y + strip, end))
+            peak = max(peak, _march(now, before, new, bits[(slot + 1) % 3], ring, first, last, ends, mine, alone, rows,
+                                    box, edges, kinds, faces, ramp, numbers, keep, taken, sponge))  # fmt: skip
+        peaks[part, step] = peak
+        if not alone:
+            turn = meet(gate, parts, turn)  # all velocities are new, and the pressure of each thread's first plane
+        if part == parts - 1 and not (alone and planar):
+            fill(new, axis, velocities, everywhere, edges[axis], kinds, faces[axis], ramp)
+        if not alone:
+            _late(now, before, new, ring, first, last, mine, strip, edges, kinds, faces, ramp, numbers, sponge)
+        if part == parts - 1 and not (alone and planar):
+            fill(new, axis, pressure, everywhere, edges[axis], kinds, faces[axis], ramp)
+        if not alone:
+            turn = meet(gate, parts, turn)
+        slot = (slot + 1) % 3
+        for other in range(parts):
+            peak = max(peak, peaks[other, step])
+        if peak > limit:
+            return step + 1
+    return steps
