@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-OURS = "gridstride.workers."
+OURS = "gridstride."
 GROUPS = ("gridstride.operators", "gridstride.models")
 
 

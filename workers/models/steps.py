@@ -1,67 +1,77 @@
 """Some time steps of a simulation as an operator, for grids that no memory holds: a sweep from state to state.
 
-The array is (2 fields, z, y, x): both time levels of each field.
+The array is (levels x fields, z, y, x): every time level of each field.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gridstride.workers.families.local import Local
 from gridstride.workers.models.edac.kinds import SPARE
-from gridstride.workers.operators.base import Block, Halo
+from gridstride.workers.operators.base import Grid, Window
+from gridstride.workers.operators.boundary import Taps
+from gridstride.workers.region import Region
 
 if TYPE_CHECKING:
+    from gridstride.workers.gpu import Machine
     from gridstride.workers.models.edac.setup import Setup
 
 
 @dataclass(frozen=True)
-class Steps:
+class Steps(Local):
     """`steps` steps of a simulation that is at step `first`."""
-
-    kind: ClassVar[str] = "steps"
-    precision: ClassVar[str] = "the state's"
-    exact: ClassVar[bool] = True
-    channel_axis: ClassVar[int] = 0  # the fields: no cut for lack of memory may part them
 
     setup: Setup
     first: int
     steps: int
 
-    @property
-    def halo(self) -> Halo:
+    def reads(self, grid: Grid) -> tuple[Taps, ...]:
         flow, deep = self.setup.flow, self.steps + SPARE
-        return ((0, 0), *((0, 0) if flow.planar and axis == 0 else (deep, deep + 1) for axis in range(3)))
+        taps = [Taps()]
+        for axis in range(3):
+            planar = flow.planar and axis == 0
+            mode = "wrap" if flow.periodic(axis) else "constant"
+            taps.append(Taps() if planar else Taps(2 * deep + 2, -deep, mode=mode))
+        return tuple(taps)
 
-    @property
-    def modes(self) -> tuple[str, ...]:
-        return ("nearest", *("wrap" if self.setup.flow.periodic(axis) else "nearest" for axis in range(3)))
+    def uncut(self, grid: Grid) -> frozenset[int]:
+        return frozenset([0])
 
-    @property
-    def out_dtype(self) -> np.dtype:
-        return self.setup.flow.dtype
+    def out_grid(self, grid: Grid) -> Grid:
+        return grid.having(self.setup.flow.dtype)
 
-    def out_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        return shape
+    def describe(self) -> str:
+        return f"{self.steps} steps"
 
-    def scratch_bytes(self, extent: tuple[int, ...], device: str) -> int:
+    def scratch(self, want: Region, grid: Grid, device: str) -> int:
         """The block's ring of levels, with halos on all sides, and the solids' share."""
         flow = self.setup.flow
-        cells = int(np.prod([n + 2 * sum(h) for n, h in zip(extent[1:], self.halo[1:], strict=True)], dtype=np.int64))
+        deep = 2 * (2 * (self.steps + SPARE) + 1)
+        cells = 1
+        for axis, n in enumerate(want.shape[1:]):
+            cells *= n if flow.planar and axis == 0 else n + deep
         arrays = 3 * flow.fields + (flow.components if self.setup.solids else 0) + 1
         return arrays * cells * flow.dtype.itemsize
 
-    def compute(self, block: Block, device: Any) -> np.ndarray:
-        """Both levels after the steps; raises FloatingPointError if a velocity came to be beyond the speed of sound."""
-        flow = self.setup.flow
-        here = self.setup.block(block.start[1:], block.stop[1:], self.steps, device.name, self.first)  # type: ignore[arg-type]
+    def cpu(self, window: Window, out: np.ndarray) -> None:
+        out[...] = self._advanced(window, "cpu")
+
+    def on_gpu(self, window: Window, machine: Machine) -> Any:
+        return self._advanced(window, "gpu")
+
+    def _advanced(self, window: Window, device: str) -> Any:
+        """Every level after the steps; raises FloatingPointError if a velocity came to be beyond the speed of sound."""
+        flow, want = self.setup.flow, window.want
+        start: Any = want.start[1:]
+        stop: Any = want.stop[1:]
+        here = self.setup.block(start, stop, self.steps, device, self.first)
         first, last = here.held()
-        data = block.data[
-            (slice(None), *(slice(a - lo, b - lo) for a, b, lo in zip(first, last, block.lo[1:], strict=True)))
-        ]
-        here.load(data, first)
+        held = Region.of((0, *first), (window.grid.shape[0], *last))
+        here.load(window.data[held.within(window.have)], first)
         here.fill()
         done = here.advance(self.steps, flow.sound_speed)
         if not done.peaks[-1] <= flow.sound_speed:
