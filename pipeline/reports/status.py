@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from contextlib import suppress
@@ -103,7 +102,7 @@ def status(out: str | Place) -> Status:
 
 def _job(journal: Journal, record: dict[str, Any], told: list[Run], running: bool) -> Status:
     request = record["request"]
-    found = Status(str(journal.out), request["command"], record["hash"], "", 0, _blocks(journal.folder), "blocks")
+    found = Status(str(journal.out), request["command"], record["hash"], "", 0, prod(record["grid"]), "blocks")
     counts, times = _markers(journal)
     found.done = int(counts.sum())
     if times.size:
@@ -153,15 +152,6 @@ def recent_rate(counts: np.ndarray, times: np.ndarray, since: float, until: floa
     first = times.size // 2 - 1
     span = until - float(times[order[first]])
     return float(counts[order[first + 1 :]].sum()) / span if span > 0 else None
-
-
-def _blocks(folder: Place) -> int:
-    """Number of blocks of a job's plan; 0 while that is not written yet."""
-    try:
-        edges = json.loads((folder / "work.json").read_bytes())["plan"]["edges"]
-    except (OSError, ValueError, KeyError):
-        return 0
-    return prod(len(axis) - 1 for axis in edges)
 
 
 def _simulation(out: Place, record: dict[str, Any], told: list[Run], running: bool) -> Status:

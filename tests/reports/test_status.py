@@ -117,7 +117,7 @@ def test_a_job_that_begins_while_somebody_looks_gets_its_lock(tmp_path: Path, mo
 
 
 def test_one_scan_of_the_markers_is_enough(out: Path, monkeypatch: Any) -> None:
-    blocks = out / ".gridstride" / "blocks"
+    blocks = Journal(out).blocks
     for number in range(2000):
         (blocks / f"{number + 5}.0-3").touch()
     scans = []
