@@ -17,12 +17,3 @@ class JobFailed(RuntimeError):
 
 class ClusterGone(JobFailed):
     """The scheduler or all workers went away; the job can be resumed."""
-
-
-def megabytes(size: float) -> str:
-    """A size in bytes for people, in decimal units."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if abs(size) < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.4g} TB"

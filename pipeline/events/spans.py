@@ -1,8 +1,8 @@
-"""When each thread of each worker was in which stage: OUT/.gridstride/spans.jsonl, for the report's timeline.
+"""The stages of each worker thread over time: OUT/.gridstride/spans.jsonl, for the report's timeline.
 
-A row is [worker, thread, begin, end, {stage: seconds}], times in seconds of the Unix epoch. Short spans of a thread
-that follow each other are joined into one row, the longer the job runs the more of them, so that the file stays small:
-about `ROWS` rows, and as many again each time the job takes 2.7 times as long.
+A row is [worker, thread, begin, end, {stage: seconds}], times in seconds of the Unix epoch. Short consecutive spans of
+a thread are joined into one row, more of them the longer the job runs, so that the file stays small: about `ROWS` rows,
+and as many again each time the job takes 2.7 times as long.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ ROWS = 5000
 
 @dataclass
 class Row:
-    """What one thread did from `begin` to `end`: seconds by stage; what is missing from them it did nothing."""
+    """The stages of one thread from `begin` to `end`: seconds by stage; the rest of the time it was idle."""
 
     worker: str
     thread: int
@@ -30,7 +31,7 @@ class Row:
 
 
 class Spans:
-    """Writes the spans of one run to the journal's folder; nowhere without one."""
+    """Writes the spans of one run to the journal's folder; nowhere if it is None."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self._path = folder and folder / FILE
@@ -39,7 +40,7 @@ class Spans:
         self._begin = time.monotonic()
 
     def take(self, worker: str, spans: Iterable[tuple[int, str, float, float]]) -> None:
-        """Take in what a worker says of its threads: (thread, stage, begin, end), in the order of their ends."""
+        """Add the spans of a worker's threads: (thread, stage, begin, end), ordered by their ends."""
         if self._path is None:
             return
         joined = (time.monotonic() - self._begin) * max(1, len(self._open)) / ROWS
@@ -57,37 +58,30 @@ class Spans:
         assert self._path is not None
         stages = {name: round(seconds, 4) for name, seconds in row.stages.items()}
         line = json.dumps([row.worker, row.thread, round(row.begin, 4), round(row.end, 4), stages])
-        try:
+        with suppress(OSError):  # the disk is full: the job continues
             if self._file is None:
-                # Begins with an empty line: the last one may have been cut short by a kill.
+                # An empty line first: a kill may have cut the last one short.
                 self._file = self._path.open("a", encoding="utf-8")
                 self._file.write("\n")
             self._file.write(line + "\n")
-        except OSError:  # of a full disk: the job goes on
-            pass
 
     def close(self) -> None:
-        """Write what is left."""
+        """Write the rows that are still open."""
         for row in self._open.values():
             self._write(row)
         self._open.clear()
-        try:
-            if self._file is not None:
+        if self._file is not None:
+            with suppress(OSError):
                 self._file.close()
-        except OSError:
-            pass
-        self._file = None
+            self._file = None
 
 
 def read_spans(lines: Iterable[Any]) -> list[Row]:
     """The rows in the lines of the file."""
     rows = []
     for line in lines:
-        try:
+        with suppress(TypeError, ValueError, AttributeError):  # a line that was cut short
             worker, thread, begin, end, stages = line
-            rows.append(
-                Row(str(worker), int(thread), float(begin), float(end), {str(k): float(v) for k, v in stages.items()})
-            )
-        except (TypeError, ValueError, AttributeError):
-            continue
+            spent = {str(stage): float(seconds) for stage, seconds in stages.items()}
+            rows.append(Row(str(worker), int(thread), float(begin), float(end), spent))
     return rows

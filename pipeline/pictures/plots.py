@@ -1,4 +1,4 @@
-"""The diagnostics of a simulation against time: one panel for each quantity, vectors' components together."""
+"""The diagnostics of a simulation against time: a panel for each quantity, the components of a vector together."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import ScalarFormatter
 
 from gridstride.pipeline.errors import UsageError
-from gridstride.pipeline.pictures.files import check_file, save
+from gridstride.pipeline.pictures.canvas import check_file, save
 from gridstride.pipeline.simulations.diagnostics import Diagnostics
 from gridstride.pipeline.simulations.store import FlowStore
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from math import ceil, prod
 
-from gridstride.pipeline.errors import UsageError, megabytes
+from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.planning.batches import (
     CLIENT_BYTES,
     HEADROOM,
@@ -29,6 +29,7 @@ from gridstride.pipeline.planning.batches import (
     run_extent,
     way,
 )
+from gridstride.pipeline.text import megabytes
 
 # Beyond this a larger block gains nothing and makes progress lumpy.
 LARGEST_BLOCK = 512_000_000

@@ -1,4 +1,4 @@
-"""What is in a store, for people."""
+"""The content of a store, as a table for people."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ import zarr
 from rich.table import Table
 from rich.text import Text
 
-from gridstride.pipeline.errors import UsageError, megabytes
-from gridstride.pipeline.events.events import one_line
-from gridstride.pipeline.reports.progress import shape_text
+from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.simulations.states import read_checkpoint
 from gridstride.pipeline.simulations.store import FlowStore, is_flow
 from gridstride.pipeline.storage import stores
 from gridstride.pipeline.storage.journal import Journal
 from gridstride.pipeline.storage.places import Place, place, zarr_store
 from gridstride.pipeline.storage.remote import Remote
+from gridstride.pipeline.text import megabytes, one_line, shape_text
 
 
 def info_table(path: str | Path, array: str | None = None) -> Table:
@@ -74,7 +73,7 @@ def info_table(path: str | Path, array: str | None = None) -> Table:
 
 
 def plain(value: Any) -> Text:
-    """A stranger's text for a terminal: neither markup nor control characters mean anything in it."""
+    """Text from a store, safe for a terminal: markup and control characters in it have no effect."""
     return Text(one_line(str(value)))
 
 
@@ -83,7 +82,7 @@ def _add(table: Table, *cells: Any) -> None:
 
 
 def _simulation(path: Place, group: zarr.Group) -> str | None:
-    """How far the simulation that writes a group is."""
+    """The progress of the simulation that writes a group; None if there is none or it cannot be listed."""
     made: Any = group.attrs.get("gridstride")
     if not is_flow(path) or not isinstance(made, dict) or (isinstance(path, Remote) and path.read_only):
         return None

@@ -1,4 +1,4 @@
-"""What a person sees of a simulation's plan and of how it went."""
+"""The plan and the summary of a simulation, for people."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from gridstride.pipeline.errors import megabytes
-from gridstride.pipeline.reports.progress import shape_text, summary_table
+from gridstride.pipeline.reports.progress import plan_table as facts_table
+from gridstride.pipeline.reports.progress import summary_table
 from gridstride.pipeline.simulations.schedules import stable_step
+from gridstride.pipeline.text import megabytes, shape_text
 from gridstride.workers.models.edac.kinds import SPARE
 
 if TYPE_CHECKING:
@@ -47,10 +48,7 @@ def plan_facts(prepared: Prepared) -> dict[str, str]:
 
 
 def plan_table(prepared: Prepared) -> Table:
-    table = Table(title="plan", show_header=False, title_justify="left")
-    for name, text in plan_facts(prepared).items():
-        table.add_row(name, text)
-    return table
+    return facts_table(plan_facts(prepared))
 
 
 def plan_lines(prepared: Prepared) -> list[str]:

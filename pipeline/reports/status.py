@@ -1,4 +1,4 @@
-"""How far a job is, seen from outside: from its markers, its lock and its events. Nothing here writes or waits."""
+"""The status of a job, read from its markers, its lock and its event log. Nothing here writes or waits."""
 
 from __future__ import annotations
 
@@ -15,24 +15,25 @@ from rich.table import Table
 from rich.text import Text
 
 from gridstride.pipeline.errors import UsageError
-from gridstride.pipeline.events.events import one_line, read_events, seconds
-from gridstride.pipeline.events.story import Run, clock, duration, faults_text, runs
+from gridstride.pipeline.events.events import read_events, seconds
+from gridstride.pipeline.events.story import Run, faults_text, runs
 from gridstride.pipeline.storage.journal import Journal, marked_box
 from gridstride.pipeline.storage.lock import is_held
 from gridstride.pipeline.storage.places import Place
 from gridstride.pipeline.storage.remote import Remote
+from gridstride.pipeline.text import clock, duration, one_line
 
 MOST_REASONS = 10
 
 
 @dataclass
 class Status:
-    """A job as it stands. Times are seconds of the Unix epoch; rate is in `unit` a second.
+    """The status of a job. Times are seconds of the Unix epoch; `rate` is in `unit` per second.
 
-    state: running, finished, stopped, failed, or killed; why: how the last run ended, where it was not well
-    last: when the last block was finished, or the last step told; left: seconds to go at this rate
-    failed: {block: reason} of the last run; faults: what went wrong in it, in words
-    more: lines of a simulation
+    state: running, finished, stopped, failed, or killed; why: how the last run ended, if it did not finish
+    last: when the last block was done or the last step logged; left: seconds until the end at this rate
+    failed: {block: reason} of the last run; faults: those of the last run, counted in words
+    more: further lines about a simulation
     """
 
     out: str
@@ -56,20 +57,20 @@ class Status:
 
     @property
     def resume(self) -> str | None:
-        """The command that goes on with it; None where nothing is to do."""
+        """The command that resumes it; None if it is running or finished."""
         return None if self.state in ("running", "finished") else f"gridstride resume {self.out}"
 
     def plain(self) -> dict[str, Any]:
-        """For machines."""
+        """The fields as a dict, for JSON."""
         return {**asdict(self), "resume": self.resume}
 
 
 def status(out: str | Place) -> Status:
-    """How far the job that writes `out` is. Raises UsageError if there is none."""
+    """The status of the job that writes `out`. Raises UsageError if there is no job."""
     journal = Journal(out)
     out = journal.out
     if not journal.exists():
-        raise UsageError(f"{out} holds no gridstride job")
+        raise UsageError(f"{out} is not the output of a gridstride job")
     record = journal.read()
     told = runs(read_events(journal.folder))
     running = is_held(journal.folder / "lock")
@@ -95,9 +96,9 @@ def status(out: str | Place) -> Status:
     else:
         ending = told[-1].ending if told else None
         found.state = ending["event"] if ending else "killed"
-        found.why = ending["text"] if ending else "it ended without a word"
+        found.why = ending["text"] if ending else "it ended without a message"
         if found.state == "finished":
-            found.state, found.why = "killed", "it had finished, but markers or checkpoints of it are gone"
+            found.state, found.why = "killed", "it was finished, but markers or checkpoints are missing"
     return found
 
 
@@ -116,7 +117,7 @@ def _job(journal: Journal, record: dict[str, Any], told: list[Run], running: boo
 
 
 def _told_rate(run: Run) -> tuple[float | None, float | None]:
-    """When a run last told of its progress, and what it did a second between the first time and that."""
+    """Time of the last progress event of a run, and the rate from the first one to it."""
     said = run.progress
     if not said:
         return None, None
@@ -125,7 +126,7 @@ def _told_rate(run: Run) -> tuple[float | None, float | None]:
 
 
 def _markers(journal: Journal) -> tuple[np.ndarray, np.ndarray]:
-    """Of each marker: how many blocks it stands for; and when it was made, where they are files."""
+    """The number of blocks that each marker stands for, and, if markers are files, the time each was made."""
     counts, times = [], []
     if isinstance(journal.blocks, Remote):
         counts = [_count(name) for name in journal.markers()]
@@ -144,7 +145,7 @@ def _count(marker: str) -> int:
 
 
 def recent_rate(counts: np.ndarray, times: np.ndarray, since: float, until: float) -> float | None:
-    """Blocks a second, over the later half of those finished after `since`."""
+    """Blocks per second, over the later half of those finished after `since`."""
     recent = times >= since
     counts, times = counts[recent], times[recent]
     if times.size < 2:
@@ -156,7 +157,7 @@ def recent_rate(counts: np.ndarray, times: np.ndarray, since: float, until: floa
 
 
 def _blocks(folder: Place) -> int:
-    """Number of blocks of a job's plan; 0 while that is not written yet."""
+    """Number of blocks in a job's plan; 0 if it is not written yet."""
     try:
         edges = json.loads((folder / "work.json").read_bytes())["plan"]["edges"]
     except (OSError, ValueError, KeyError):
@@ -179,7 +180,7 @@ def _simulation(out: Place, record: dict[str, Any], told: list[Run], running: bo
             found.done = max(reached, int(told[-1].progress[-1]["done"]))
     try:
         store = FlowStore.open(out)
-    except UsageError:  # not laid out yet
+    except UsageError:  # its arrays are not created yet
         return found
     about = store.attributes["gridstride"]
     dt, found.total = float(about["dt"]), int(about["steps"])
@@ -191,7 +192,7 @@ def _simulation(out: Place, record: dict[str, Any], told: list[Run], running: bo
 
 
 def by_reason(failed: dict[str, str]) -> dict[str, list[str]]:
-    """The blocks that failed for each reason: one bad chunk takes many with it."""
+    """Failed blocks by reason: one bad chunk fails many blocks."""
     found: dict[str, list[str]] = {}
     for block, why in failed.items():
         found.setdefault(why, []).append(block)
@@ -199,13 +200,13 @@ def by_reason(failed: dict[str, str]) -> dict[str, list[str]]:
 
 
 def shortened(blocks: list[str], most: int = 6) -> str:
-    """Some blocks by name, and how many more there are."""
+    """The names of the first blocks, and the number of others."""
     more = f" and {len(blocks) - most} more" if len(blocks) > most else ""
     return ", ".join(blocks[:most]) + more
 
 
 def _workers(run: Run) -> int | None:
-    """Workers that the run last knew of."""
+    """Number of workers that the run had last; None if it logged none."""
     known = None
     for event in run.named("cluster", "worker-lost", "worker-joined", "worker-restarted"):
         if event["event"] == "cluster":
@@ -216,18 +217,18 @@ def _workers(run: Run) -> int | None:
 
 
 def title(found: Status) -> str:
-    """A status in one line."""
+    """A status on one line."""
     return one_line(f"{found.out}: {found.what}, {found.state}")
 
 
 def table(found: Status) -> Table:
-    """A status for people."""
+    """A status as a table for people."""
     now = time.time()
     share = f" ({100 * found.done / found.total:.3g} %)" if found.total else ""
     shown = Table(show_header=False)
     rows = {found.unit: f"{found.done} of {found.total or '?'}{share}", **found.more}
     if found.rate and found.state == "running":
-        rows["rate"] = f"{found.rate:.3g} {found.unit} a second"
+        rows["rate"] = f"{found.rate:.3g} {found.unit}/s"
         rows["rate"] += f", about {duration(found.left)} left" if found.left else ""
     if found.started:
         again = f", in {found.runs} runs" if found.runs > 1 else ""
@@ -243,11 +244,11 @@ def table(found: Status) -> Table:
         rows["ended"] = found.why
     reasons = [f"block {shortened(blocks)}: {' '.join(why.split())}" for why, blocks in by_reason(found.failed).items()]
     if len(reasons) > MOST_REASONS:
-        reasons[MOST_REASONS:] = [f"... and for {len(reasons) - MOST_REASONS} more reasons"]
+        reasons[MOST_REASONS:] = [f"... and {len(reasons) - MOST_REASONS} more reasons"]
     if reasons:
-        rows["given up"] = "\n".join(reasons)
+        rows["failed"] = "\n".join(reasons)
     if found.resume:
-        rows["go on with"] = found.resume
+        rows["resume with"] = found.resume
     for name, text in rows.items():
         shown.add_row(name, Text("\n".join(one_line(line) for line in text.split("\n"))))
     return shown

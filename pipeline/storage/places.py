@@ -17,8 +17,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from gridstride.pipeline.errors import JobFailed, UsageError, megabytes
+from gridstride.pipeline.errors import JobFailed, UsageError
 from gridstride.pipeline.storage.remote import SCHEMES, Remote, RemoteError, parse
+from gridstride.pipeline.text import megabytes
 
 Place = Path | Remote
 

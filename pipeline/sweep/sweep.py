@@ -31,7 +31,6 @@ import numpy as np
 
 from gridstride.pipeline.errors import JobFailed
 from gridstride.pipeline.events.events import Events
-from gridstride.pipeline.events.story import duration
 from gridstride.pipeline.storage import stores
 from gridstride.pipeline.storage.journal import journal, marker_name
 from gridstride.pipeline.sweep.block_task import (
@@ -47,6 +46,7 @@ from gridstride.pipeline.sweep.block_task import (
 )
 from gridstride.pipeline.sweep.halo_timer import halo_timer
 from gridstride.pipeline.sweep.waiting import Waiting
+from gridstride.pipeline.text import duration
 from gridstride.workers.cluster import TOPIC
 
 Region = tuple[Index, Index]

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,8 +27,9 @@ from gridstride.pipeline.events.spans import FILE as SPANS
 from gridstride.pipeline.events.spans import Row
 from gridstride.pipeline.options import RunOptions
 from gridstride.pipeline.reports import report
+from gridstride.pipeline.reports.history import History
+from gridstride.pipeline.reports.page import render
 from gridstride.pipeline.reports.report import write_report
-from gridstride.pipeline.reports.sections import Story
 from gridstride.pipeline.simulations import simulation
 from gridstride.pipeline.simulations.case import make_case
 from gridstride.pipeline.storage.journal import Journal
@@ -110,7 +112,8 @@ def check_page(text: str) -> Parsed:
     assert len(page.ids) == len(set(page.ids)), "two elements have one id"
     pictures = [values for tag, values in page.tags if tag == "img"]
     assert all(values.get("alt") for values in pictures)
-    assert all(values.get("aria-label") for tag, values in page.tags if tag == "svg")
+    around = [values for (_, values), (tag, _) in pairwise(page.tags) if tag == "svg"]
+    assert all(values.get("role") == "img" and values.get("aria-label") for values in around)
     policy = [
         v["content"] for tag, v in page.tags if tag == "meta" and v.get("http-equiv") == "Content-Security-Policy"
     ]
@@ -222,7 +225,7 @@ def test_another_file_is_not_replaced_and_nothing_is_begun(tmp_path: Path, store
     file, out = tmp_path / "thesis.html", tmp_path / "out"
     file.write_text("years of work")
     job = broken_job(store, out, "in.zarr", file)
-    with pytest.raises(UsageError, match="is no report of gridstride"):
+    with pytest.raises(UsageError, match="is not a gridstride report"):
         jobs.run(job, client)
     assert file.read_text() == "years of work"
     assert not out.exists()
@@ -266,7 +269,7 @@ def told(tmp_path: Path, store: Any, client: Any) -> Any:
     jobs.run(broken_job(store, out, "told.zarr"), client)
     folder = Journal(out).folder
 
-    def tell(events: list[tuple[float, str, dict[str, Any]]], rows: list[Row]) -> Story:
+    def tell(events: list[tuple[float, str, dict[str, Any]]], rows: list[Row]) -> History:
         (folder / EVENTS).unlink()
         with Events() as sayer:
             for at, name, facts in events:
@@ -277,7 +280,7 @@ def told(tmp_path: Path, store: Any, client: Any) -> Any:
         with (folder / SPANS).open("w") as file:
             for row in rows:
                 file.write(json.dumps([row.worker, row.thread, row.begin, row.end, row.stages]) + "\n")
-        return Story(out)
+        return History(out)
 
     return tell
 
@@ -308,7 +311,7 @@ def test_time_at_work_leaves_out_the_time_between_runs(told: Any) -> None:
     np.testing.assert_allclose(first.rates, [1, 1])
     np.testing.assert_allclose(second.times, [11, 15], atol=1e-6)
     np.testing.assert_allclose(second.rates, [4])
-    check_page(story.page())
+    check_page(render(story))
 
 
 def test_a_rate_is_that_of_an_interval_worth_the_name(told: Any) -> None:
@@ -346,7 +349,7 @@ def test_a_worker_that_is_started_again_keeps_its_lane(told: Any) -> None:
     assert [len(lane.rows) for lane in lanes] == [2, 1, 1]
     assert [list(lane.lost) for lane in lanes] == [pytest.approx([5]), [], []]
     assert story.stages() == pytest.approx({"kernel": 3.5, "encode + write": 0.5, "read + decode": 1.0})
-    page = check_page(story.page())
+    page = check_page(render(story))
     assert "worker lost" in page.drawn
     assert page.texts["faults"] == "1 worker lost"
 
@@ -354,7 +357,8 @@ def test_a_worker_that_is_started_again_keeps_its_lane(told: Any) -> None:
 def test_a_flood_of_shapes_becomes_a_picture(told: Any) -> None:
     rows = [Row(f"tcp://{n % 60}", 1, BASE + n / 100, BASE + (n + 0.5) / 100, {"kernel": 0.005}) for n in range(6000)]
     begun = {"done": 0, "total": 5, "unit": "blocks"}
-    text = told([(0, "started", begun), (59, "progress", {"done": 1, "voxels": 1})], rows).page()
+    story = told([(0, "started", begun), (59, "progress", {"done": 1, "voxels": 1})], rows)
+    text = render(story)
     page = check_page(text)
     assert "48 of 60 threads are shown" in page.texts["timeline"]
     assert any(tag == "image" for tag, _ in page.tags)

@@ -24,7 +24,6 @@ from gridstride.pipeline import job as jobs
 from gridstride.pipeline.commands.main import main
 from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.events.events import Events
-from gridstride.pipeline.events.story import clock, duration
 from gridstride.pipeline.options import RunOptions
 from gridstride.pipeline.reports import status as looking
 from gridstride.pipeline.reports.status import recent_rate, shortened, status
@@ -33,6 +32,7 @@ from gridstride.pipeline.simulations.case import make_case
 from gridstride.pipeline.storage import lock
 from gridstride.pipeline.storage.journal import Journal
 from gridstride.pipeline.storage.lock import is_held
+from gridstride.pipeline.text import clock, duration
 from gridstride.workers import cluster
 
 COMMAND = [sys.executable, "-m", "gridstride.pipeline.commands.main"]
@@ -73,7 +73,7 @@ def test_a_job_is_finished_then_killed_then_running(out: Path) -> None:
         events.say("worker-lost", "worker 0 died", "warning", worker="tcp://a", name="0")
         events.say("block-lost", "block 1.0 failed again: no", "error", block="1.0", reason="no")
     found = status(out)
-    assert (found.state, found.why) == ("killed", "it ended without a word")
+    assert (found.state, found.why) == ("killed", "it ended without a message")
     assert (found.done, found.runs, found.workers) == (3, 2, 2)
     assert found.resume == f"gridstride resume {out}"
     assert found.failed == {"1.0": "no"}
@@ -153,7 +153,7 @@ def test_a_status_for_machines(out: Path) -> None:
 def test_no_job_is_one_line(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["status", str(tmp_path)])
     assert result.exit_code == 2
-    assert result.output == f"gridstride: {tmp_path} holds no gridstride job\n"
+    assert result.output == f"gridstride: {tmp_path} is not the output of a gridstride job\n"
 
 
 def test_hostile_names_move_no_cursor(out: Path) -> None:
