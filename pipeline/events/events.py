@@ -24,7 +24,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,17 +31,16 @@ from rich.console import Console
 from rich.text import Text
 
 from gridstride.pipeline.errors import UsageError
+from gridstride.pipeline.events.lines import LinesFile, read_lines
 from gridstride.pipeline.events.machine import machine, versions
 from gridstride.pipeline.events.spans import Spans
 from gridstride.pipeline.storage.places import Place
-from gridstride.pipeline.storage.remote import Remote
 from gridstride.pipeline.text import one_line
 
 if TYPE_CHECKING:
     from gridstride.pipeline.options import RunOptions
 
 FILE = "events.jsonl"
-SYNC_SECONDS = 1.0
 # Lines shown to people for each event name; the file has them all.
 MOST_SHOWN = 5
 # Not printed for people: the plan, the progress bar or the summary shows these.
@@ -79,7 +77,7 @@ class Events:
         self.console = Console(stderr=True)
         self.spans = Spans(folder)
         self.faults: Counter[str] = Counter()
-        self._files = [_Lines(Path(path)) for path in (folder and folder / FILE, log) if path]
+        self._files = [LinesFile(Path(path)) for path in (folder and folder / FILE, log) if path]
         self._lock = threading.Lock()
         self._begin = self._progressed = time.monotonic()
         # The clock is read once, so that setting it during a run neither repeats nor skips a time.
@@ -216,41 +214,3 @@ def read_events(folder: Place) -> Iterator[dict[str, Any]]:
         with suppress(KeyError, TypeError, ValueError, AttributeError):
             if isinstance(line["event"], str) and seconds(line) > 0:
                 yield line
-
-
-def read_lines(path: Place) -> Iterator[Any]:
-    """The values in a file of JSON lines, without lines that are not JSON."""
-    try:
-        file = StringIO(path.read_text()) if isinstance(path, Remote) else path.open(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        return
-    with file:
-        for line in file:
-            with suppress(ValueError):
-                yield json.loads(line)
-
-
-class _Lines:
-    """A file that lines are appended to; a kill loses none, a power cut those of the last second."""
-
-    def __init__(self, path: Path) -> None:
-        self._handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        size = os.fstat(self._handle).st_size
-        # A line that a kill cut short must not spoil the next one.
-        self._torn = size > 0 and os.pread(self._handle, 1, size - 1) != b"\n"
-        self._synced = 0.0
-
-    def append(self, line: str, sync: bool) -> None:
-        data = ("\n" if self._torn else "") + line + "\n"
-        try:
-            self._torn = os.write(self._handle, data.encode()) < len(data.encode())
-            if sync and time.monotonic() - self._synced >= SYNC_SECONDS:
-                os.fsync(self._handle)
-                self._synced = time.monotonic()
-        except OSError:
-            self._torn = True
-
-    def close(self) -> None:
-        with suppress(OSError):
-            os.fsync(self._handle)
-        os.close(self._handle)

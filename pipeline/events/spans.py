@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gridstride.pipeline.events.lines import LinesFile
+
 FILE = "spans.jsonl"
 ROWS = 5000
 
@@ -31,20 +33,17 @@ class Row:
 
 
 class Spans:
-    """Writes the spans of one run to the journal's folder; nowhere if it is None."""
+    """Writes the spans of one run to the journal's folder; nowhere if it is None. Raises OSError if it cannot."""
 
     def __init__(self, folder: Path | None = None) -> None:
-        self._path = folder and folder / FILE
-        self._file: Any = None
+        self._file = LinesFile(folder / FILE) if folder else None
         self._open: dict[tuple[str, int], Row] = {}
         self._begin = time.monotonic()
 
     def take(self, worker: str, spans: Iterable[tuple[int, str, float, float]]) -> None:
         """Add the spans of a worker's threads: (thread, stage, begin, end), ordered by their ends."""
-        if self._path is None:
-            return
         joined = (time.monotonic() - self._begin) * max(1, len(self._open)) / ROWS
-        for thread, stage, begin, end in spans:
+        for thread, stage, begin, end in spans if self._file else ():
             lane = worker, thread
             row = self._open.get(lane)
             if row is None or max(end, row.end) - row.begin > joined:
@@ -55,15 +54,10 @@ class Spans:
             row.stages[stage] = row.stages.get(stage, 0.0) + end - begin
 
     def _write(self, row: Row) -> None:
-        assert self._path is not None
+        assert self._file is not None
         stages = {name: round(seconds, 4) for name, seconds in row.stages.items()}
         line = json.dumps([row.worker, row.thread, round(row.begin, 4), round(row.end, 4), stages])
-        with suppress(OSError):  # the disk is full: the job continues
-            if self._file is None:
-                # An empty line first: a kill may have cut the last one short.
-                self._file = self._path.open("a", encoding="utf-8")
-                self._file.write("\n")
-            self._file.write(line + "\n")
+        self._file.append(line, sync=False)
 
     def close(self) -> None:
         """Write the rows that are still open."""
@@ -71,8 +65,7 @@ class Spans:
             self._write(row)
         self._open.clear()
         if self._file is not None:
-            with suppress(OSError):
-                self._file.close()
+            self._file.close()
             self._file = None
 
 

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from gridstride.pipeline.events.events import read_events, read_lines, redact, seconds
+from gridstride.pipeline.events.events import read_events, redact, seconds
+from gridstride.pipeline.events.lines import read_lines
 from gridstride.pipeline.events.spans import FILE, Row, read_spans
 from gridstride.pipeline.events.story import Event, Run, runs
 from gridstride.pipeline.reports.status import Status, status
