@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
@@ -97,7 +96,6 @@ def draw(shots: Sequence[Picture], percentile: tuple[float, float]) -> Figure:
     sides = [proportions(shot) for shot in shots]
     # The margins hold titles, tick labels and colour bars.
     figure = Figure((sum(w + 1.6 for w, _ in sides), max(h for _, h in sides) + 1.4), layout="constrained")
-    FigureCanvasAgg(figure)
     panels = figure.subplots(1, len(shots), squeeze=False, width_ratios=[w for w, _ in sides])[0]
     if same and shots[0].values.ndim == 1:
         panels[1].sharey(panels[0])
@@ -144,8 +142,7 @@ def draw_plane(panel: Any, shot: Picture, limits: tuple[float, float], remark: s
     image = panel.imshow(
         shot.values.astype(np.float64),
         cmap=colormaps[SIGNED_MAP if shot.signed else "gray"].with_extremes(bad=NAN_COLOUR),
-        vmin=limits[0],
-        vmax=limits[1],
+        clim=limits,
         extent=(left - 0.5, right - 0.5, bottom - 0.5, top - 0.5),
         aspect=voxel[0] / voxel[1] if 1 / 8 <= ratio <= 8 else "auto",
     )

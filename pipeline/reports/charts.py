@@ -14,7 +14,6 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -65,7 +64,6 @@ def theme() -> AbstractContextManager[None]:
 
 def inline(figure: Figure) -> str:
     """A figure as SVG to be put into a page."""
-    FigureCanvasSVG(figure)
     file = StringIO()
     figure.savefig(file, format="svg", dpi=200, metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
     text = file.getvalue()
@@ -145,7 +143,7 @@ def lanes_chart(lanes: Sequence[Lane], borders: Sequence[float], span: float) ->
                                  linewidth=0.3, rasterized=many)  # fmt: skip
         handles: list[Any] = [Patch(color=colour(stage), label=stage) for stage in stages]
         if lost:
-            mark = {"marker": "X", "color": FAULT, "linestyle": "", "markersize": 8}
+            mark: dict[str, Any] = {"marker": "X", "color": FAULT, "linestyle": "", "markersize": 8}
             axes.add_line(Line2D([at / size for at, _ in lost], [n for _, n in lost], clip_on=False, zorder=4, **mark))
             handles.append(Line2D([], [], label="worker lost", **mark))
         names = [name if len(name) <= LETTERS else f"…{name[1 - LETTERS :]}" for name in (lane.name for lane in shown)]

@@ -98,7 +98,7 @@ class History:
                 continue
             for row in self.rows:
                 if run.begin <= row.begin < until:
-                    found.update(row.stages)  # type: ignore[arg-type]  # a Counter of seconds
+                    found.update(row.stages)
         return {stage: spent for stage, spent in found.items() if spent > 0}
 
     def paces(self) -> tuple[list[Pace], str]:

@@ -119,7 +119,7 @@ def fault_rows(job: History) -> list[tuple[str, ...]]:
     for event in (event for run in job.runs for event in run.events):
         if is_fault(event) or event["event"] in mended:
             groups.setdefault((event["event"], str(event.get("reason", event["text"]))), []).append(event)
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for (name, reason), events in groups.items():
         text = events[0]["text"] if len(events) == 1 else reason
         where = shortened([str(e["block"]) for e in events if "block" in e] or [str(events[0].get("name", ""))])

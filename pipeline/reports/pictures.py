@@ -6,6 +6,7 @@ import base64
 import tempfile
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,8 @@ from gridstride.pipeline.errors import JobFailed, UsageError
 from gridstride.pipeline.pictures.arrays import preview
 from gridstride.pipeline.pictures.flow_view import default_field
 from gridstride.pipeline.pictures.flows import preview_flow
-from gridstride.pipeline.pictures.plots import draw, panels
+from gridstride.pipeline.pictures.plots import draw, panels, samples
 from gridstride.pipeline.reports.charts import Drawing, inline, theme
-from gridstride.pipeline.simulations.diagnostics import Diagnostics
 from gridstride.pipeline.simulations.store import FlowStore
 from gridstride.pipeline.text import base_name
 
@@ -27,11 +27,11 @@ def image_pictures(source: Any, out: Any) -> list[Drawing]:
     """Input and result side by side; the result alone if the input cannot be read."""
     alt = f"{base_name(source)} beside {base_name(out)}: one plane, or the maximum over planes, of each"
     caption = "Before and after; blocks that failed or are not written yet are empty."
-    both = drawn(lambda file: preview(source, file, compare=out, size=PIXELS), alt, caption, "No picture of the input")
+    both = drawn(partial(preview, source, compare=out, size=PIXELS), alt, caption, "No picture of the input")
     if both.png:
         return [both]
     alone = f"The result, {base_name(out)}", "The result."
-    return [both, drawn(lambda file: preview(out, file, size=PIXELS), *alone)]
+    return [both, drawn(partial(preview, out, size=PIXELS), *alone)]
 
 
 def flow_pictures(out: Any) -> list[Drawing]:
@@ -45,19 +45,17 @@ def flow_pictures(out: Any) -> list[Drawing]:
     for at in dict.fromkeys(float(store.times[when]) for when in (*written[:1], *written[-1:])):
         name = default_field(store).capitalize()
         alt, caption = f"{name} on a plane of the flow at t = {at:g}", f"{name}, t = {at:g}"
-        shown.append(drawn(lambda file, at=at: preview_flow(out, file, time=at, size=PIXELS), alt, caption))
+        shown.append(drawn(partial(preview_flow, out, time=at, size=PIXELS), alt, caption))
     return [*(shown or [Drawing("No snapshot is written yet.")]), *diagnostics(out, store.name)]
 
 
 def diagnostics(out: Any, name: str) -> list[Drawing]:
     """The diagnostics of a simulation against time, if it has any."""
     try:
-        columns = Diagnostics(out).read()
+        columns = samples(out)
     except UsageError:
         return []
     count = columns["step"].size
-    if not count or len(columns) == 2:
-        return []
     every = -(-count // MOST_SAMPLES)
     columns = {quantity: values[::every] for quantity, values in columns.items()}
     thinned = f"; one sample in {every} is drawn" if every > 1 else ""

@@ -17,11 +17,13 @@ from rich.text import Text
 from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.events.events import read_events, seconds
 from gridstride.pipeline.events.story import Run, faults_text, runs
+from gridstride.pipeline.simulations.states import read_checkpoint
+from gridstride.pipeline.simulations.store import FlowStore
 from gridstride.pipeline.storage.journal import Journal, marked_box
 from gridstride.pipeline.storage.lock import is_held
 from gridstride.pipeline.storage.places import Place
 from gridstride.pipeline.storage.remote import Remote
-from gridstride.pipeline.text import clock, duration, one_line
+from gridstride.pipeline.text import clock, counted, duration, one_line
 
 MOST_REASONS = 10
 
@@ -68,51 +70,66 @@ class Status:
 def status(out: str | Place) -> Status:
     """The status of the job that writes `out`. Raises UsageError if there is no job."""
     journal = Journal(out)
-    out = journal.out
     if not journal.exists():
-        raise UsageError(f"{out} is not the output of a gridstride job")
-    record = journal.read()
-    told = runs(read_events(journal.folder))
+        raise UsageError(f"{journal.out} is not the output of a gridstride job")
+    record, told = journal.read(), runs(read_events(journal.folder))
     running = is_held(journal.folder / "lock")
-    if record.get("kind") == "simulation":
-        found = _simulation(out, record, told, running)
-    else:
-        found = _job(journal, record, told, running)
+    look = _simulation if record.get("kind") == "simulation" else _job
+    found = look(journal, record, told, running)
     found.runs = len(told)
     if told:
+        begun, last = told[-1].begun, told[-1]
         found.started = told[0].begin
-        last = told[-1]
-        begun = last.begun
         found.process = f"process {begun.get('pid')} on {begun.get('machine', {}).get('host')}"
         found.faults = faults_text(last.faults)
         found.failed = {str(e.get("block")): str(e.get("reason", e["text"])) for e in last.named("block-lost")}
         found.workers = _workers(last)
-    if found.total and found.done >= found.total:
-        found.state = "running" if running else "finished"
-    elif running:
+    if running:
         found.state = "running"
-        if found.rate:
+        if found.rate and found.done < found.total:
             found.left = (found.total - found.done) / found.rate
-    else:
-        ending = told[-1].ending if told else None
-        found.state = ending["event"] if ending else "killed"
-        found.why = ending["text"] if ending else "it ended without a message"
+    elif found.total and found.done >= found.total:
+        found.state = "finished"
+    elif ending := told[-1].ending if told else None:
+        found.state, found.why = ending["event"], ending["text"]
         if found.state == "finished":
             found.state, found.why = "killed", "it was finished, but markers or checkpoints are missing"
+    else:
+        found.state, found.why = "killed", "it ended without a message"
     return found
 
 
 def _job(journal: Journal, record: dict[str, Any], told: list[Run], running: bool) -> Status:
-    request = record["request"]
-    found = Status(str(journal.out), request["command"], record["hash"], "", 0, _blocks(journal.folder), "blocks")
     counts, times = _markers(journal)
-    found.done = int(counts.sum())
+    total, done = _blocks(journal.folder), int(counts.sum())
+    found = Status(str(journal.out), record["request"]["command"], record["hash"], "", done, total, "blocks")
     if times.size:
         found.last = float(times.max())
         since = told[-1].begin - 1 if told else 0.0
         found.rate = recent_rate(counts, times, since, time.time() if running else found.last)
     elif told:
         found.last, found.rate = _told_rate(told[-1])
+    return found
+
+
+def _simulation(journal: Journal, record: dict[str, Any], told: list[Run], running: bool) -> Status:
+    checkpoint = read_checkpoint(journal.out)
+    reached = 0 if checkpoint is None else checkpoint.step
+    name = record["case"].get("name") or "simulation"
+    found = Status(str(journal.out), f"simulation {name}", record["hash"], "", reached, 0, "steps")
+    if told:
+        found.total = int(told[-1].begun.get("total", 0))
+        found.last, found.rate = _told_rate(told[-1])
+        if running and told[-1].progress:
+            found.done = max(reached, int(told[-1].progress[-1]["done"]))
+    with suppress(UsageError):  # its arrays are not created yet
+        store = FlowStore.open(journal.out)
+        about = store.attributes["gridstride"]
+        dt, found.total = float(about["dt"]), int(about["steps"])
+        written = sum(1 for _ in store.written(store.fields))
+        found.more["time"] = f"t = {found.done * dt:.4g} of {found.total * dt:.4g}"
+        found.more["checkpoint"] = f"step {reached}, t = {reached * dt:.4g}" if checkpoint else "none yet"
+        found.more["snapshots"] = f"{written} of {store.times.size} written"
     return found
 
 
@@ -127,33 +144,30 @@ def _told_rate(run: Run) -> tuple[float | None, float | None]:
 
 def _markers(journal: Journal) -> tuple[np.ndarray, np.ndarray]:
     """The number of blocks that each marker stands for, and, if markers are files, the time each was made."""
+
+    def count(marker: str) -> int:
+        return prod(b - a + 1 for a, b in zip(*marked_box(marker), strict=True))
+
     counts, times = [], []
     if isinstance(journal.blocks, Remote):
-        counts = [_count(name) for name in journal.markers()]
+        counts = [count(name) for name in journal.markers()]
     elif journal.blocks.is_dir():
         with os.scandir(journal.blocks) as entries:
             for entry in entries:
                 with suppress(FileNotFoundError, ValueError):  # removed meanwhile; not a marker
-                    blocks, at = _count(entry.name), entry.stat().st_mtime
+                    blocks, at = count(entry.name), entry.stat().st_mtime
                     counts.append(blocks)
                     times.append(at)
     return np.array(counts, np.int64), np.array(times)
 
 
-def _count(marker: str) -> int:
-    return prod(b - a + 1 for a, b in zip(*marked_box(marker), strict=True))
-
-
 def recent_rate(counts: np.ndarray, times: np.ndarray, since: float, until: float) -> float | None:
     """Blocks per second, over the later half of those finished after `since`."""
-    recent = times >= since
-    counts, times = counts[recent], times[recent]
-    if times.size < 2:
-        return None
     order = np.argsort(times)
-    first = times.size // 2 - 1
-    span = until - float(times[order[first]])
-    return float(counts[order[first + 1 :]].sum()) / span if span > 0 else None
+    order = order[times[order] >= since]
+    middle = order.size // 2 - 1
+    span = until - float(times[order[middle]]) if order.size > 1 else 0.0
+    return float(counts[order[middle + 1 :]].sum()) / span if span > 0 else None
 
 
 def _blocks(folder: Place) -> int:
@@ -163,46 +177,6 @@ def _blocks(folder: Place) -> int:
     except (OSError, ValueError, KeyError):
         return 0
     return prod(len(axis) - 1 for axis in edges)
-
-
-def _simulation(out: Place, record: dict[str, Any], told: list[Run], running: bool) -> Status:
-    from gridstride.pipeline.simulations.states import read_checkpoint
-    from gridstride.pipeline.simulations.store import FlowStore
-
-    checkpoint = read_checkpoint(out)
-    reached = 0 if checkpoint is None else checkpoint.step
-    name = record["case"].get("name") or "simulation"
-    found = Status(str(out), f"simulation {name}", record["hash"], "", reached, 0, "steps")
-    if told:
-        found.total = int(told[-1].begun.get("total", 0))
-        found.last, found.rate = _told_rate(told[-1])
-        if running and told[-1].progress:
-            found.done = max(reached, int(told[-1].progress[-1]["done"]))
-    try:
-        store = FlowStore.open(out)
-    except UsageError:  # its arrays are not created yet
-        return found
-    about = store.attributes["gridstride"]
-    dt, found.total = float(about["dt"]), int(about["steps"])
-    written = sum(1 for _ in store.written(store.fields))
-    found.more["time"] = f"t = {found.done * dt:.4g} of {found.total * dt:.4g}"
-    found.more["checkpoint"] = f"step {reached}, t = {reached * dt:.4g}" if checkpoint else "none yet"
-    found.more["snapshots"] = f"{written} of {store.times.size} written"
-    return found
-
-
-def by_reason(failed: dict[str, str]) -> dict[str, list[str]]:
-    """Failed blocks by reason: one bad chunk fails many blocks."""
-    found: dict[str, list[str]] = {}
-    for block, why in failed.items():
-        found.setdefault(why, []).append(block)
-    return found
-
-
-def shortened(blocks: list[str], most: int = 6) -> str:
-    """The names of the first blocks, and the number of others."""
-    more = f" and {len(blocks) - most} more" if len(blocks) > most else ""
-    return ", ".join(blocks[:most]) + more
 
 
 def _workers(run: Run) -> int | None:
@@ -216,39 +190,46 @@ def _workers(run: Run) -> int | None:
     return known
 
 
-def title(found: Status) -> str:
-    """A status on one line."""
-    return one_line(f"{found.out}: {found.what}, {found.state}")
+def shortened(blocks: list[str], most: int = 6) -> str:
+    """The names of the first blocks, and the number of others."""
+    more = f" and {len(blocks) - most} more" if len(blocks) > most else ""
+    return ", ".join(blocks[:most]) + more
 
 
 def table(found: Status) -> Table:
     """A status as a table for people."""
     now = time.time()
     share = f" ({100 * found.done / found.total:.3g} %)" if found.total else ""
-    shown = Table(show_header=False)
     rows = {found.unit: f"{found.done} of {found.total or '?'}{share}", **found.more}
     if found.rate and found.state == "running":
-        rows["rate"] = f"{found.rate:.3g} {found.unit}/s"
-        rows["rate"] += f", about {duration(found.left)} left" if found.left else ""
+        left = f", about {duration(found.left)} left" if found.left else ""
+        rows["rate"] = f"{found.rate:.3g} {found.unit}/s{left}"
     if found.started:
         again = f", in {found.runs} runs" if found.runs > 1 else ""
         rows["started"] = f"{clock(found.started)} ({duration(now - found.started)} ago{again})"
     if found.last:
         rows[f"last {found.unit[:-1]}"] = f"{clock(found.last)} ({duration(now - found.last)} ago)"
     if found.state == "running":
-        workers = "" if found.workers is None else f", workers: {found.workers}"
-        rows["run by"] = f"{found.process}{workers}"
-    if found.faults:
-        rows["faults"] = found.faults
-    if found.why:
-        rows["ended"] = found.why
-    reasons = [f"block {shortened(blocks)}: {' '.join(why.split())}" for why, blocks in by_reason(found.failed).items()]
-    if len(reasons) > MOST_REASONS:
-        reasons[MOST_REASONS:] = [f"... and {len(reasons) - MOST_REASONS} more reasons"]
-    if reasons:
-        rows["failed"] = "\n".join(reasons)
-    if found.resume:
-        rows["resume with"] = found.resume
+        rows["run by"] = found.process + ("" if found.workers is None else f", workers: {found.workers}")
+    rows |= {"faults": found.faults, "ended": found.why, "failed": "\n".join(failures(found.failed))}
+    rows["resume with"] = found.resume or ""
+    shown = Table(show_header=False)
     for name, text in rows.items():
-        shown.add_row(name, Text("\n".join(one_line(line) for line in text.split("\n"))))
+        if text:
+            shown.add_row(name, Text("\n".join(map(one_line, text.split("\n")))))
     return shown
+
+
+def failures(failed: dict[str, str]) -> list[str]:
+    """A line for each reason, with the blocks that failed for it: one bad chunk fails many blocks."""
+    blocks: dict[str, list[str]] = {}
+    for block, why in failed.items():
+        blocks.setdefault(why, []).append(block)
+    lines = [f"block {shortened(names)}: {one_line(why)}" for why, names in blocks.items()]
+    left = len(lines) - MOST_REASONS
+    return lines[:MOST_REASONS] + ([f"... and {counted(left, 'more reason')}"] if left > 0 else [])
+
+
+def title(found: Status) -> str:
+    """A status on one line."""
+    return one_line(f"{found.out}: {found.what}, {found.state}")

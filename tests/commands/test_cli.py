@@ -48,11 +48,11 @@ def test_filter_resume_info_preview_end_to_end(image: str, tmp_path: Path) -> No
     assert result.exit_code == 0, result.output
     array = zarr.open_array(image)[...]
     np.testing.assert_array_equal(zarr.open_array(str(out))[...], ndimage.gaussian_filter(array, [1, 2, 2]))
-    assert "6 blocks computed, 0 done before, 0 retried, 0 failed" in result.output
+    assert "6 blocks computed, 0 skipped (already done), 0 retried, 0 failed" in result.output
     assert "kernel" in result.output  # the stage table
     result = gridstride("resume", out)
     assert result.exit_code == 0, result.output
-    assert "0 blocks computed, 6 done before" in result.output
+    assert "0 blocks computed, 6 skipped (already done)" in result.output
     result = gridstride("info", out)
     assert result.exit_code == 0
     for word in ("24 x 20 x 22 (z, y, x)", "uint16", "sigma=[1.0, 2.0, 2.0]", "6 blocks of 8 x 10 x 22 written"):
@@ -253,15 +253,16 @@ def test_cluster_check_shows_its_workers() -> None:
 
 
 def test_progress_prints_plain_lines_where_there_is_no_terminal(capsys: Any, monkeypatch: Any) -> None:
-    from gridstride.pipeline.reports import progress
+    from gridstride.pipeline.events import bar
+    from gridstride.pipeline.reports.progress import Progress
 
     clock = [100.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(bar.time, "monotonic", lambda: clock[0])
     record = {"skipped": False, "voxels": 2_000_000, "bytes_in": 40_000_000, "bytes_out": 80_000_000}
-    with progress.Progress(10, 4, every=3.0) as bar:
+    with Progress(10, 4, every=3.0) as progress:
         for further in (record, {**record, "skipped": True}, record):  # the first comes too soon for a line
             clock[0] += 2.0
-            bar.report(further)
+            progress.report(further)
     assert capsys.readouterr().err == "6/10 blocks, 0.5 Mvoxel/s, 0.01 GB/s in, 0.02 GB/s out, 8 s left\n"
 
 
