@@ -57,9 +57,9 @@ class Drawing:
     png: str = ""
 
 
-def theme() -> AbstractContextManager[None]:
-    """Matplotlib's settings while a chart is made and drawn."""
-    return mpl.rc_context(SETTINGS)
+def theme(math: bool = False) -> AbstractContextManager[None]:
+    """Matplotlib's settings while a chart is made and drawn. math: whether its text may be formulas ($...$)"""
+    return mpl.rc_context({**SETTINGS, "text.parse_math": math})
 
 
 def inline(figure: Figure) -> str:
@@ -147,7 +147,7 @@ def lanes_chart(lanes: Sequence[Lane], borders: Sequence[float], span: float) ->
             axes.add_line(Line2D([at / size for at, _ in lost], [n for _, n in lost], clip_on=False, zorder=4, **mark))
             handles.append(Line2D([], [], label="worker lost", **mark))
         names = [name if len(name) <= LETTERS else f"…{name[1 - LETTERS :]}" for name in (lane.name for lane in shown)]
-        axes.set_yticks(range(len(shown)), names, parse_math=False, fontsize=9)
+        axes.set_yticks(range(len(shown)), names, fontsize=9)
         axes.tick_params(axis="y", length=0)
         axes.set_ylim(len(shown) - 0.5, -0.5)
         axes.grid(axis="x")

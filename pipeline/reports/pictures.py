@@ -59,7 +59,7 @@ def diagnostics(out: Any, name: str) -> list[Drawing]:
     every = -(-count // MOST_SAMPLES)
     columns = {quantity: values[::every] for quantity, values in columns.items()}
     thinned = f"; one sample in {every} is drawn" if every > 1 else ""
-    with theme():
+    with theme(math=True):
         chart = inline(draw(columns, name))
     return [Drawing(f"Diagnostics: {count} samples{thinned}.", f"Diagnostics: {', '.join(panels(columns))}", chart)]
 

@@ -354,6 +354,15 @@ def test_a_worker_that_is_started_again_keeps_its_lane(told: Any) -> None:
     assert page.texts["faults"] == "1 worker lost"
 
 
+def test_a_strangers_stage_is_neither_html_nor_a_formula(told: Any) -> None:
+    stage = "$\\frac{$<script>alert(1)</script>"
+    events = [(0, "started", {"done": 0, "total": 5, "unit": "blocks"}), (9, "progress", {"done": 1, "voxels": 1})]
+    page = check_page(render(told(events, [Row("$_$<i>", 1, BASE + 1, BASE + 3, {stage: 2.0})])))
+    assert page.drawn.count(stage) == 2  # a bar, and the timeline's legend
+    assert f"{stage} 2.00 s (100%)" in next(v["aria-label"] for _, v in page.tags if "aria-label" in v)
+    assert "$_$<i>, thread 1" in page.drawn
+
+
 def test_a_flood_of_shapes_becomes_a_picture(told: Any) -> None:
     rows = [Row(f"tcp://{n % 60}", 1, BASE + n / 100, BASE + (n + 0.5) / 100, {"kernel": 0.005}) for n in range(6000)]
     begun = {"done": 0, "total": 5, "unit": "blocks"}
