@@ -17,3 +17,9 @@ class JobFailed(RuntimeError):
 
 class ClusterGone(JobFailed):
     """The scheduler or all workers went away; the job can be resumed."""
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, without tensorstore's source annotations."""
+    text = str(error).strip().split(" [source locations=")[0]
+    return text.splitlines()[0][:300] if text else type(error).__name__

@@ -34,7 +34,7 @@ from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.events.lines import LinesFile, read_lines
 from gridstride.pipeline.events.machine import machine, versions
 from gridstride.pipeline.events.spans import Spans
-from gridstride.pipeline.storage.places import Place
+from gridstride.pipeline.storage.paths import Place
 from gridstride.pipeline.text import one_line
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from gridstride.pipeline.storage.places import Place
+from gridstride.pipeline.storage.paths import Place
 from gridstride.pipeline.storage.remote import Remote
 
 SYNC_SECONDS = 1.0

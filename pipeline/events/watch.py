@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from gridstride.pipeline.errors import UsageError
+from gridstride.pipeline.errors import UsageError, first_line
 from gridstride.pipeline.events.events import Events
-from gridstride.pipeline.storage.stores import first_line
 from gridstride.pipeline.text import counted, duration
 from gridstride.workers.cluster import TOPIC
 

@@ -22,10 +22,11 @@ from typing import Any
 import numpy as np
 import zarr
 
-from gridstride.pipeline.errors import JobFailed, UsageError
+from gridstride.pipeline.errors import JobFailed, UsageError, first_line
 from gridstride.pipeline.pictures.canvas import SIGNED
-from gridstride.pipeline.storage.places import place, zarr_store
-from gridstride.pipeline.storage.stores import SERIES, ArrayInfo, first_line, regions
+from gridstride.pipeline.storage.describe import SERIES, ArrayInfo
+from gridstride.pipeline.storage.paths import place, zarr_store
+from gridstride.pipeline.storage.regions import regions
 from gridstride.pipeline.text import shape_text
 
 BUDGET = 256_000_000  # bytes

@@ -17,8 +17,8 @@ from gridstride.pipeline.pictures.array_view import BUDGET, Picture, cut, locate
 from gridstride.pipeline.pictures.canvas import NAN_COLOUR, SIGNED_MAP, check_file, colour_limits, save
 from gridstride.pipeline.pictures.flows import preview_flow
 from gridstride.pipeline.simulations.store import is_flow
-from gridstride.pipeline.storage.places import place
-from gridstride.pipeline.storage.stores import describe
+from gridstride.pipeline.storage.describe import describe
+from gridstride.pipeline.storage.paths import place
 from gridstride.pipeline.text import shape_text
 
 # Two pictures share a scale if their ranges have this part of their union in common: then the one with less contrast

@@ -10,9 +10,8 @@ from typing import Literal
 import numpy as np
 from matplotlib.figure import Figure
 
-from gridstride.pipeline.errors import UsageError
-from gridstride.pipeline.storage.places import durable_write
-from gridstride.pipeline.storage.stores import first_line
+from gridstride.pipeline.errors import UsageError, first_line
+from gridstride.pipeline.storage.paths import durable_write
 
 ENDINGS = (".png", ".jpg", ".pdf")
 NAN_COLOUR = "gold"  # is in no colour map

@@ -16,10 +16,10 @@ from math import ceil
 
 import numpy as np
 
-from gridstride.pipeline.errors import JobFailed, UsageError
+from gridstride.pipeline.errors import JobFailed, UsageError, first_line
 from gridstride.pipeline.pictures.canvas import Scale
 from gridstride.pipeline.simulations.store import FlowStore, field_path
-from gridstride.pipeline.storage.stores import first_line, regions
+from gridstride.pipeline.storage.regions import regions
 
 DERIVED = ("speed", "vorticity", "q")  # from the velocity
 STORED_AS = {"pressure": "p"}  # fields by another name than their array's

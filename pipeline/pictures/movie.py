@@ -17,13 +17,13 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 from scipy.spatial import cKDTree
 
-from gridstride.pipeline.errors import JobFailed, UsageError
+from gridstride.pipeline.errors import JobFailed, UsageError, first_line
 from gridstride.pipeline.events.bar import Bar
 from gridstride.pipeline.pictures.canvas import NAN_COLOUR, check_file, colour_limits
 from gridstride.pipeline.pictures.flow_view import FlowView, flow_view
 from gridstride.pipeline.pictures.flows import FlowPicture, checked, fluid
 from gridstride.pipeline.simulations.store import FlowStore
-from gridstride.pipeline.storage.stores import first_line, sync_folder
+from gridstride.pipeline.storage.paths import sync_folder
 
 ENDINGS = (".mp4", ".gif")
 SAMPLED_FRAMES = 16  # of which the colour scale is made

@@ -13,7 +13,7 @@ from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.pictures.canvas import check_file, save
 from gridstride.pipeline.simulations.diagnostics import Diagnostics
 from gridstride.pipeline.simulations.store import FlowStore
-from gridstride.pipeline.storage.places import Place
+from gridstride.pipeline.storage.paths import Place
 
 LABELS = {
     "max_divergence": "largest |div u|", "max_speed": "largest speed", "cfl": "CFL number",

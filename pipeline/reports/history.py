@@ -21,7 +21,7 @@ from gridstride.pipeline.events.spans import FILE, Row, read_spans
 from gridstride.pipeline.events.story import Event, Run, runs
 from gridstride.pipeline.reports.status import Status, status
 from gridstride.pipeline.storage.journal import Journal
-from gridstride.pipeline.storage.places import Place
+from gridstride.pipeline.storage.paths import Place
 
 LEAST_SECONDS = 0.2  # of an interval that has a rate: blocks of many threads may be counted at once
 MOST_INTERVALS = 200

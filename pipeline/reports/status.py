@@ -21,7 +21,7 @@ from gridstride.pipeline.simulations.states import read_checkpoint
 from gridstride.pipeline.simulations.store import FlowStore
 from gridstride.pipeline.storage.journal import Journal, marked_box
 from gridstride.pipeline.storage.lock import is_held
-from gridstride.pipeline.storage.places import Place
+from gridstride.pipeline.storage.paths import Place
 from gridstride.pipeline.storage.remote import Remote
 from gridstride.pipeline.text import clock, counted, duration, one_line
 

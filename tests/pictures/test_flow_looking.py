@@ -15,7 +15,7 @@ from gridstride.pipeline.pictures import flow_view
 from gridstride.pipeline.pictures.arrays import preview
 from gridstride.pipeline.pictures.flow_view import snapshot
 from gridstride.pipeline.simulations.store import create
-from gridstride.pipeline.storage.stores import Regions
+from gridstride.pipeline.storage.regions import Regions
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,9 @@ from gridstride.pipeline.pictures import arrays as module
 from gridstride.pipeline.pictures.array_view import BUDGET, Picture, cost, cut, locate, take, view
 from gridstride.pipeline.pictures.arrays import draw, preview, shared_scale
 from gridstride.pipeline.pictures.canvas import colour_limits
-from gridstride.pipeline.storage.stores import Regions, create, describe, regions
+from gridstride.pipeline.storage.create import create
+from gridstride.pipeline.storage.describe import describe
+from gridstride.pipeline.storage.regions import Regions, regions
 
 RNG = np.random.default_rng(5)
 HUGE = (4096, 20000, 20000)
