@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 FILE = "events.jsonl"
 # Lines shown to people for each event name; the file has them all.
 MOST_SHOWN = 5
+NAMES = ("time", "level", "event", "text")  # what every event has
 # Not printed for people: the plan, the progress bar or the summary shows these.
 SHOWN_ELSEWHERE = (
     "started", "resumed", "cluster", "progress", "checkpoint", "finished", "failed", "stopped", "block-lost",
@@ -209,8 +210,9 @@ def seconds(event: dict[str, Any]) -> float:
 
 
 def read_events(folder: Place) -> Iterator[dict[str, Any]]:
-    """The events in a journal's folder, in order, without lines that a kill or a full disk cut short."""
+    """The events in a journal's folder, in order, without lines that are not events: a kill may cut one short."""
     for line in read_lines(folder / FILE):
-        with suppress(KeyError, TypeError, ValueError, AttributeError):
-            if isinstance(line["event"], str) and seconds(line) > 0:
+        if isinstance(line, dict) and all(isinstance(line.get(name), str) for name in NAMES):
+            with suppress(ValueError, OverflowError):
+                seconds(line)
                 yield line

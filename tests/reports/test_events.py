@@ -84,6 +84,8 @@ def test_a_line_that_a_kill_cut_short_takes_no_other_with_it(tmp_path: Path) -> 
             events.say(run, "a run")
         with (tmp_path / told.FILE).open("a") as file:
             file.write('{"time": "2026-11-24T12:0')
+    with (tmp_path / told.FILE).open("a") as file:
+        file.write('"text"\n{"time": "2026-11-24T12:00:00Z", "event": "started"}\n{"event": "x", "time": "noon"}\n')
     assert names(tmp_path) == ["started", "resumed"]
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner
-from flow_stores import CHANNEL
+from flow_stores import CHANNEL, FLAT, flow_layout
 
 from gridstride.pipeline import images
 from gridstride.pipeline import job as jobs
@@ -29,6 +29,7 @@ from gridstride.pipeline.reports import status as looking
 from gridstride.pipeline.reports.status import recent_rate, shortened, status
 from gridstride.pipeline.simulations import simulation
 from gridstride.pipeline.simulations.case import make_case
+from gridstride.pipeline.simulations.store import create
 from gridstride.pipeline.storage import lock
 from gridstride.pipeline.storage.journal import Journal
 from gridstride.pipeline.storage.lock import is_held
@@ -185,6 +186,14 @@ def test_a_simulation_tells_its_step_time_and_checkpoint(tmp_path: Path, client:
     result = CliRunner().invoke(main, ["status", str(out)])
     assert f"{half} of {summary.last} (50 %)" in result.output
     assert clock(found.started or 0) in result.output
+
+
+def test_info_takes_no_markup_from_a_simulations_name(tmp_path: Path) -> None:
+    attributes = {"case": {"name": "[red]a\x1b[2J flow"}, "dt": 0.01, "steps": 50}
+    create(tmp_path / "flow.zarr", flow_layout(FLAT), {"gridstride": attributes})
+    result = CliRunner().invoke(main, ["info", str(tmp_path / "flow.zarr")])
+    assert result.exit_code == 0, result.output
+    assert "[red]a\ufffd[2J flow: dt 0.01; checkpoint at step 0 of 50" in " ".join(result.output.split())
 
 
 def watch(out: Path, process: Any, until: Any) -> dict[str, Any]:
