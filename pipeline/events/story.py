@@ -42,7 +42,7 @@ class Run:
         return found if isinstance(found, dict) else {}
 
     @property
-    def told(self) -> dict[str, Any]:
+    def so_far(self) -> dict[str, Any]:
         """The figures of a run without a summary, from its last progress event."""
         if not self.progress:
             return {}

@@ -35,7 +35,7 @@ FEWEST_LAYERS = 4
 
 @dataclass(frozen=True)
 class View:
-    """How each axis of an array is used.
+    """The use of each axis of an array.
 
     names:   of the axes; "axis 0" where the array has none
     shown:   axes of the picture (rows, columns), or the one axis of a line
@@ -113,7 +113,7 @@ def locate(info: ArrayInfo, like: ArrayInfo | None = None) -> ArrayInfo:
 
 
 def view(info: ArrayInfo, axis: str | int | None, index: int | None, select: Sequence[str]) -> View:
-    """Settle how each axis is used. Raises UsageError for axes and indices that the array lacks.
+    """Settle the use of each axis. Raises UsageError for axes and indices that the array lacks.
 
     The last two axes are shown. `axis`, by default the last before them, is projected, or sliced at `index`. Other axes
     show their first element, or the one in `select` ("c=1"). Series (time, channels) are not shown if two other axes

@@ -1,4 +1,4 @@
-"""What all pictures share: their colours and colour scales, and the files they are written to."""
+"""The parts that all pictures share: colours, colour scales, and the files they are written to."""
 
 from __future__ import annotations
 

@@ -108,7 +108,7 @@ class FlowView:
 
     @cached_property
     def solid(self) -> np.ndarray | None:
-        """Share of each pixel that is solid, or None where there are no obstacles."""
+        """Share of each pixel that is solid, or None if there are no obstacles."""
         if not self.store.solid:
             return None
         share = self._pixels(lambda rows, columns: self._read("solid", None, self._whole(rows, columns)))

@@ -86,7 +86,7 @@ class History:
 
     def total(self, name: str) -> float:
         """A figure of the summaries, summed over the runs; of a run without one, that of its last progress."""
-        return sum(float((run.summary or run.told).get(name) or 0) for run in self.runs)
+        return sum(float((run.summary or run.so_far).get(name) or 0) for run in self.runs)
 
     def stages(self) -> dict[str, float]:
         """Seconds by stage over all runs: from a run's summary, else from its spans."""

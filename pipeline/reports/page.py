@@ -64,7 +64,7 @@ def title(job: History) -> str:
 
 
 def lead(job: History) -> str:
-    """How far the job is, when, and how to resume it."""
+    """The progress of the job, its times, and the command that resumes it."""
     found = job.status
     if found.state == "finished":
         times = [f" {word} {clock(at)}" for word, at in (("started", found.started), ("finished", found.last)) if at]

@@ -44,7 +44,7 @@ def flow_pictures(out: Any) -> list[Drawing]:
     shown = []
     for at in dict.fromkeys(float(store.times[when]) for when in (*written[:1], *written[-1:])):
         name = default_field(store).capitalize()
-        alt, caption = f"{name} on a plane of the flow at t = {at:g}", f"{name}, t = {at:g}"
+        alt, caption = f"{name} on a plane at t = {at:g}", f"{name}, t = {at:g}"
         shown.append(drawn(partial(preview_flow, out, time=at, size=PIXELS), alt, caption))
     return [*(shown or [Drawing("No snapshot is written yet.")]), *diagnostics(out, store.name)]
 

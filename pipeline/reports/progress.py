@@ -98,7 +98,7 @@ def plan_facts(plan: Plan) -> dict[str, str]:
 
 
 def plan_table(facts: dict[str, str]) -> Table:
-    """What `job_facts` says, as a table."""
+    """The lines of `job_facts` as a table."""
     table = Table(title="plan", show_header=False, title_justify="left")
     for name, text in facts.items():
         table.add_row(name, text)

@@ -72,14 +72,14 @@ def status(out: str | Place) -> Status:
     journal = Journal(out)
     if not journal.exists():
         raise UsageError(f"{journal.out} is not the output of a gridstride job")
-    record, told = journal.read(), runs(read_events(journal.folder))
+    record, past = journal.read(), runs(read_events(journal.folder))
     running = is_held(journal.folder / "lock")
     look = _simulation if record.get("kind") == "simulation" else _job
-    found = look(journal, record, told, running)
-    found.runs = len(told)
-    if told:
-        begun, last = told[-1].begun, told[-1]
-        found.started = told[0].begin
+    found = look(journal, record, past, running)
+    found.runs = len(past)
+    if past:
+        begun, last = past[-1].begun, past[-1]
+        found.started = past[0].begin
         found.process = f"process {begun.get('pid')} on {begun.get('machine', {}).get('host')}"
         found.faults = faults_text(last.faults)
         found.failed = {str(e.get("block")): str(e.get("reason", e["text"])) for e in last.named("block-lost")}
@@ -90,7 +90,7 @@ def status(out: str | Place) -> Status:
             found.left = (found.total - found.done) / found.rate
     elif found.total and found.done >= found.total:
         found.state = "finished"
-    elif ending := told[-1].ending if told else None:
+    elif ending := past[-1].ending if past else None:
         found.state, found.why = ending["event"], ending["text"]
         if found.state == "finished":
             found.state, found.why = "killed", "it was finished, but markers or checkpoints are missing"
@@ -99,29 +99,29 @@ def status(out: str | Place) -> Status:
     return found
 
 
-def _job(journal: Journal, record: dict[str, Any], told: list[Run], running: bool) -> Status:
+def _job(journal: Journal, record: dict[str, Any], past: list[Run], running: bool) -> Status:
     counts, times = _markers(journal)
     total, done = _blocks(journal.folder), int(counts.sum())
     found = Status(str(journal.out), record["request"]["command"], record["hash"], "", done, total, "blocks")
     if times.size:
         found.last = float(times.max())
-        since = told[-1].begin - 1 if told else 0.0
+        since = past[-1].begin - 1 if past else 0.0
         found.rate = recent_rate(counts, times, since, time.time() if running else found.last)
-    elif told:
-        found.last, found.rate = _told_rate(told[-1])
+    elif past:
+        found.last, found.rate = _logged_rate(past[-1])
     return found
 
 
-def _simulation(journal: Journal, record: dict[str, Any], told: list[Run], running: bool) -> Status:
+def _simulation(journal: Journal, record: dict[str, Any], past: list[Run], running: bool) -> Status:
     checkpoint = read_checkpoint(journal.out)
     reached = 0 if checkpoint is None else checkpoint.step
     name = record["case"].get("name") or "simulation"
     found = Status(str(journal.out), f"simulation {name}", record["hash"], "", reached, 0, "steps")
-    if told:
-        found.total = int(told[-1].begun.get("total", 0))
-        found.last, found.rate = _told_rate(told[-1])
-        if running and told[-1].progress:
-            found.done = max(reached, int(told[-1].progress[-1]["done"]))
+    if past:
+        found.total = int(past[-1].begun.get("total", 0))
+        found.last, found.rate = _logged_rate(past[-1])
+        if running and past[-1].progress:
+            found.done = max(reached, int(past[-1].progress[-1]["done"]))
     with suppress(UsageError):  # its arrays are not created yet
         store = FlowStore.open(journal.out)
         about = store.attributes["gridstride"]
@@ -133,7 +133,7 @@ def _simulation(journal: Journal, record: dict[str, Any], told: list[Run], runni
     return found
 
 
-def _told_rate(run: Run) -> tuple[float | None, float | None]:
+def _logged_rate(run: Run) -> tuple[float | None, float | None]:
     """Time of the last progress event of a run, and the rate from the first one to it."""
     said = run.progress
     if not said:
