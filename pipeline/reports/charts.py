@@ -6,7 +6,7 @@ Matplotlib draws with stand-ins for the page's colours (`INK`, `GRID`), which `i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from io import StringIO
@@ -18,7 +18,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from gridstride.pipeline.reports.history import Lane, Pace
+from gridstride.pipeline.events.events import seconds
+from gridstride.pipeline.reports.history import History, Lane
 from gridstride.pipeline.reports.progress import STAGES
 from gridstride.pipeline.text import duration
 
@@ -72,9 +73,12 @@ def inline(figure: Figure) -> str:
     return text.replace(INK, "var(--ink)").replace(GRID, "var(--line)")
 
 
-def stage_chart(stages: dict[str, float]) -> Drawing:
+def stage_chart(job: History) -> Drawing | None:
     """Seconds by stage, a bar each."""
+    stages = job.stages()
     names = ordered(stages)
+    if not names:
+        return None
     spans = [stages[name] for name in names]
     size, unit = time_unit(max(spans))
     texts = [f"{f'{s:.2f} s' if s < 1000 else duration(s)} ({s / sum(spans):.0%})" for s in spans]
@@ -104,12 +108,14 @@ def colour(stage: str) -> str:
     return COLOURS.get(stage, OTHER)
 
 
-def rate_chart(
-    paces: Sequence[Pace], unit: str, faults: Sequence[float], borders: Sequence[float], span: float
-) -> Drawing:
+def rate_chart(job: History) -> Drawing | None:
     """Throughput over the time at work, a step for each interval; faults as marks; lines between runs."""
+    paces, unit = job.paces()
+    if not paces:
+        return None
+    faults = sorted({round(job.at_work(seconds(fault)), 2) for fault in job.faults})
     with theme():
-        figure, axes, size = over_time(2.2, span, borders)
+        figure, axes, size = over_time(2.2, job)
         for pace in paces:
             edges = [at / size for at in pace.times]
             axes.stairs(pace.rates, edges, color=RATE, linewidth=1.4)
@@ -122,20 +128,23 @@ def rate_chart(
         axes.set_ylabel(unit)
         axes.grid(axis="y")
         best = max(float(pace.rates.max()) for pace in paces)
-        alt = f"Throughput over {duration(span)} at work, in {unit}: {best:.3g} at most"
+        alt = f"Throughput over {duration(job.span)} at work, in {unit}: {best:.3g} at most"
         caption = "Rate between one progress event and the next. Time at work leaves out the time between runs."
         return Drawing(caption, alt, inline(figure))
 
 
-def lanes_chart(lanes: Sequence[Lane], borders: Sequence[float], span: float) -> Drawing:
+def lanes_chart(job: History) -> Drawing | None:
     """The stages of each worker thread over time, a lane each."""
+    lanes = job.lanes()
     shown = lanes[:MOST_LANES]
+    if not shown:
+        return None
     rows = [row for lane in shown for row in lane.rows]
     stages = ordered(stage for row in rows for stage in row.stages)
     many = sum(len(row.stages) for row in rows) > MOST_SHAPES
     lost = [(at, number) for number, lane in enumerate(shown) for at in lane.lost]
     with theme():
-        figure, axes, size = over_time(0.27 * len(shown), span, borders)
+        figure, axes, size = over_time(0.27 * len(shown), job)
         for number, lane in enumerate(shown):
             for stage, bars in bars_of(lane, size).items():
                 # Edges of the same colour keep bars visible that are thinner than a pixel.
@@ -153,8 +162,8 @@ def lanes_chart(lanes: Sequence[Lane], borders: Sequence[float], span: float) ->
         axes.grid(axis="x")
         axes.legend(handles=handles, loc="lower left", bbox_to_anchor=(-0.01, 1), ncols=len(handles), fontsize=8.5,
                     columnspacing=1.3, handlelength=1.4)  # fmt: skip
-        busy = sum(sum(row.stages.values()) for row in rows) / (span * len(shown)) if span else 0.0
-        alt = f"Timeline of {len(shown)} threads over {duration(span)}: busy {busy:.0%} of the time"
+        busy = sum(sum(row.stages.values()) for row in rows) / (job.span * len(shown)) if job.span else 0.0
+        alt = f"Timeline of {len(shown)} threads over {duration(job.span)}: busy {busy:.0%} of the time"
         alt += f"; workers lost: {len(lost)}" if lost else ""
         left_out = f" {len(shown)} of {len(lanes)} threads are shown." if len(shown) < len(lanes) else ""
         return Drawing(f"Short spans are drawn joined.{left_out}", alt, inline(figure))
@@ -172,18 +181,18 @@ def bars_of(lane: Lane, size: float) -> dict[str, list[tuple[float, float]]]:
     return bars
 
 
-def over_time(tall: float, span: float, borders: Sequence[float]) -> tuple[Figure, Axes, int]:
-    """A chart over the time at work, `tall` inches high, a line at each border between runs.
+def over_time(tall: float, job: History) -> tuple[Figure, Axes, int]:
+    """A chart over the time at work, `tall` inches high, with a line where each further run begins.
 
-    Returns the seconds that a unit of its time axis has, too.
+    Returns its figure, its axes, and the seconds in a unit of its time axis.
     """
-    size, unit = time_unit(span)
+    size, unit = time_unit(job.span)
     whole = tall + ABOVE + BELOW
     figure = Figure((WIDTH, whole))
     axes = figure.add_axes((LEFT / WIDTH, BELOW / whole, 1 - (LEFT + RIGHT) / WIDTH, tall / whole))
-    axes.set_xlim(0, span / size)
+    axes.set_xlim(0, job.span / size)
     axes.set_xlabel(f"{unit} at work")
-    for number, border in enumerate(borders, start=2):
+    for number, border in enumerate(job.borders[1:], start=2):
         axes.axvline(border / size, color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
         axes.annotate(f"run {number}", (border / size, 1), (3, -2), xycoords=axes.get_xaxis_transform(),
                       textcoords="offset points", va="top", fontsize=8)  # fmt: skip

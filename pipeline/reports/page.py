@@ -47,7 +47,11 @@ def render(job: History, generator: str = "") -> str:
         pictures=flow_pictures(job.out) if job.simulation else image_pictures(job.input, job.out),
         faults=faults[:MOST_FAULTS],
         faults_left_out=max(0, len(faults) - MOST_FAULTS),
-        charts=chart_sections(job),
+        charts=[
+            ("stages", "Where the time went", charts.stage_chart(job)),
+            ("throughput", "Throughput", charts.rate_chart(job)),
+            ("timeline", "Workers", charts.lanes_chart(job)),
+        ],
         plan={**begun.get("plan", {}), **parameters(job)},
         unit=found.unit,
         runs=[run_row(job, number, run) for number, run in enumerate(job.runs, start=1)],
@@ -94,20 +98,6 @@ def tiles(job: History) -> dict[str, tuple[str, str]]:
         shown["workers"] = ("Workers", f"{cluster[-1]['count']} ({counted(threads, 'thread')})")
     shown["faults"] = ("Faults", faults_text(job.faults) or "none")
     return shown
-
-
-def chart_sections(job: History) -> list[tuple[str, str, charts.Drawing]]:
-    """The charts for which there are figures: (id, heading, chart)."""
-    found, borders = [], job.borders[1:]
-    if stages := job.stages():
-        found.append(("stages", "Where the time went", charts.stage_chart(stages)))
-    paces, unit = job.paces()
-    if paces:
-        faults = sorted({round(job.at_work(seconds(fault)), 2) for fault in job.faults})
-        found.append(("throughput", "Throughput", charts.rate_chart(paces, unit, faults, borders, job.span)))
-    if lanes := job.lanes():
-        found.append(("timeline", "Workers", charts.lanes_chart(lanes, borders, job.span)))
-    return found
 
 
 def fault_rows(job: History) -> list[tuple[str, ...]]:
