@@ -27,6 +27,7 @@ from gridstride.pipeline.events.spans import FILE as SPANS
 from gridstride.pipeline.events.spans import Row
 from gridstride.pipeline.options import RunOptions
 from gridstride.pipeline.reports import report
+from gridstride.pipeline.reports.charts import GRID, INK
 from gridstride.pipeline.reports.history import History
 from gridstride.pipeline.reports.page import render
 from gridstride.pipeline.reports.report import write_report
@@ -110,6 +111,8 @@ def check_page(text: str) -> Parsed:
     assert not kinds & {"script", "iframe", "object", "embed", "link", "base", "form"}
     assert not [name for _, values in page.tags for name in values if name.startswith("on")]
     assert len(page.ids) == len(set(page.ids)), "two elements have one id"
+    assert INK not in text, "a chart must take its colours from the page, light or dark"
+    assert GRID not in text
     pictures = [values for tag, values in page.tags if tag == "img"]
     assert all(values.get("alt") for values in pictures)
     around = [values for (_, values), (tag, _) in pairwise(page.tags) if tag == "svg"]

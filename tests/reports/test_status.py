@@ -26,14 +26,14 @@ from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.events.events import Events
 from gridstride.pipeline.options import RunOptions
 from gridstride.pipeline.reports import status as looking
-from gridstride.pipeline.reports.status import recent_rate, shortened, status
+from gridstride.pipeline.reports.status import failures, recent_rate, shortened, status
 from gridstride.pipeline.simulations import simulation
 from gridstride.pipeline.simulations.case import make_case
 from gridstride.pipeline.simulations.store import create
 from gridstride.pipeline.storage import lock
 from gridstride.pipeline.storage.journal import Journal
 from gridstride.pipeline.storage.lock import is_held
-from gridstride.pipeline.text import clock, duration
+from gridstride.pipeline.text import clock
 from gridstride.workers import cluster
 
 COMMAND = [sys.executable, "-m", "gridstride.pipeline.commands.main"]
@@ -138,9 +138,11 @@ def test_the_rate_is_that_of_the_later_half_of_this_run() -> None:
     assert recent_rate(counts, times, 125.0, 126.0) is None
 
 
-def test_words_for_times_and_blocks() -> None:
-    spans = (0.42, 12, 59.7, 200, 7800, 90_000, 172_800)
-    assert [duration(s) for s in spans] == ["0.42 s", "12 s", "1 min", "3 min 20 s", "2 h 10 min", "1 d 1 h", "2 d"]
+def test_words_for_blocks() -> None:
+    assert failures({"1": "no\nspace", "2": "gone", "3": "no\nspace"}) == ["block 1, 3: no space", "block 2: gone"]
+    many = failures({str(n): f"reason {n}" for n in range(12)})
+    assert len(many) == 11
+    assert many[-1] == "... and 2 more reasons"
     assert shortened(["1", "2", "3"], 2) == "1, 2 and 1 more"
 
 
