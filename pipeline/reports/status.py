@@ -101,7 +101,8 @@ def status(out: str | Place) -> Status:
 
 def _job(journal: Journal, record: dict[str, Any], past: list[Run], running: bool) -> Status:
     counts, times = _markers(journal)
-    total, done = _blocks(journal.folder), int(counts.sum())
+    total = _blocks(journal.folder) or (int(past[-1].begun.get("total", 0)) if past else 0)
+    done = int(counts.sum())
     found = Status(str(journal.out), record["request"]["command"], record["hash"], "", done, total, "blocks")
     if times.size:
         found.last = float(times.max())
@@ -173,7 +174,7 @@ def recent_rate(counts: np.ndarray, times: np.ndarray, since: float, until: floa
 def _blocks(folder: Place) -> int:
     """Number of blocks in a job's plan; 0 if it is not written yet."""
     try:
-        edges = json.loads((folder / "work.json").read_bytes())["plan"]["edges"]
+        edges = json.loads((folder / "sweep.json").read_bytes())["fields"]["plan"]["fields"]["edges"]
     except (OSError, ValueError, KeyError):
         return 0
     return prod(len(axis) - 1 for axis in edges)
