@@ -97,7 +97,7 @@ def register(main: click.Group, run_options: Callable[[Any], Any], guard: Callab
 def _workers_table(rows: list[dict[str, Any]], reason: str) -> Any:
     from rich.table import Table
 
-    from gridstride.pipeline.errors import megabytes
+    from gridstride.pipeline.text import megabytes
 
     table = Table(title=f"{len(rows)} workers: {reason}", title_justify="left")
     for column in ("worker", "pid", "threads", "memory", "device", "versions"):

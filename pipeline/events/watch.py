@@ -8,7 +8,7 @@ from typing import Any
 
 from gridstride.pipeline.errors import UsageError, first_line
 from gridstride.pipeline.events.events import Events
-from gridstride.pipeline.events.story import counted, duration
+from gridstride.pipeline.text import counted, duration
 from gridstride.workers.cluster import TOPIC
 
 REGISTER_TRIES = 5
