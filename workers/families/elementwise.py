@@ -37,8 +37,8 @@ def cast(data: np.ndarray, numbers: tuple[float | int, ...], out: np.ndarray) ->
 
 
 def greater(data: np.ndarray, numbers: tuple[float | int, ...], out: np.ndarray) -> None:
-    """Whether an element is greater than a number that the array's dtype has."""
-    np.greater(data, data.dtype.type(numbers[0]), out=out)
+    """Whether an element is greater than a number that the array's dtype has (float32 for float16)."""
+    np.greater(data, comparable(data.dtype).type(numbers[0]), out=out)
 
 
 def always(data: np.ndarray, numbers: tuple[float | int, ...], out: np.ndarray) -> None:
@@ -90,13 +90,18 @@ class Elementwise(Operator):
         launches.launch("elementwise.cu", expression, ceil_div(count, THREADS), (THREADS, 1), 0, args)
 
 
+def comparable(dtype: np.dtype) -> np.dtype:
+    """What elements of a dtype are compared as: the kernels do not read float16."""
+    return np.dtype(np.float32) if dtype == np.float16 else dtype
+
+
 def above(dtype: np.dtype, value: float | int) -> Elementwise:
     """Whether elements of a dtype are greater than a value: as NumPy compares floating-point numbers, in the array's
-    own precision; integers are compared with any value exactly."""
+    own precision (float16 in float32); integers are compared with any value exactly."""
     truth = np.dtype(bool)
     if dtype.kind == "f":
         with np.errstate(over="ignore"):
-            return Elementwise("greater", truth, (float(dtype.type(value)),))
+            return Elementwise("greater", truth, (float(comparable(dtype).type(value)),))
     if isnan(value):
         return Elementwise("always", truth, (0,))
     low, high = (0, 1) if dtype.kind == "b" else (int(np.iinfo(dtype).min), int(np.iinfo(dtype).max))
