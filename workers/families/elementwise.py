@@ -25,7 +25,7 @@ Formula = Callable[[np.ndarray, tuple[float | int, ...], np.ndarray], None]
 def cast(data: np.ndarray, numbers: tuple[float | int, ...], out: np.ndarray) -> None:
     """The same numbers as another dtype: integers saturate, floating-point numbers are rounded half to even."""
     if data.dtype.kind == "f":
-        store(data, out, "round")
+        store(data.astype(comparable(data.dtype), copy=False), out, "round")
     elif out.dtype.kind == "b":
         np.greater(data, 0, out=out)
     elif out.dtype.kind == "f" or data.dtype.kind == "b":

@@ -2,7 +2,7 @@
 
 A network of minima and maxima is right for all inputs if it is right for all inputs of zeros and ones (Knuth, The Art
 of Computer Programming 3, 5.3.4). Inputs that come as sorted lists of n have only n + 1 such states each; and for one
-output of rank r of N, by monotonicity, only the states of N-r-1 ones (it must give 0) and of N-r (it must give 1) count.
+output of rank r of N, by monotonicity, only states of N-r-1 ones (it must give 0) and of N-r (it must give 1) count.
 Every wire carries its truth table over these states, so equal wires are one, wires that cannot be the wanted rank are
 left out, and the result is proved.
 

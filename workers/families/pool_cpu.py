@@ -60,7 +60,7 @@ def span(index, factor, n):
 @njit(nogil=True, cache=True)
 def extreme(data, factors, largest, out):
     """out = the largest element of each box, or the smallest; the first NaN of a box, if it has one."""
-    width, nx = factors[5], out.shape[5]
+    width = factors[5]
     for a, b, c, z, y in np.ndindex(out.shape[:5]):
         row, first = out[a, b, c, z, y], True
         a0, a1 = span(a, factors[0], data.shape[0])

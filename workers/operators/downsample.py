@@ -14,7 +14,7 @@ class Downsample(Filter):
     """Fewer elements: one for each box of factors elements.
 
     Boxes at the end of an axis are of the elements that exist; the spacing of the axes is multiplied by the factors.
-    Means of integers are rounded half to even. Example: gridstride filter downsample cells.zarr small.zarr --factors 1,2,2
+    Means of integers are rounded half to even. Example: gridstride filter downsample cells.zarr half.zarr --factors 2
     """
 
     factors: Counts = Field(2, description="Of the box in elements, one or one per filtered axis.")

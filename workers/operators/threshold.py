@@ -106,6 +106,3 @@ def otsu(counts: np.ndarray, histogram: Histogram) -> float | int:
     mean_beyond = (np.cumsum((weights * centres)[::-1]) / beyond[::-1])[::-1]
     between = below[:-1] * beyond[1:] * (mean_below[:-1] - mean_beyond[1:]) ** 2
     return centres[int(np.argmax(between))].item()
-
-
-
