@@ -10,7 +10,8 @@ from scipy import ndimage
 
 from gridstride.workers.families.separable import Pass, Separable
 from gridstride.workers.families.stencil import Stencil
-from gridstride.workers.operators.base import Grid, Region, Window
+from gridstride.workers.launches import Launches
+from gridstride.workers.operators.base import Grid, Operator, Region, Window
 from tests.blockwise import regions, window_of
 
 MODES = ("reflect", "mirror", "nearest", "wrap", "constant")
@@ -46,10 +47,8 @@ class Case:
     def grid(self) -> Grid:
         return Grid.of(self.data.shape, self.data.dtype)
 
-    def window(self, want: Region | None = None) -> Window:
-        """A block and exactly what it needs, as the sweep reads it; or the whole grid as one block."""
-        if want is None:
-            return Window(self.data, Region.whole(self.data.shape), Region.whole(self.out_shape), self.grid)
+    def window(self, want: Region) -> Window:
+        """A block and exactly what it needs, as the sweep reads it."""
         return window_of(self.op, self.data, want, self.grid)
 
     @property
@@ -263,6 +262,19 @@ def cast_to(values: np.ndarray, dtype: np.dtype, cast: str) -> np.ndarray:
 def gaussian(size: int, sigma: float = 2.0) -> np.ndarray:
     w = np.exp(-0.5 * ((np.arange(size) - size // 2) / sigma) ** 2)
     return w / w.sum()
+
+
+def whole(op: Operator, data: np.ndarray) -> Window:
+    """The whole grid as one block."""
+    grid = Grid.of(data.shape, data.dtype)
+    return Window(data, Region.whole(data.shape), Region.whole(op.out_grid(grid).shape), grid)
+
+
+def planned(op: Operator, window: Window) -> Launches:
+    """The launches that compute a window, whose data the kernels read as they are."""
+    launches = Launches(window.want.shape, op.out_grid(window.grid).dtype)
+    op.gpu(window, launches)
+    return launches
 
 
 def cuts(case: Case, rng: np.random.Generator, pieces: int) -> list[Region]:
