@@ -31,7 +31,7 @@ def machine(device: str) -> dict[str, Any]:
     """Of this process: host, system, processor, cores, memory; and its GPUs where the job uses them."""
     import psutil
 
-    from gridstride.workers.cluster import cpu_count
+    from gridstride.workers.clusters.base import cpu_count
 
     found: dict[str, Any] = {
         "host": socket.gethostname(),

@@ -47,7 +47,7 @@ from gridstride.pipeline.sweep.block_task import (
 )
 from gridstride.pipeline.sweep.halo_timer import halo_timer
 from gridstride.pipeline.sweep.waiting import Waiting
-from gridstride.workers.cluster import TOPIC
+from gridstride.workers.cluster import job_name
 
 Region = tuple[Index, Index]
 BATCHES_IN_FLIGHT = 2
@@ -180,7 +180,7 @@ class Sweep:
         if not _killed(error):
             return error
         task, worker = str(error.task), error.last_worker.address  # type: ignore[attr-defined]
-        for _, news in self.client.get_events(TOPIC):
+        for _, news in self.client.get_events(job_name(self.client)):
             if news["action"] == "stuck" and (news["task"], news["worker"]) == (task, worker):
                 self.stuck.add(task)
                 what, span = f"{news['doing']} {news['what']}", duration(news["seconds"])

@@ -106,7 +106,7 @@ def test_cancelled_jobs_are_replaced_in_the_middle_of_a_command(
     assert len(gone) == 2
     # One of them may end later than the other, and the command may be done with one new job before that is seen.
     said = re.findall(
-        r"warning: SLURM job (\d+) is gone \(CANCELLED\): a new one takes its place \((\d+) of", result.output
+        r"warning: SLURM job (\d+) is gone \(CANCELLED\): a new one replaces it \((\d+) of", result.output
     )
     assert said, result.output
     assert {job for job, _ in said} <= set(gone)
@@ -150,7 +150,7 @@ def test_what_is_wrong_is_said(cluster_file: Any, slurm: Any, tmp_path: Path, mo
     from dask_jobqueue.slurm import SLURMJob
 
     monkeypatch.setattr(SLURMJob, "submit_command", "sbatch --no-such-option")
-    assert "sbatch did not take the job: " in (said := refused(cluster_file()))
+    assert "sbatch refused the job: " in (said := refused(cluster_file()))
     assert "no-such-option" in said
     assert not slurm.squeue()
 
@@ -163,10 +163,10 @@ def test_why_workers_do_not_come(cluster_file: Any, slurm: Any) -> None:
     said = refused(cluster_file({"timeout": 60}, prologue=["echo 'OSError: quota' >&2", "exit 3"]))
     assert "its log ends: OSError: quota" in said
     said = refused(cluster_file({"timeout": 2}, job_extra=["--begin=now+1hour"]))
-    assert "no worker came within 2 s: job " in said
+    assert "no worker connected within 2 s: job " in said
     assert "waits in the queue: BeginTime" in said
     said = refused(cluster_file({"timeout": 4}, prologue=["sleep 100"]))
-    assert "is RUNNING but its worker has not come" in said
+    assert "is RUNNING but its worker has not connected" in said
 
 
 def _listening() -> Any:
