@@ -27,7 +27,7 @@ from gridstride.pipeline.simulations.parts import (
     vector,
 )
 from gridstride.pipeline.simulations.solids import SHAPES, Obstacle, check_files, check_inside
-from gridstride.pipeline.storage import stores
+from gridstride.pipeline.storage.create import CODECS
 from gridstride.workers.models.edac import problems
 from gridstride.workers.models.edac.geometry import Geometry
 from gridstride.workers.models.edac.obstacles import Mask, Shape
@@ -155,8 +155,8 @@ class Output(Part):
     @classmethod
     def _codec(cls, value: str) -> str:
         name, colon, level = value.partition(":")
-        if name not in stores.CODECS or (colon and not level.isdigit()):
-            raise ValueError(f"expected one of {', '.join(stores.CODECS)}, with :LEVEL if you like")
+        if name not in CODECS or (colon and not level.isdigit()):
+            raise ValueError(f"expected one of {', '.join(CODECS)}, with :LEVEL if you like")
         return value
 
 

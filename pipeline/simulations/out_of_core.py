@@ -19,8 +19,8 @@ from gridstride.pipeline.simulations import states, tasks
 from gridstride.pipeline.simulations.plan import CELL_SECONDS, FlowPlan
 from gridstride.pipeline.simulations.states import Checkpoint
 from gridstride.pipeline.simulations.tasks import Due, Record
-from gridstride.pipeline.storage import stores
-from gridstride.pipeline.storage.journal import Journal
+from gridstride.pipeline.storage.describe import describe
+from gridstride.pipeline.storage.journal import Journal, json_bytes
 from gridstride.pipeline.sweep.block_task import Work, write_work
 from gridstride.pipeline.sweep.sweep import Sweep
 from gridstride.pipeline.sweep.waiting import Waiting
@@ -49,7 +49,7 @@ def plan_passes(prepared: Prepared) -> FlowPlan:
     _, ny, nx = flow.cells
     checkpoint = None if prepared.options.overwrite else states.read_checkpoint(prepared.out)
     if checkpoint is not None:
-        options = [stores.describe(states.state_path(prepared.out, checkpoint.state)).chunks[1:]]
+        options = [describe(states.state_path(prepared.out, checkpoint.state)).chunks[1:]]
     elif flow.planar:
         options = [(1, min(ROWS, ny), nx), (1, min(ROWS, ny), min(ROWS, nx))]
     else:
@@ -135,7 +135,7 @@ def _sweep(run: Run, checkpoint: Checkpoint, steps: int, target: str) -> None:
     source = states.state_path(run.out, checkpoint.state)
     journal = Journal(target)
     what = {"first": checkpoint.step, "steps": steps, "block": plan.block}
-    what = json.loads(stores.json_bytes(what))
+    what = json.loads(json_bytes(what))
     if journal.exists() and journal.read() != what:
         journal.forget()
     journal.folder.mkdir(parents=True, exist_ok=True)

@@ -10,8 +10,8 @@ import numpy as np
 from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.simulations.case import Case
 from gridstride.pipeline.simulations.store import FlowStore, field_path
-from gridstride.pipeline.storage import stores
 from gridstride.pipeline.storage.journal import Journal
+from gridstride.pipeline.storage.regions import read_wrapped
 from gridstride.workers.models.edac.block import FlowBlock
 from gridstride.workers.models.edac.setup import Setup
 
@@ -83,6 +83,6 @@ def _read(path: str, number: int, start: list[int], stop: list[int], flow: Any) 
     skip = 1 if flow.planar else 0
     first = [int(i.min()) for i in inside]
     last = [int(i.max()) + 1 for i in inside]
-    data = stores.read_wrapped(path, (number, *first[skip:]), (number + 1, *last[skip:]))[0]
+    data = read_wrapped(path, (number, *first[skip:]), (number + 1, *last[skip:]))[0]
     data = data[None] if flow.planar else data
     return data[np.ix_(*(i - f for i, f in zip(inside, first, strict=True)))]

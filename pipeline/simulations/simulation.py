@@ -36,10 +36,10 @@ from gridstride.pipeline.simulations.schedules import Timeline, make_timeline, s
 from gridstride.pipeline.simulations.setup import make_setup
 from gridstride.pipeline.simulations.states import Checkpoint
 from gridstride.pipeline.simulations.tasks import Due, LostState, Record
-from gridstride.pipeline.storage import places, stores
-from gridstride.pipeline.storage.journal import Journal, job_hash
+from gridstride.pipeline.storage.create import check_disk
+from gridstride.pipeline.storage.journal import Journal, job_hash, json_bytes
 from gridstride.pipeline.storage.mirror import mirrored
-from gridstride.pipeline.storage.places import Place, place
+from gridstride.pipeline.storage.paths import Place, durable_write, ends_if_lost, place
 from gridstride.pipeline.sweep.waiting import reachable
 from gridstride.workers import cluster, operators
 from gridstride.workers.models.edac import measures
@@ -152,7 +152,7 @@ def identity(prepared: Prepared) -> dict[str, Any]:
         "device": prepared.device,
     }
     content["case"]["run"].pop("substeps")  # does not
-    return json.loads(stores.json_bytes(content))
+    return json.loads(json_bytes(content))
 
 
 def _check_same(stored: Journal, prepared: Prepared) -> None:
@@ -199,12 +199,12 @@ def run(prepared: Prepared, client: Any = None) -> FlowSummary:
     out, options = prepared.out, prepared.options
     journal = Journal(out)
     if not options.ignore_disk and not journal.exists():
-        stores.check_disk(out.resolve(), bytes_out(prepared))
+        check_disk(out.resolve(), bytes_out(prepared))
     journal.lock(say_waiting(options))
     try:
         if options.overwrite:
             journal.clear()
-        with places.ends_if_lost(out):
+        with ends_if_lost(out):
             _create(prepared, journal)
         begin = time.perf_counter()
         checkpoint = states.read_checkpoint(out)
@@ -224,7 +224,7 @@ def run(prepared: Prepared, client: Any = None) -> FlowSummary:
                 reachable(client),
             ):
                 started = time.perf_counter() - begin
-                with places.ends_if_lost(out):
+                with ends_if_lost(out):
                     summary = Run(prepared, client, story).run(checkpoint)
             summary.startup_seconds = started
             steps = summary.last - summary.first
@@ -261,7 +261,7 @@ def _create(prepared: Prepared, journal: Journal) -> None:
     folder = journal.folder
     (folder / "setup").mkdir(exist_ok=True)
     operators.save(prepared.setup, folder / "setup")
-    stores.durable_write(folder / "arrays.json", stores.json_bytes(prepared.arrays))
+    durable_write(folder / "arrays.json", json_bytes(prepared.arrays))
     axes = case.axes[::-1]
     chunks = tuple(case.output.chunks[a] for a in axes)
     layout = flow_store.Layout(

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from gridstride.pipeline.simulations.store import field_path
-from gridstride.pipeline.storage import stores
+from gridstride.pipeline.storage.regions import regions
 from gridstride.workers.models.edac.obstacles import cell_fractions
 from gridstride.workers.models.edac.setup import Setup
 
@@ -16,7 +16,7 @@ from gridstride.workers.models.edac.setup import Setup
 def write_solid(setup: Setup, out: str, edges: Sequence[int]) -> None:
     """Write the array `solid`, slab by slab."""
     flow = setup.flow
-    target = stores.regions(field_path(out, "solid"))
+    target = regions(field_path(out, "solid"))
     for a, b in pairwise(edges):
         start, stop = [0, 0, 0], list(flow.cells)
         start[flow.slab_axis], stop[flow.slab_axis] = a, b

@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from gridstride.pipeline.errors import UsageError
+from gridstride.pipeline.errors import UsageError, first_line
 from gridstride.pipeline.simulations.parts import Part, Positive, Vector, same_axes
-from gridstride.pipeline.storage import stores
+from gridstride.pipeline.storage.describe import describe
 from gridstride.workers.models.edac import obstacles
 
 
@@ -105,9 +105,9 @@ def check_files(given: Sequence[Any], shape: tuple[int, ...], source: str) -> No
             if Path(obstacle.path).suffix == ".npy":
                 array: Any = np.load(obstacle.path, mmap_mode="r", allow_pickle=False)
             else:
-                array = stores.describe(obstacle.path)
+                array = describe(obstacle.path)
         except (OSError, ValueError) as error:
-            raise UsageError(f"{field} cannot be read: {stores.first_line(error)}") from None
+            raise UsageError(f"{field} cannot be read: {first_line(error)}") from None
         if tuple(array.shape) != shape or array.dtype.kind not in "buif":
             axes = "(z, y, x)" if len(shape) == 3 else "(y, x)"
             found = f"{array.dtype} of shape {tuple(array.shape)}"

@@ -15,8 +15,8 @@ import numpy as np
 
 from gridstride.pipeline.simulations import states
 from gridstride.pipeline.simulations.store import field_path
-from gridstride.pipeline.storage import stores
-from gridstride.pipeline.storage.places import place
+from gridstride.pipeline.storage.paths import place
+from gridstride.pipeline.storage.regions import regions, sync_chunk_folders
 from gridstride.workers import operators
 from gridstride.workers.cluster import this_worker
 from gridstride.workers.models.edac import measures
@@ -207,8 +207,8 @@ def _observe(out: str, block: FlowBlock, arrays: tuple[str, ...], due: Due, reco
                 data = measures.centred(block, name)
             with stages("encode + write", f"block {record.index}"):
                 path = field_path(out, name)
-                stores.regions(path).write((due.snapshot, *first), data[None])
-                stores.sync_chunk_folders(path, (due.snapshot, *first), (due.snapshot + 1, *last))
+                regions(path).write((due.snapshot, *first), data[None])
+                sync_chunk_folders(path, (due.snapshot, *first), (due.snapshot + 1, *last))
     if due.state is not None:
         with stages("encode + write", f"block {record.index}"):
             states.write_state(states.state_path(out, due.state), block)

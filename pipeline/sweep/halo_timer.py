@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from gridstride.pipeline.errors import UsageError
-from gridstride.pipeline.storage import stores
+from gridstride.pipeline.errors import UsageError, first_line
 from gridstride.workers.cluster import JOB, job_name
 
 
@@ -27,7 +26,7 @@ def halo_timer(client: Any) -> Iterator[Callable[[], dict[str, float]]]:
     try:
         client.register_plugin(_scheduler_plugin(name, job, client.id))
     except Exception as error:
-        raise UsageError(f"the scheduler refuses gridstride's timer: {stores.first_line(error)}") from error
+        raise UsageError(f"the scheduler refuses gridstride's timer: {first_line(error)}") from error
     try:
         with dask.annotate(**{JOB: job}):
             yield lambda: client.run_on_scheduler(collect)
