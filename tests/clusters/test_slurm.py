@@ -246,3 +246,13 @@ def test_a_batch_job_that_fails_says_so(cluster_file: Any, job: Any, slurm: Any,
     state = subprocess.run(["scontrol", "show", "job", number], capture_output=True, text=True).stdout
     assert "JobState=FAILED" in state
     assert "ExitCode=2:0" in state
+
+
+def test_a_batch_job_whose_workers_do_not_come_says_so(cluster_file: Any, job: Any, slurm: Any, tmp_path: Path) -> None:
+    words, _ = job
+    only_there = '[ -z "$SLURM_STEP_ID" ] || exit 3'
+    sent = CliRunner().invoke(main, ["submit", "--cluster", cluster_file(jobs=1, prologue=[only_there]), *words])
+    number = sent.output.split()[3].rstrip(";")
+    wait_for_job(slurm, number)
+    said = (tmp_path / "logs" / f"gridstride-{number}.out").read_text()
+    assert "gridstride: srun ended with exit code 3 before its workers connected" in said

@@ -63,6 +63,7 @@ class Slurm(_Section):
     job_extra:     further #SBATCH lines, such as --exclusive
     interface:     network interface of scheduler and workers, such as ib0
     replacements:  number of lost jobs that are replaced at most
+    allocation:    send no jobs: start the workers on the nodes of the job that this command runs in
     """
 
     cores: int = Field(ge=1)
@@ -82,6 +83,7 @@ class Slurm(_Section):
     job_extra: list[str] = Field(default_factory=list)
     interface: str | None = None
     replacements: int = Field(default=10, ge=0)
+    allocation: bool = False
 
     @property
     def directives(self) -> list[str]:

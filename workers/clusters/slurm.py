@@ -1,32 +1,33 @@
 """A cluster of SLURM jobs, through dask-jobqueue: the scheduler in this process, workers in jobs of one node each.
 
-Added to dask-jobqueue, which shows all that goes wrong as a timeout: SLURM is asked first whether it has the partition
-and would take the job (`sbatch --test-only`), and when workers do not come, `squeue` and the job's error log say why.
-Jobs that are lost later are replaced: see `slurm_jobs`. Workers listen at the one address that faces the scheduler.
+In the job of `gridstride submit`, or another that the user sent, the workers are started on the nodes of that job
+instead (`slurm.allocation`). Workers listen at the one address that faces the scheduler.
+
+Added to dask-jobqueue: checks before a job is sent (`slurm_site`), and reasons and replacements for jobs that are lost
+(`slurm_jobs`).
 """
 
 from __future__ import annotations
 
-import difflib
+import os
 import shlex
-import shutil
-import socket
+import subprocess
 import sys
-import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from gridstride.workers import security
-from gridstride.workers.clusters import probe
+from gridstride.workers.clusters import slurm_site
 from gridstride.workers.clusters.base import (
     CannotStart,
     Deployment,
     Size,
     connected,
-    last_line,
+    environment,
     output_of,
     per_host,
     size_of_equals,
@@ -34,6 +35,7 @@ from gridstride.workers.clusters.base import (
 from gridstride.workers.clusters.config import Slurm
 
 NAME = "gridstride"
+END_SECONDS = 20.0
 # Prints the address of the interface that faces another machine, given as argument: where a worker listens.
 FACING = (
     "import socket, sys; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.connect((sys.argv[1], 1)); "
@@ -54,102 +56,93 @@ def size(deployment: Deployment) -> Size:
 
 def check(deployment: Deployment) -> None:
     """Whether SLURM is here, has the partition, and would take the job; whether its Python has gridstride."""
-    check_site(deployment.config.section)
-    _check_reach(deployment)
+    options: Slurm = deployment.config.section
     security.make(deployment.config)
-    check_script(script(deployment))
-
-
-def check_site(options: Slurm) -> None:
-    """Raises CannotStart if a command of SLURM, the partition, or the nodes' Python is missing."""
-    for command in ("sbatch", "squeue", "sinfo", "scontrol", "scancel"):
-        if shutil.which(command) is None:
-            raise CannotStart(f"{command} is not on the PATH: is this a login node of a SLURM cluster?")
-    partition = options.partition
-    code, out, err = output_of("sinfo", "--noheader", "--format=%R %a")
-    if code:
-        raise CannotStart(f"SLURM does not answer: {last_line(err) or f'sinfo ended with {code}'}")
-    there = dict(line.split() for line in out.splitlines() if len(line.split()) == 2)
-    if partition is not None and partition not in there:
-        near = difflib.get_close_matches(partition, there, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(there) or 'none'}"
-        raise CannotStart(f"SLURM has no partition {partition!r}: {hint}")
-    if partition is not None and there[partition] != "up":
-        raise CannotStart(f"SLURM's partition {partition!r} is {there[partition]}: its jobs would wait")
-    _check_python(options.python)
-
-
-def _check_python(python: str | None) -> None:
-    """Whether the nodes' Python has gridstride: asked of the same path here, where there is one."""
-    if python is None or (words := shlex.split(python))[0] == sys.executable:
+    if options.allocation:
+        if "SLURM_JOB_NODELIST" not in os.environ:
+            raise CannotStart("slurm.allocation needs the nodes of a SLURM job: run the command inside one")
         return
-    if shutil.which(words[0]) is None:
-        if Path(words[0]).is_absolute() and not Path(words[0]).parent.exists():
-            return  # a path that only the nodes have: their error log will say
-        raise CannotStart(f"slurm.python is {python}: there is no such program")
-    probe.read(f"slurm.python ({python})", *output_of(*words, "-c", probe.PROGRAM, timeout=120))
-
-
-def check_script(text: str) -> None:
-    """Ask SLURM whether it would take a job script."""
-    with tempfile.NamedTemporaryFile("w", suffix=".sh") as file:
-        file.write(text)
-        file.flush()
-        code, out, err = output_of("sbatch", "--test-only", file.name)
-    if code:
-        said = last_line(err) or last_line(out)
-        raise CannotStart(f"SLURM would not take the job: {said.removeprefix('allocation failure: ')}")
-
-
-def _check_reach(deployment: Deployment) -> None:
-    """A scheduler on loopback serves jobs on this machine alone."""
-    options, host = deployment.config.section, deployment.config.host
-    if options.interface or not host.startswith(("127.", "localhost", "::1")):
-        return
-    which = [f"--partition={options.partition}"] if options.partition else []
-    _, out, _ = output_of("sinfo", "--noheader", "--Node", "--format=%N", *which)
-    names = {socket.gethostname(), socket.gethostname().split(".")[0]}
-    if others := sorted(set(out.split()) - names):
-        raise CannotStart(
-            f"host is {host}, which node {others[0]} cannot reach: set host to this machine's address as the nodes see "
-            "it, or set slurm.interface"
-        )
-
-
-def make_logs(options: Slurm) -> Path:
-    """The folder of the jobs' logs."""
-    logs = Path(options.log_directory).absolute()
-    try:
-        logs.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CannotStart(f"slurm.log_directory {logs} cannot be made: {error.strerror}") from None
-    return logs
+    slurm_site.check(options)
+    slurm_site.check_reach(options, deployment.config.host)
+    slurm_site.check_script(script(deployment))
 
 
 @contextmanager
 def client(deployment: Deployment) -> Iterator[Any]:
+    options: Slurm = deployment.config.section
+    slurm_site.make_logs(options)
+    with security.in_files(deployment.config, options.log_directory) as secured:
+        start = _on_allocated_nodes if options.allocation else _in_jobs
+        with start(replace(deployment, config=secured)) as running:
+            yield running
+
+
+@contextmanager
+def _in_jobs(deployment: Deployment) -> Iterator[Any]:
     from dask_jobqueue import SLURMCluster
 
     from gridstride.workers.clusters.slurm_jobs import Job, Jobs
 
     config = deployment.config
     options: Slurm = config.section
-    make_logs(options)
     listen = {"interface": options.interface} if options.interface else {"host": config.host}
-    with security.in_files(config, options.log_directory) as secured:
-        with _quietly():
-            cluster = SLURMCluster(
-                **_keywords(deployment),
-                job_cls=Job,
-                security=security.make(secured),
-                scheduler_options={**listen, "dashboard_address": config.dashboard},
-                silence_logs=False,
-            )
-        with cluster:
-            jobs = Jobs(cluster, options.log_directory, options.replacements)
-            jobs.send(deployment.size.workers // each(options))
-            with connected(cluster, deployment, jobs.why) as running, jobs.watched(running):
+    with _quietly():
+        cluster = SLURMCluster(
+            **_keywords(deployment),
+            job_cls=Job,
+            security=security.make(config),
+            scheduler_options={**listen, "dashboard_address": config.dashboard},
+            silence_logs=False,
+        )
+    with cluster:
+        jobs = Jobs(cluster, options.log_directory, options.replacements)
+        jobs.send(deployment.size.workers // each(options))
+        with connected(cluster, deployment, jobs.why) as running, jobs.watched(running):
+            yield running
+
+
+@contextmanager
+def _on_allocated_nodes(deployment: Deployment) -> Iterator[Any]:
+    """One `srun` starts on every node what a job of workers would. (dask-jobqueue's SLURMRunner asks for cores for
+    scheduler and client too. Both wait most of the time: here they share this node's cores with its workers.)"""
+    from distributed import LocalCluster
+
+    config = deployment.config
+    options: Slurm = config.section
+    listen = {"interface": options.interface} if options.interface else {"host": _address_for_nodes()}
+    how: Any = {"protocol": f"{config.scheme}://", "security": security.make(config), "silence_logs": False}
+    with LocalCluster(n_workers=0, dashboard_address=config.dashboard, **listen, **how) as local:
+        host = local.scheduler_address.split("://")[1].rpartition(":")[0]
+        here = replace(deployment, config=config.model_copy(update={"host": host}))
+        tls = environment(security.settings(config.tls)) if config.tls else {}
+        nodes = deployment.size.workers // each(options)
+        srun = subprocess.Popen(
+            ["srun", f"--nodes={nodes}", f"--ntasks={nodes}", f"--cpus-per-task={options.cores}", "bash", "-c",
+             script(here, local.scheduler_address, "$SLURM_PROCID")],
+            env={**os.environ, **tls}, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+
+        def why(late: bool) -> str | None:
+            code = srun.poll()
+            return None if code is None else f"srun ended with exit code {code} before its workers connected"
+
+        try:
+            with connected(local, deployment, why) as running:
                 yield running
+        except BaseException:
+            srun.terminate()
+            raise
+    try:  # the workers end with their scheduler
+        srun.wait(END_SECONDS)
+    except subprocess.TimeoutExpired:
+        srun.terminate()
+
+
+def _address_for_nodes() -> str:
+    """This node's address as the other nodes of the job see it."""
+    _, out, _ = output_of("scontrol", "show", "hostnames", os.environ["SLURM_JOB_NODELIST"])
+    nodes = out.split()
+    return "127.0.0.1" if len(nodes) < 2 else output_of(sys.executable, "-c", FACING, nodes[-1])[1].strip()
 
 
 def script(deployment: Deployment, scheduler: str = "", name: str = "WORKER") -> str:

@@ -90,20 +90,15 @@ class Jobs:
         ids = list(self.ids())
         if not ids:
             return {}
-        code, out, err = output_of("squeue", "--noheader", "--format=%i|%T|%r", f"--jobs={','.join(ids)}")
+        jobs = f"--jobs={','.join(ids)}"
+        code, out, err = output_of("squeue", "--noheader", "--states=all", "--format=%i|%T|%r", jobs)
         if code and "Invalid job id" not in err:
             return None
         found = {}
         for line in out.splitlines():
             job, state, reason = [*line.strip().split("|", 2), "", ""][:3]
             found[job] = (state, reason)
-        return {job: found.get(job) or self._ended(job) for job in ids}
-
-    def _ended(self, job: str) -> tuple[str, str]:
-        """How a job ended that squeue has forgotten."""
-        code, out, _ = output_of("scontrol", "--oneliner", "show", "job", job)
-        fields = dict(word.split("=", 1) for word in out.split() if "=" in word) if not code else {}
-        return fields.get("JobState", "gone"), fields.get("Reason", "")
+        return {job: found.get(job, ("gone", "")) for job in ids}
 
     def _said(self, job: str) -> str:
         """The line of a job's error log that says most."""
