@@ -1,4 +1,4 @@
-"""The commands about clusters: parse, call, print. `cli` adds them to its own."""
+"""The commands `gridstride cluster` and `gridstride submit`: parse, call, print. `main` adds them to its own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def register(main: click.Group, run_options: Callable[[Any], Any], guard: Callab
     """Add the commands to `main`, with the options, error handling and splitting of options that all commands share."""
     state = click.option(
         "--state", type=click.Path(path_type=Path), default="gridstride-cluster.yaml", show_default=True,
-        metavar="FILE", help="State file: how to join the cluster, with --cluster FILE.",
+        metavar="FILE", help="State file, by which other commands join the cluster: --cluster FILE.",
     )  # fmt: skip
 
     @main.group("cluster")
@@ -25,7 +25,7 @@ def register(main: click.Group, run_options: Callable[[Any], Any], guard: Callab
     @run_options
     @guard
     def check(**values: Any) -> None:
-        """Start the cluster, show its workers, stop it."""
+        """Start the cluster, show its workers, and stop it."""
         from rich.console import Console
 
         from gridstride.pipeline.clusters import deployment
@@ -37,7 +37,7 @@ def register(main: click.Group, run_options: Callable[[Any], Any], guard: Callab
 
     @clusters.command("start")
     @state
-    @click.option("--foreground", is_flag=True, help="Hold the cluster in this process, until Ctrl-C.")
+    @click.option("--foreground", is_flag=True, help="Keep the cluster in this process, until Ctrl-C.")
     @run_options
     @guard
     def start(state: Path, foreground: bool, **values: Any) -> None:
@@ -75,12 +75,12 @@ def register(main: click.Group, run_options: Callable[[Any], Any], guard: Callab
 
     @main.command("submit", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
     @click.option("--cluster", metavar="FILE", required=True, help="Cluster file of kind slurm.")
-    @click.option("--dry-run", is_flag=True, help="Print the batch script and stop.")
+    @click.option("--dry-run", is_flag=True, help="Print the batch script, and send nothing.")
     @click.option("--debug", is_flag=True, hidden=True)
     @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
     @guard
     def submit(cluster: str, dry_run: bool, debug: bool, command: tuple[str, ...]) -> None:
-        """Send COMMAND (such as: filter gaussian IN OUT --sigma 2) as one batch job that is its own cluster."""
+        """Send COMMAND (such as: filter gaussian IN OUT --sigma 2) to SLURM, as one job with a cluster of its own."""
         from gridstride.pipeline.clusters import batch
         from gridstride.pipeline.options import RunOptions
 
@@ -111,7 +111,7 @@ def _workers_table(rows: list[dict[str, Any]], reason: str) -> Any:
 
 
 def _check_command(main: click.Group, words: tuple[str, ...]) -> None:
-    """Refuse, before it waits in a queue, a command that would not be understood, or that needs no cluster."""
+    """Refuse a command with an error in it, or that needs no cluster, before it waits in a queue."""
     command: Any = main
     context = click.Context(main, info_name="gridstride")
     rest = list(words)
@@ -126,4 +126,4 @@ def _check_command(main: click.Group, words: tuple[str, ...]) -> None:
     if not any(p.name == "cluster" for p in command.params) or command.name in ("submit", "check", "start", "script"):
         raise click.UsageError(f"{words[0]} needs no cluster: run it here", context)
     if context.params.get("cluster"):
-        raise click.UsageError("--cluster is of submit: give it before the command", context)
+        raise click.UsageError("--cluster belongs to submit: give it before the command", context)
