@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from gridstride.pipeline.errors import UsageError
 from gridstride.workers.clusters.config import ClusterConfig
+from gridstride.workers.sizes import parse_size
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,8 @@ class RunOptions:
     cluster: path of a cluster file, or None for the defaults
     workers, memory: override the cluster file (memory: bytes of all processes together)
     block: block shape
-    halos: where blocks get them from: neighbours (`map_overlap`), store (each task reads its own), or auto
+    halos: where blocks get them: exchange (from their neighbours, by `map_overlap`), read (each task reads its own), or
+           auto
     overwrite: replace what is at the output
     ignore_disk: start even if the result, uncompressed, has no room
     quiet: show no progress
@@ -43,6 +45,23 @@ class RunOptions:
     log_json: bool = False
     log: str | None = None
     report: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("workers", "memory"):
+            value = getattr(self, name)
+            if isinstance(value, str):
+                value = parse_size(value) if name == "memory" else int(value)
+            object.__setattr__(self, name, None if value is None else int(value))
+        if self.block is not None:
+            object.__setattr__(self, "block", tuple(int(n) for n in self.block))
+        # The first edition's words.
+        halos = {"neighbours": "exchange", "store": "read"}.get(self.halos, self.halos)
+        object.__setattr__(self, "halos", halos)
+        for name, known in (("device", ("auto", "gpu", "cpu")), ("halos", ("auto", "exchange", "read"))):
+            if getattr(self, name) not in known:
+                raise UsageError(f"{name} is {getattr(self, name)!r}: expected one of {', '.join(known)}")
+        if self.workers is not None and self.workers < 1:
+            raise UsageError(f"workers is {self.workers}: expected 1 or more")
 
     @property
     def watched(self) -> bool:

@@ -13,22 +13,23 @@ from math import ceil, prod
 from typing import TYPE_CHECKING
 
 from gridstride.pipeline.errors import JobFailed, UsageError
-from gridstride.pipeline.planning.batches import CLIENT_BYTES, STORE_BYTE_SECONDS, TASK_SECONDS, WORKER_BYTES
-from gridstride.pipeline.planning.plan import Plan, Request, make_plan
+from gridstride.pipeline.planning.batches import STORE_BYTE_SECONDS, TASK_SECONDS
+from gridstride.pipeline.planning.plan import Plan, make_plan
+from gridstride.pipeline.planning.request import CLIENT_BYTES, WORKER_BYTES, Request
 from gridstride.pipeline.simulations import states, tasks
 from gridstride.pipeline.simulations.plan import CELL_SECONDS, FlowPlan
 from gridstride.pipeline.simulations.states import Checkpoint
 from gridstride.pipeline.simulations.tasks import Due, Record
 from gridstride.pipeline.storage.describe import describe
-from gridstride.pipeline.storage.journal import Journal, json_bytes
+from gridstride.pipeline.storage.journal import Journal, job_hash, json_bytes
 from gridstride.pipeline.sweep.block_task import Work, write_work
 from gridstride.pipeline.sweep.sweep import Sweep
 from gridstride.pipeline.sweep.waiting import Waiting
-from gridstride.workers import operators
 from gridstride.workers.models.edac.block import FlowBlock
 from gridstride.workers.models.edac.flow import Flow
 from gridstride.workers.models.edac.kinds import SPARE
-from gridstride.workers.operators.steps import Steps
+from gridstride.workers.models.steps import Steps
+from gridstride.workers.operators.base import Grid
 
 if TYPE_CHECKING:
     from gridstride.pipeline.simulations.simulation import Prepared, Run
@@ -76,7 +77,7 @@ def plan_passes(prepared: Prepared) -> FlowPlan:
 def cost_of_a_step(plan: Plan, steps: int, chunks: Sequence[int], flow: Flow) -> float:
     """Estimated seconds of one thread for a step of one cell, in passes of `steps` steps."""
     read = taken = 1.0
-    for b, n, (before, after), chunk in zip(plan.block[1:], plan.shape[1:], plan.depth[1:], chunks, strict=True):
+    for b, n, (before, after), chunk in zip(plan.block[1:], plan.shape[1:], plan.halo.depth[1:], chunks, strict=True):
         if b < n:
             read *= (b + chunk * (ceil(before / chunk) + ceil(after / chunk))) / b
             taken *= (b + (before + after) / 2) / b  # what each step computes, on average
@@ -91,14 +92,10 @@ def plan_pass(prepared: Prepared, steps: int, chunks: Sequence[int], first: int 
     flow, size = prepared.setup.flow, prepared.size
     shape = (2 * flow.fields, *flow.cells)
     request = Request(
-        shape=shape,
-        out_shape=shape,
-        itemsize=flow.dtype.itemsize,
-        out_itemsize=flow.dtype.itemsize,
+        operator=operator,
+        grid=Grid.of(shape, flow.dtype),
         write_unit=(shape[0], *chunks),
-        halo=operator.halo,
-        modes=operator.modes,
-        scratch=lambda extent: operator.scratch_bytes(extent, prepared.device),
+        read_unit=(shape[0], *chunks),
         workers=size.workers,
         threads=size.threads,
         memory=size.memory,
@@ -135,20 +132,20 @@ def _sweep(run: Run, checkpoint: Checkpoint, steps: int, target: str) -> None:
     source = states.state_path(run.out, checkpoint.state)
     journal = Journal(target)
     what = {"first": checkpoint.step, "steps": steps, "block": plan.block}
-    what = json.loads(json_bytes(what))
+    what = json.loads(json_bytes({"hash": job_hash(what), **what}))
     if journal.exists() and journal.read() != what:
         journal.forget()
-    journal.folder.mkdir(parents=True, exist_ok=True)
-    operators.save(operator, journal.folder)
+    journal.make_folder()
     journal.begin(what)
-    write_work(target, source, prepared.device, plan)
     run_id = f"{run.run_id}{time.time_ns():x}"
-    work = Work(source, target, prepared.device, plan, operator)
-    outcome = Sweep(run.client, work, run_id, run.take_block, run.events, prepared.config.patience).run()
-    for name, seconds in outcome.stages.items():
+    grid = Grid.of(plan.in_shape, prepared.setup.flow.dtype)
+    work = Work(source, target, "", target, what["hash"], prepared.device, plan, operator, grid)
+    write_work(work)
+    summary = Sweep(run.client, work, run_id, run.take_block, run.events, prepared.config.patience).run()
+    for name, seconds in summary.stages.items():
         run.stages[name] = run.stages.get(name, 0.0) + seconds
-    if outcome.failed:
-        reasons = [reason for reasons in outcome.failed.values() for reason in reasons]
+    if summary.failed:
+        reasons = [reason for reasons in summary.failed.values() for reason in reasons]
         blown = [r.partition("FloatingPointError: ")[2] for r in reasons if "FloatingPointError" in r]
         if blown:
             raise JobFailed(run.blown_up(min(blown).partition(" (")[0]))

@@ -10,7 +10,7 @@ from itertools import pairwise
 from math import ceil, prod
 
 from gridstride.pipeline.errors import UsageError, megabytes
-from gridstride.pipeline.planning.batches import CLIENT_BYTES, HEADROOM, WORKER_BYTES
+from gridstride.pipeline.planning.request import CLIENT_BYTES, HEADROOM, WORKER_BYTES
 from gridstride.workers.models.edac.block import FlowBlock
 from gridstride.workers.models.edac.flow import Flow
 from gridstride.workers.models.edac.kinds import SPARE

@@ -41,7 +41,7 @@ from gridstride.pipeline.storage.journal import Journal, job_hash, json_bytes
 from gridstride.pipeline.storage.mirror import mirrored
 from gridstride.pipeline.storage.paths import Place, durable_write, ends_if_lost, place
 from gridstride.pipeline.sweep.waiting import reachable
-from gridstride.workers import cluster, operators
+from gridstride.workers import cluster, saving
 from gridstride.workers.models.edac import measures
 from gridstride.workers.models.edac.setup import Setup
 
@@ -260,7 +260,7 @@ def _create(prepared: Prepared, journal: Journal) -> None:
         journal.begin(record)
     folder = journal.folder
     (folder / "setup").mkdir(exist_ok=True)
-    operators.save(prepared.setup, folder / "setup")
+    saving.save(prepared.setup, folder / "setup", "operator")
     durable_write(folder / "arrays.json", json_bytes(prepared.arrays))
     axes = case.axes[::-1]
     chunks = tuple(case.output.chunks[a] for a in axes)
@@ -416,9 +416,9 @@ class Run:
             self.events.say("checkpoint", f"checkpoint at step {step}", step=step)
         self.progress.report(step)
 
-    def take_block(self, record: dict[str, Any]) -> None:
+    def take_block(self, record: Any) -> None:
         """What a block of a pass says of its worker."""
-        self.events.spans.take(record["worker"], record["spans"])
+        self.events.spans.take(record.worker, record.spans)
 
     def _row(self, step: int, records: list[Record]) -> dict[str, float]:
         """One sample: sums over planes in their order, so that the cut changes no bit."""

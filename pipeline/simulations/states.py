@@ -1,7 +1,7 @@
 """The states a simulation can go on from, and the record that says which one is whole.
 
 OUT/.gridstride/
-    setup/ arrays.json  what the workers compute, as data (`operators.save`), and the names of the output's arrays
+    setup/ arrays.json  what the workers compute, as data (`saving.save`), and the names of the output's arrays
     checkpoint.json     {"step": n, "state": name}: replaced when a state is whole and on disk
     state-n-CxCxC       after step n: (2 fields, z, y, x), both time levels of u, v, (w,) p on the staggered grid
 

@@ -17,7 +17,7 @@ from gridstride.pipeline.simulations import states
 from gridstride.pipeline.simulations.store import field_path
 from gridstride.pipeline.storage.paths import place
 from gridstride.pipeline.storage.regions import regions, sync_chunk_folders
-from gridstride.workers import operators
+from gridstride.workers import saving
 from gridstride.workers.cluster import this_worker
 from gridstride.workers.models.edac import measures
 from gridstride.workers.models.edac.block import FlowBlock
@@ -81,7 +81,7 @@ def open_setup(out: str, run_id: str) -> tuple[Setup, tuple[str, ...]]:
 
     folder = place(out) / states.FOLDER
     with stages.unmeasured("read + decode", "the simulation's setup"):
-        return operators.load(folder / "setup"), tuple(json.loads((folder / "arrays.json").read_bytes()))
+        return saving.load(folder / "setup", "operator"), tuple(json.loads((folder / "arrays.json").read_bytes()))
 
 
 _kept: dict[tuple[str, int], Held] = {}

@@ -79,7 +79,7 @@ def end(process: subprocess.Popen[str]) -> str:
 def test_a_clock_that_is_set_ahead_in_a_run_costs_restarts_alone(job: Job) -> None:
     with dask_processes(job.folder / "dask", ttl=3, patience=20, seconds=0.1, environment=job.environment) as dask:
         end(job.begin(job.folder / "calm", "--cluster", dask.file))
-        running = job.begin(job.out, "--cluster", dask.file, "--halos", "neighbours")
+        running = job.begin(job.out, "--cluster", dask.file, "--halos", "exchange")
         job.wait_for(12, running)
         job.set_clocks(DAY)
         said = end(running)

@@ -1,0 +1,102 @@
+"""Save frozen dataclasses as data alone, never a pickle: NAME.json, and their arrays in NAME.npz.
+
+The tag of an object is its class's dotted path. `load` makes objects of this package's classes, and of those of
+installed operators and models: a file cannot name any other code.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from io import BytesIO
+from typing import Any, Protocol
+
+import numpy as np
+
+OURS = "gridstride."
+GROUPS = ("gridstride.operators", "gridstride.models")
+
+
+class Folder(Protocol):
+    """A Path, or what has its `/`, `read_bytes` and `write_bytes`."""
+
+    def __truediv__(self, name: str) -> Any: ...
+
+
+def save(value: Any, folder: Folder, name: str) -> None:
+    """Write an object as `name`.json and its arrays as `name`.npz."""
+    text, arrays = encoded(value)
+    packed = BytesIO()
+    np.savez(packed, **{f"a{number}": array for number, array in enumerate(arrays)})
+    (folder / f"{name}.npz").write_bytes(packed.getvalue())
+    (folder / f"{name}.json").write_bytes(text.encode())
+
+
+def load(folder: Folder, name: str) -> Any:
+    """Read what `save` wrote. Raises ValueError, KeyError or OSError where it is damaged."""
+    with np.load(BytesIO((folder / f"{name}.npz").read_bytes()), allow_pickle=False) as stored:
+        arrays = {key: stored[key] for key in stored.files}
+
+    def decode(value: Any) -> Any:
+        if isinstance(value, list):
+            return tuple(decode(item) for item in value)
+        if not isinstance(value, dict):
+            return value
+        if "type" in value:
+            return _class_of(value["type"])(**{key: decode(item) for key, item in value["fields"].items()})
+        if "map" in value:
+            return {key: decode(item) for key, item in value["map"].items()}
+        return arrays[value["array"]] if "array" in value else np.dtype(value["dtype"])
+
+    return decode(json.loads((folder / f"{name}.json").read_bytes()))
+
+
+def encoded(value: Any) -> tuple[str, list[np.ndarray]]:
+    """An object as JSON, and the arrays that the JSON names, in order."""
+    arrays: list[np.ndarray] = []
+
+    def encode(value: Any) -> Any:
+        if isinstance(value, np.ndarray):
+            arrays.append(value)
+            return {"array": f"a{len(arrays) - 1}"}
+        if isinstance(value, np.dtype):
+            return {"dtype": value.name}
+        if isinstance(value, np.generic):
+            return value.item()
+        if isinstance(value, tuple | list):
+            return [encode(item) for item in value]
+        if isinstance(value, dict):
+            return {"map": {str(key): encode(item) for key, item in value.items()}}
+        if dataclasses.is_dataclass(value):
+            kind = type(value)
+            fields = {f.name: encode(getattr(value, f.name)) for f in dataclasses.fields(value)}
+            return {"type": f"{kind.__module__}.{kind.__qualname__}", "fields": fields}
+        return value
+
+    return json.dumps(encode(value), indent=1), arrays
+
+
+def digest(value: Any) -> str:
+    """A hash of an object and the bytes of its arrays."""
+    text, arrays = encoded(value)
+    found = hashlib.sha256(text.encode())
+    for array in arrays:
+        found.update(f"{array.dtype.str}{array.shape}".encode())
+        found.update(np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()
+
+
+@cache
+def _class_of(path: str) -> type:
+    """The dataclass of a dotted path. Raises ValueError for one that files may not name."""
+    module, _, name = path.rpartition(".")
+    if not module.startswith(OURS) and module not in {e.module for group in GROUPS for e in entry_points(group=group)}:
+        raise ValueError(f"{path} is no class of an operator or a model that is installed here")
+    found = getattr(import_module(module), name, None)
+    if not (isinstance(found, type) and dataclasses.is_dataclass(found)):
+        raise ValueError(f"{path} is no class that can be loaded")
+    return found
