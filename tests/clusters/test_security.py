@@ -25,7 +25,7 @@ from gridstride.pipeline.commands.main import main
 from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.storage.describe import describe, list_arrays
 from gridstride.pipeline.storage.journal import Journal
-from gridstride.workers import cluster, operators, security
+from gridstride.workers import cluster, saving, security
 from gridstride.workers.clusters import Size
 from gridstride.workers.clusters.config import ClusterConfig
 
@@ -148,11 +148,11 @@ def test_kernels_and_operators_are_data(job: Any, tmp_path: Path) -> None:
     folder = out / ".gridstride"
     np.savez(folder / "operator.npz", a0=np.array([Trap(sprung)], object))
     with pytest.raises(ValueError, match="Object arrays cannot be loaded"):
-        operators.load(folder)
+        saving.load(folder, "operator")
     (folder / "operator.json").write_text(json.dumps({"type": "os.system", "command": "true"}))
     np.savez(folder / "operator.npz")
-    with pytest.raises(KeyError):
-        operators.load(folder)
+    with pytest.raises(ValueError, match=r"os\.system is no class"):
+        saving.load(folder, "operator")
     assert not sprung.exists()
 
 
