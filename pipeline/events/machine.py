@@ -31,7 +31,7 @@ def machine(device: str) -> dict[str, Any]:
     """Host, system, processor, cores and memory of this process; its GPUs too if `device` is "gpu"."""
     import psutil
 
-    from gridstride.workers.cluster import cpu_count
+    from gridstride.workers.clusters.base import cpu_count
 
     found: dict[str, Any] = {
         "host": socket.gethostname(),

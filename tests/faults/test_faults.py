@@ -283,7 +283,7 @@ def test_a_nanny_and_then_the_client_are_killed(source: str, calm: str, tmp_path
         dask.workers[0].kill()
         worker.wait(20)
         (lost,) = wait_for_story(out, "worker-lost")
-        assert "died or was cut off" in lost["text"]
+        assert "was lost" in lost["text"]
         wait_until_done(out, len(Journal(out).done()) + 12, command)
         command.kill()
         assert end(command) == (-signal.SIGKILL, [])

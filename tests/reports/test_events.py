@@ -261,7 +261,7 @@ def test_a_worker_that_is_killed_is_named_with_what_it_had_to_do(tmp_path: Path)
     (name,) = [worker["name"] for worker in story[0]["workers"] if worker["worker"] == victim]
     lost, back = story[1:]
     assert (lost["worker"], lost["name"], lost["level"]) == (victim, name, "warning")
-    assert lost["text"].startswith(f"worker {name} ({victim}) died or was cut off: {lost['tasks']} tasks and")
+    assert lost["text"].startswith(f"worker {name} ({victim}) was lost; {lost['tasks']} tasks and")
     assert lost["tasks"] >= 3
     assert (back["name"], back["worker"] != victim) == (name, True)
 
