@@ -15,6 +15,7 @@ the answer lies. It takes as many rounds as the largest range in a row has bits.
 from __future__ import annotations
 
 from math import prod
+from typing import TYPE_CHECKING
 
 import numpy as np
 from llvmlite import ir
@@ -23,8 +24,10 @@ from numba.extending import intrinsic
 
 from gridstride.workers.families import networks
 from gridstride.workers.families.local import padded
-from gridstride.workers.families.rank import Rank
 from gridstride.workers.operators.base import Window
+
+if TYPE_CHECKING:
+    from gridstride.workers.families.rank import Rank
 
 VECTOR = 64  # bytes; a processor of shorter registers takes several for each
 CHUNK = 1024  # bytes of a row of outputs worked on at a time: the lists of 5 rows stay in the first-level cache

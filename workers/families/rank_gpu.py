@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gridstride.workers.families.rank import Rank
 from gridstride.workers.launches import Launches, Ref, ceil_div, strides, type_name
 from gridstride.workers.operators.base import Window
+
+if TYPE_CHECKING:
+    from gridstride.workers.families.rank import Rank
 
 INPUTS = ("u8", "u16", "u32", "u64", "i8", "i16", "i32", "i64", "f32", "f64")
 MEDIANS = (9, 25, 27)  # numbers of values whose median is found in registers

@@ -74,6 +74,11 @@ class Separable(Local):
         ordered = tuple(passes) if scipys else tuple(sorted(passes, key=lambda p: p.axis))
         return cls(ordered, out_dtype, precision, cast, between=scipys)
 
+    @staticmethod
+    def identity(ndim: int) -> tuple[Pass, ...]:
+        """A pass that changes nothing, for a filter of none: what casts must still be done."""
+        return (Pass(ndim - 1, np.ones(1), 0, "nearest"),)
+
     def reads(self, grid: Grid) -> tuple[Taps, ...]:
         taps = {p.axis: p.taps for p in self.passes}
         return tuple(taps.get(axis, Taps()) for axis in range(grid.ndim))
