@@ -1,1 +1,1 @@
-"""Where arrays and journals are: folders and object stores."""
+"""Storage of arrays and journals, in folders and object stores."""

@@ -1,8 +1,8 @@
-"""Connections to object stores and web servers: where they are, who we are there, and how often we try again.
+"""Connections to object stores and web servers: addresses, credentials and retries.
 
-What may pass is tried again: an answer of 5xx, a connection that is refused or cut, a read that takes too long; TRIES
-times, waiting twice as long each time, about a minute in all. obstore and tensorstore are told the same. Addresses and
-keys come from the environment of each process, and are never written down.
+Transient failures (an answer of 5xx, a connection that is refused or cut, a read that takes too long) are retried TRIES
+times after waits that double, about a minute in all, by obstore and tensorstore alike. Addresses and keys come from the
+environment of each process, and are never written down.
 """
 
 from __future__ import annotations
@@ -24,8 +24,11 @@ CONNECT_SECONDS, REQUEST_SECONDS = 5.0, 60.0
 
 @dataclass(frozen=True)
 class S3Settings:
-    """Where S3 is and who asks: endpoint and region, or None for Amazon's; `keys` for obstore (empty: it looks at the
-    machine's role); `provider` and `profile` say to tensorstore where it finds the same keys."""
+    """Address and credentials of S3.
+
+    endpoint, region: None for Amazon's own; keys: for obstore (none: it uses the machine's role); provider, profile:
+    where tensorstore finds the same keys
+    """
 
     endpoint: str | None
     region: str | None
@@ -42,7 +45,7 @@ class S3Settings:
 
 
 def s3_settings() -> S3Settings:
-    """From the variables that Amazon's own tools read.
+    """The settings, from the variables that Amazon's own tools read. Raises UsageError where a profile has no key.
 
     AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL; AWS_REGION or AWS_DEFAULT_REGION; keys from AWS_ACCESS_KEY_ID,
     AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, else from ~/.aws/credentials (AWS_SHARED_CREDENTIALS_FILE) under
@@ -66,7 +69,7 @@ def s3_settings() -> S3Settings:
     try:
         file.read(Path(env.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials").expanduser())
     except configparser.Error:
-        raise UsageError("the file of AWS credentials cannot be read: mend it, or set AWS_ACCESS_KEY_ID") from None
+        raise UsageError("the file of AWS credentials is not valid: correct it, or set AWS_ACCESS_KEY_ID") from None
     if file.has_option(profile, "aws_access_key_id"):
         section = file[profile]
         found = {ours: section[theirs] for ours, theirs in names.items() if theirs in section}
@@ -74,14 +77,14 @@ def s3_settings() -> S3Settings:
     if env.get("AWS_PROFILE"):
         raise UsageError(
             f"AWS profile {profile!r} has no access key in ~/.aws/credentials: for single sign-on or a role, "
-            'eval "$(aws configure export-credentials --format env)" first'
+            'run eval "$(aws configure export-credentials --format env)" first'
         )
     return S3Settings(endpoint, region, (), "default")
 
 
 @lru_cache(maxsize=64)
 def connect(scheme: str, bucket: str, prefix: str, settings: S3Settings | None, tries: int = TRIES) -> Any:
-    """obstore's view of a bucket or a server, below `prefix`; one per process."""
+    """obstore's store of a bucket or a server, below `prefix`; one per process."""
     from obstore.store import GCSStore, HTTPStore, S3Store
 
     backoff = {
@@ -109,7 +112,7 @@ def connect(scheme: str, bucket: str, prefix: str, settings: S3Settings | None, 
 
 
 def tensorstore_settings() -> dict[str, Any]:
-    """The same for tensorstore's context; how long it waits, it wants to be told by the environment."""
+    """The same settings for tensorstore's context; it takes timeouts from the environment only."""
     for name, seconds in (("CONNECT_TIMEOUT_SECONDS", CONNECT_SECONDS), ("LOW_SPEED_TIME_SECONDS", REQUEST_SECONDS)):
         os.environ.setdefault(f"TENSORSTORE_CURL_{name}", str(int(seconds)))
     os.environ.setdefault("TENSORSTORE_CURL_LOW_SPEED_LIMIT_BYTES", "1")  # a second

@@ -1,4 +1,4 @@
-"""New Zarr arrays, and what is asked before one is made: is there room, and may what is there be deleted?"""
+"""New Zarr arrays, and the checks before one is made: is there room, and may the present content be deleted?"""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def create(
     dimension_names: Sequence[str | None] | None = None,
     attributes: dict[str, Any] | None = None,
 ) -> ArrayInfo:
-    """Create an empty Zarr v3 array; what is at the place already stays, but for `zarr.json`."""
+    """Create an empty Zarr v3 array; all that is at the place already stays, except `zarr.json`."""
     # A chunk of a zero-length axis still needs a length.
     chunks = tuple(max(1, int(n)) for n in chunks)
     names = None if dimension_names is None or not any(dimension_names) else list(dimension_names)
@@ -55,7 +55,7 @@ def compressor(codec: str, dtype: np.dtype) -> Any:
 
     name, _, level = codec.partition(":")
     if name not in CODECS or (level and not level.isdigit()):
-        raise UsageError(f"unknown codec {codec!r}: expected one of {', '.join(CODECS)}, with :LEVEL if you like")
+        raise UsageError(f"unknown codec {codec!r}: expected one of {', '.join(CODECS)}, optionally with :LEVEL")
     if name in ("lz4", "blosc-zstd"):
         cname: Any = name.removeprefix("blosc-")
         return BloscCodec(cname=cname, clevel=int(level or 5), shuffle="bitshuffle", typesize=dtype.itemsize)
@@ -65,7 +65,7 @@ def compressor(codec: str, dtype: np.dtype) -> Any:
 
 
 def is_removable(where: Place) -> bool:
-    """Whether --overwrite may delete what is at a place: a Zarr store, our unfinished output, or an empty folder."""
+    """Whether --overwrite may delete what a place holds: a Zarr store, our unfinished output, or an empty folder."""
     if not where.is_dir():
         return False
     found = names(where)
@@ -73,13 +73,13 @@ def is_removable(where: Place) -> bool:
 
 
 def check_disk(where: Place, needed: int) -> None:
-    """Refuse a job whose result, uncompressed, has no room on the disk that it goes to."""
+    """Raises UsageError if the uncompressed result does not fit on the disk that it is written to."""
     if isinstance(where, Remote):
-        return  # nobody knows
+        return  # an object store does not say how much room it has
     parent = next(p for p in [where, *where.parents] if p.exists())
     free = shutil.disk_usage(parent).free
     if needed > free:
         raise UsageError(
             f"{parent} has {megabytes(free)} free and the result takes up to {megabytes(needed)} uncompressed: "
-            "free some space, choose another folder, or --ignore-disk if it compresses well"
+            "free some space, choose another folder, or use --ignore-disk if it compresses well"
         )

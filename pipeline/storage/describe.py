@@ -21,13 +21,13 @@ from gridstride.pipeline.storage.paths import Place, absolute, place, version, z
 from gridstride.pipeline.storage.remote import Remote
 
 METADATA = ("zarr.json", ".zarray", ".zgroup")
-# The names that mark an axis as a series of images rather than a direction in space.
+# Names of axes that are series of images rather than directions in space.
 SERIES = ("t", "time", "c", "channel", "channels", "s", "sample")
 
 
 @dataclass(frozen=True)
 class ArrayInfo:
-    """A Zarr array, described: everything a plan needs, and nothing open."""
+    """Description of a Zarr array: everything a plan needs, with nothing kept open."""
 
     path: str
     shape: tuple[int, ...]
@@ -55,7 +55,7 @@ class ArrayInfo:
 def describe(where: str | Path | Remote, array: str | None = None) -> ArrayInfo:
     """Describe the array at a place, or the array named `array` in the group there.
 
-    Raises UsageError if there is no such array, or its dtype is none that we compute with.
+    Raises UsageError if there is no such array, or if we do not compute with its dtype.
     """
     path = place(where)
     if isinstance(path, Remote):
@@ -75,7 +75,7 @@ def describe(where: str | Path | Remote, array: str | None = None) -> ArrayInfo:
         known = list_arrays(node, path)
         if array is None:
             shown = ", ".join(known[:8]) + (", ..." if len(known) > 8 else "") if known else "none"
-            raise UsageError(f"{path} is a group: say which array with --array (it holds {shown})")
+            raise UsageError(f"{path} is a group: name an array with --array (it holds {shown})")
         if array.strip("/") not in known:
             raise UsageError(f"{path} has no array {array!r} (it holds {', '.join(known[:8]) or 'none'})")
         return describe(path / array.strip("/"))
@@ -106,12 +106,12 @@ def describe(where: str | Path | Remote, array: str | None = None) -> ArrayInfo:
 
 
 def _refuse_pickles(where: Place) -> None:
-    """Zarr v2 knows a codec that unpickles chunks, which can run any program."""
+    """Raises UsageError for pickled chunks: Zarr v2 has a codec that unpickles, which can run any program."""
     try:
         content = json.loads((where / ".zarray").read_bytes())
         codecs = [content.get("compressor"), *(content.get("filters") or ())]
     except (OSError, ValueError, AttributeError, TypeError):
-        return  # there is none, or zarr-python will say what is wrong with it
+        return  # there is no such file, or zarr-python will report what is wrong with it
     if any(isinstance(codec, dict) and "pickle" in str(codec.get("id")) for codec in codecs):
         raise UsageError(f"{where} is stored as Python pickles, which can run any program when they are read: refused")
 
@@ -129,9 +129,10 @@ def _codec_name(codec: Any) -> str:
 
 
 def list_arrays(group: zarr.Group, where: Place) -> list[str]:
-    """Names of the arrays in a group and in the groups inside it. Raises UsageError if nobody knows."""
+    """Names of the arrays in a group and in the groups inside it. Raises UsageError if they cannot be
+    listed."""
     if isinstance(where, Remote) and where.read_only and group.metadata.consolidated_metadata is None:
-        raise UsageError(f"{where} is a group, and a web server does not list: say which array with --array")
+        raise UsageError(f"{where} is a group, and a web server does not list its files: name an array with --array")
     members = group.members(max_depth=None)
     # Metadata may name what lies elsewhere; a name with .. in it is none of this group's.
     return sorted(name for name, node in members if isinstance(node, zarr.Array) and ".." not in name.split("/"))
@@ -148,7 +149,7 @@ def chunk_key(path: str, index: tuple[int, ...]) -> str:
 
 
 def stamp(path: str) -> tuple[Any, ...]:
-    """Tells one array at a path from the next: workers outlive jobs, and an output may be replaced."""
+    """Changes when the array at a path is replaced by another: workers outlive jobs. Raises JobFailed if it is gone."""
     root = place(path)
     for name in METADATA:
         file = root / name

@@ -1,4 +1,4 @@
-"""By what an input is known again when a job goes on."""
+"""Input fingerprints, to detect changes between runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gridstride.pipeline.storage.remote import Remote
 
 
 def identity(info: ArrayInfo) -> dict[str, Any]:
-    """What tells one input from another: its place and its metadata."""
+    """Identity of an input: its place and its metadata."""
     digest = hashlib.sha256()
     for name in METADATA:
         file = place(info.path) / name
@@ -25,9 +25,9 @@ def identity(info: ArrayInfo) -> dict[str, Any]:
 
 
 def fingerprint(info: ArrayInfo, sample: int = 64) -> dict[str, list[int | str] | None]:
-    """Version of up to `sample` chunks, evenly spread, by chunk index "i.j.k"; None for one that is not there.
+    """Version of up to `sample` chunks, evenly spread, by chunk index "i.j.k"; None for a missing chunk.
 
-    Hashing terabytes is no option; a store that was written again shows in sizes and times (of an object, its tag).
+    Hashing terabytes would take too long; rewritten chunks have other sizes and times (objects: another tag).
     """
     counts = [ceil(n / c) if c else 0 for n, c in zip(info.shape, info.write_unit, strict=True)]
     total = int(np.prod(counts, dtype=object))

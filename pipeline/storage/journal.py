@@ -1,23 +1,23 @@
-"""What a job has done, on disk beside its result, so that it can be killed at any moment and resumed.
+"""The journal of a job, on disk beside its result, so that it can be killed at any moment and resumed.
 
     OUT/.gridstride/
-        job.json         the job: what determines every byte of the result, and its hash, which is its identity
+        job.json         the job: everything that determines the result's bytes, and its hash, which is its identity
         operator.json    the operator, with operator.npz for its arrays
-        sweep.json       what workers need for a sweep, with sweep.npz
+        sweep.json       the sweep as workers read it, with sweep.npz for its arrays
         blocks/HASH/I.J.K  one empty file per finished block, or box of blocks (I0-I1.J.K0-K1, both ends counted), made
                          after its data is on disk. A task of a job that was replaced marks nothing in the new one
-        reports/         of a sweep that only reports: what each block has to say, written before its marker
+        reports/         of a sweep that only reports: each block's report, written before its marker
         first-N/         the same files for sweeps that come before the one that writes the result
         lock             held while a client writes here
         summary.json     the last run's figures
-        events.jsonl     what happened in all runs, a line for each event; spans.jsonl: which thread did what when
+        events.jsonl     events of all runs, a line for each; spans.jsonl: which thread was in which stage when
 
 In an object store these are objects. A folder's files are synced before their marker is made; a store's objects are
-durable when the request that put them is answered, and seen by all at once, so a marker is put after those answers: no
+durable, and seen by all, once the request that put them is answered, so a marker is put after those answers: no
 rename, no sync.
 
-A block's marker means: these bytes are on disk and final. Dask's own memory of what is finished is not used, for it
-forgets when the worker that did the work dies.
+A block's marker means: these bytes are on disk and final. Dask's own record of finished tasks is not used, because Dask
+drops it when the worker that did the work is lost.
 """
 
 from __future__ import annotations
@@ -44,17 +44,17 @@ Index = tuple[int, ...]
 
 
 def json_bytes(value: Any) -> bytes:
-    """JSON as our files hold it: the same value gives the same bytes, which are compared and hashed."""
+    """A value as JSON: the same value always gives the same bytes, which are compared and hashed."""
     return json.dumps(value, indent=1, sort_keys=True).encode()
 
 
 def job_hash(job: dict[str, Any]) -> str:
-    """Identity of a job: a hash of everything that determines the result's bytes, the blocks aside."""
+    """Identity of a job: a hash of everything that determines the result's bytes, except the blocks."""
     return hashlib.sha256(json_bytes(job)).hexdigest()[:16]
 
 
 def marker_name(first: Index, last: Index | None = None) -> str:
-    """Name of the marker of a block, or of the box of blocks from `first` to `last`, which is counted: 4.0-7.2."""
+    """Name of the marker of a block, or of the box of blocks from `first` to `last`, both included: 4.0-7.2."""
     ends = zip(first, last or first, strict=True)
     return ".".join(str(a) if a == b else f"{a}-{b}" for a, b in ends)
 
@@ -85,7 +85,7 @@ class Journal:
             raise UsageError(f"{self.out} holds no gridstride job to resume") from None
         except ValueError as error:
             raise UsageError(
-                f"{self.folder / 'job.json'} cannot be read ({error}): --overwrite starts afresh"
+                f"{self.folder / 'job.json'} cannot be read ({error}): use --overwrite to start again"
             ) from None
 
     @property
@@ -97,11 +97,11 @@ class Journal:
 
     @property
     def blocks(self) -> Place:
-        """Where the job's markers are."""
+        """The folder of the job's markers."""
         return self.folder / "blocks" / self.hash
 
     def is_current(self, job: str) -> bool:
-        """Whether the job of a hash is still the one that writes here."""
+        """Whether the job of a hash still owns the output."""
         try:
             return json.loads((self.out / FOLDER / "job.json").read_bytes())["hash"] == job
         except (FileNotFoundError, ValueError, KeyError):
@@ -112,15 +112,17 @@ class Journal:
         return self.folder
 
     def begin_sweep(self) -> None:
-        """Make room for the markers of a sweep of this job."""
+        """Create the folder for the markers of a sweep of this job."""
         with ends_if_lost(self.out):
             self.blocks.mkdir(parents=True, exist_ok=True)
             sync_folder(self.blocks.parent)
             sync_folder(self.folder)
 
     def begin(self, job: dict[str, Any]) -> None:
-        """Record a new job. From here on the folder is this job's. job: with its "hash", or else all that identifies
-        it"""
+        """Record a new job, which owns the folder from now on.
+
+        job: with its "hash", or else everything that identifies it
+        """
         job = {"hash": job_hash(job), **job}
         self._hash = job["hash"]
         with ends_if_lost(self.out):
@@ -130,7 +132,7 @@ class Journal:
             sync_folder(self.out.parent)
 
     def lock(self, say: Callable[[str], None] = lambda text: None) -> None:
-        """Make sure that no other client writes here. Raises UsageError if one does. say: as in `lock.lock`"""
+        """Take the output's lock. Raises UsageError if another client has it. say: as in `lock.lock`"""
         self._lock = lock(self.folder / "lock", say)
 
     def check_lock(self) -> None:
@@ -144,7 +146,7 @@ class Journal:
             self._lock = None
 
     def forget(self) -> None:
-        """Delete the markers, then the job: whenever this is killed, no marker is left of data that is gone."""
+        """Delete the markers, then the job: in this order a kill leaves no marker of data that is gone."""
         self._hash = ""
         for name in ("blocks", "job.json"):
             if (self.folder / name).exists():
@@ -152,7 +154,7 @@ class Journal:
                 sync_folder(self.folder)
 
     def clear(self) -> None:
-        """Delete all that is at the output but the lock, which is to be held."""
+        """Delete everything at the output except the lock, which the caller must hold."""
         self.forget()
         if isinstance(self.out, Remote):
             self.out.clear(keep=f"{FOLDER}/lock")
@@ -162,14 +164,14 @@ class Journal:
                 remove(folder / name)
 
     def markers(self) -> Iterator[str]:
-        """Names of the markers that are there."""
+        """Names of all markers."""
         if not self._hash and not Journal(self.out).exists():
             return iter(())
         return (name for name in names(self.blocks) if not name.endswith(".tmp"))
 
     # --- reports of a sweep that only reports ---
     def write_reports(self, first: Index, last: Index, reports: Sequence[np.ndarray]) -> None:
-        """Keep what a block, or a box of blocks, has to say. Call it before the block is marked."""
+        """Store the reports of a block, or of a box of blocks. Call it before the block is marked."""
         packed = BytesIO()
         np.savez(packed, *reports)
         with ends_if_lost(self.out):
@@ -177,7 +179,7 @@ class Journal:
             durable_write(self.folder / "reports" / f"{marker_name(first, last)}.npz", packed.getvalue())
 
     def reports(self) -> list[np.ndarray]:
-        """What all blocks that are marked have to say, in the order of their names."""
+        """The reports of all marked blocks, in the order of their names."""
         found = []
         for name in sorted(self.markers()):
             with np.load(BytesIO((self.folder / "reports" / f"{name}.npz").read_bytes()), allow_pickle=False) as stored:
@@ -190,7 +192,7 @@ class Journal:
         return {i for box in boxes for i in product(*(range(a, b + 1) for a, b in zip(*box, strict=True)))}
 
     def done_mask(self, grid: Sequence[int]) -> np.ndarray:
-        """Which blocks of a grid are finished: a byte for each, where `done` takes a hundred."""
+        """Which blocks of a grid are finished, in one byte for each; `done` takes about a hundred."""
         mask = np.zeros(grid, bool)
         for name in self.markers():
             mask[tuple(slice(a, b + 1) for a, b in zip(*marked_box(name), strict=True))] = True
@@ -204,8 +206,8 @@ class Journal:
         return self.blocks / marker_name(first, last)
 
     def mark(self, first: Index, last: Index | None = None) -> None:
-        """Record that the data of a block, or of the box of blocks from `first` to `last`, is on disk. Call it after
-        the data was synced, never before."""
+        """Record that the data of a block, or of the box of blocks from `first` to `last`, is on disk. Call it only
+        after the data was synced."""
         marker = self.marker(first, last)
         if isinstance(marker, Remote):
             marker.write_bytes(b"")

@@ -1,15 +1,14 @@
-"""One client at a time writes an output.
+"""The lock of an output: only one client at a time writes there.
 
-In a folder the system keeps the lock of an open file, and drops it with the process, however that ends.
+In a folder it is the system's lock of an open file, released when the process ends, however it ends.
 
-An object store has nothing like it. There the lock is an object that says who holds it. It is put on the condition
-that there is none, so of two clients one gets it; its holder puts it again every BEAT seconds. One that was not put for
-STALE seconds is of a client that died: it is replaced on the condition that it is still that one, so of two heirs one
-gets it. Its age is the difference of two times of the store's own clock. Whoever finds one that is younger waits: until
-it is put again, by a holder that lives, or is taken away, or is STALE seconds old. A holder on this machine whose
-process is gone needs no waiting for. One that was asleep for so long that another took over finds at its next beat that
-the lock is not its own, and stops; what both wrote until then are the same bytes, unless the other was told to
---overwrite.
+In an object store it is an object that names its holder. It is put on the condition that there is none, so only one of
+two clients gets it; the holder renews it every BEAT seconds. A lock that was not renewed for STALE seconds belongs to a
+client that was killed: it is replaced on the condition that it is still the same, so only one of two waiting clients
+gets it. Its age is the difference of two times of the store's own clock. A client that finds a younger lock waits until
+it is renewed (the holder runs), deleted, or STALE seconds old; it does not wait if the holder was a process of this
+machine that is gone. A holder that was suspended while another client took over finds at its next renewal that the lock
+is not its own, and stops; until then both write the same bytes, unless the other was given --overwrite.
 """
 
 from __future__ import annotations
@@ -32,21 +31,21 @@ from gridstride.pipeline.storage.paths import Place
 from gridstride.pipeline.storage.remote import Head, Remote, RemoteError
 
 BEAT, STALE, POLL = 10.0, 60.0, 1.0  # seconds
-TRIES = 5  # for the lock of a folder, which `is_held` may have for an instant
+TRIES = 5  # to take the lock of a folder, which `is_held` may hold for an instant
 
 
 def lock(file: Place, say: Callable[[str], None] = lambda text: None) -> FileLock | ObjectLock:
     """Take the lock that is kept at `file`. Raises UsageError if another client has it.
 
-    say: is told, once, for whom it has to wait and how long at most
+    say: called once, with who holds the lock and how long the wait may be
     """
     return ObjectLock(file, say) if isinstance(file, Remote) else FileLock(file)
 
 
 def is_held(file: Place) -> bool:
-    """Whether a client that runs holds the lock. Nothing is written, and a holder is not disturbed.
+    """Whether a running client holds the lock. Nothing is written, and the holder is not disturbed.
 
-    In a folder the lock is asked for as a reader, for an instant: whoever wants it just then tries again.
+    In a folder the lock is taken shared for an instant; a client that tries to take it just then tries again.
     """
     try:
         if isinstance(file, Remote):
@@ -108,11 +107,11 @@ class ObjectLock:
                 if self._put(found.tag):
                     return
             except FileNotFoundError:
-                continue  # it was given back
+                continue  # it was released
         raise UsageError(f"another gridstride is writing {self.out}: wait for it, or stop it")
 
     def _wait(self, found: Head, holder: dict[str, Any]) -> None:
-        """Wait until the lock is stale. Raises UsageError if it is put again, FileNotFoundError if it is given back."""
+        """Wait until the lock is stale. Raises UsageError if it is put again, FileNotFoundError if it is released."""
         who, age = f"{holder.get('host')}, pid {holder.get('process')}", max(0.0, self._now() - found.modified)
         left = STALE - age
         if left <= 0:
@@ -131,7 +130,7 @@ class ObjectLock:
                 )
 
     def _put(self, after: str) -> bool:
-        """Put the lock. An answer that was lost on the way is asked for again, and then the lock there is our own."""
+        """Put the lock; whether we hold it. (The answer to our own put may have been lost.)"""
         data = json.dumps(self.holder).encode()
         put = self.file.write_bytes(data, after=after)
         if not put and _holder(self.file).get("id") == self.holder["id"]:
@@ -148,11 +147,11 @@ class ObjectLock:
 
     def _beat(self) -> None:
         while not self._done.wait(BEAT):
-            self.holder["beats"] = int(self.holder.get("beats", 0)) + 1  # another content has another tag
+            self.holder["beats"] = int(self.holder.get("beats", 0)) + 1  # other content gets another tag
             try:
                 kept = self._put(self._tag)
             except (RemoteError, FileNotFoundError, UsageError):
-                continue  # the store does not answer: the next beat, or the job itself, will see
+                continue  # the store does not answer: the next renewal, or the job itself, meets the error again
             if not kept and not self._done.is_set():
                 self.lost = True
                 _thread.interrupt_main()
@@ -161,7 +160,7 @@ class ObjectLock:
     def check(self) -> None:
         """Raises JobFailed if the lock was lost."""
         if self.lost:
-            raise JobFailed(f"another gridstride took over {self.out}, for this one was not heard of for {STALE:.0f} s")
+            raise JobFailed(f"another gridstride took over {self.out}: its lock was not renewed for {STALE:.0f} s")
 
     def release(self) -> None:
         self._done.set()
@@ -170,7 +169,7 @@ class ObjectLock:
             if not self.lost and _holder(self.file).get("id") == self.holder["id"]:
                 self.file.unlink()
         except RemoteError:
-            pass  # the store is away: nobody beats any more, and in time the lock is anybody's
+            pass  # the store does not answer: the lock is no longer renewed, and becomes stale
 
 
 def _holder(file: Remote) -> dict[str, Any]:
@@ -182,7 +181,7 @@ def _holder(file: Remote) -> dict[str, Any]:
 
 
 def _is_dead(holder: dict[str, Any]) -> bool:
-    """Whether a holder was a process of this machine, and is gone."""
+    """Whether the holder was a process of this machine that is gone."""
     if holder.get("host") != socket.gethostname() or holder.get("boot") != _boot():
         return False
     try:
@@ -195,7 +194,7 @@ def _is_dead(holder: dict[str, Any]) -> bool:
 
 
 def _boot() -> str:
-    """Tells this machine since its last start from any other: hosts in containers may share their name."""
+    """Identity of this machine since its last start (containers may share a host name)."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip() + str(Path("/proc/self/ns/pid").readlink())
     except OSError:

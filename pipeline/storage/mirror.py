@@ -1,7 +1,7 @@
-"""Files that grow line by line, beside an output in an object store, where no object can be added to.
+"""Files that grow line by line, beside an output in an object store, whose objects cannot be appended to.
 
 They are written in a temporary folder, and put as whole objects every few seconds and at the end. A client that is
-killed loses the last seconds of its story; markers do not go this way.
+killed loses the last seconds of them; markers are put directly.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from gridstride.pipeline.errors import JobFailed
 from gridstride.pipeline.storage.paths import Place
 from gridstride.pipeline.storage.remote import Remote
 
-SECONDS = 10.0
+SECONDS = 10.0  # between copies
 
 
 @contextmanager
 def mirrored(where: Place, names: tuple[str, ...]) -> Iterator[Path]:
-    """A folder whose files of these names are also at a place; the place itself if it is a folder."""
+    """A local folder whose files of these names are copied to a place; the place itself if it is a folder."""
     if isinstance(where, Path):
         yield where
         return
@@ -57,5 +57,5 @@ def _send(folder: Path, where: Remote, names: tuple[str, ...], sent: dict[str, i
             if sent.get(name) != len(data):
                 (where / name).write_bytes(data)
                 sent[name] = len(data)
-        except (FileNotFoundError, JobFailed):  # where it cannot be told, the job goes on
+        except (FileNotFoundError, JobFailed):  # the job goes on without the copy
             continue

@@ -1,9 +1,9 @@
-"""Where stores are: in a folder, or in an object store or on a web server (`remote`).
+"""Places of stores: a folder, or a key of an object store or web server (`remote`).
 
-A folder is a `pathlib.Path`; a `Remote` has those of its methods that we use. What the two do differently is here. A
-file is made durable by writing it beside its place, syncing it, renaming it and syncing the folder. An object store
-knows neither rename nor sync and needs neither: an object is seen whole or not at all, by everyone, and is durable once
-the request that put it is answered.
+A folder is a `pathlib.Path`; a `Remote` has those of its methods that we use. This file has what the two do
+differently. A file is made durable by writing it under another name, syncing it, renaming it and syncing the folder. An
+object store has neither rename nor sync and needs neither: every reader sees an object whole or not at all, and it is
+durable once the request that put it is answered.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from gridstride.pipeline.storage.remote import SCHEMES, Remote, RemoteError, par
 
 Place = Path | Remote
 
-# What every later write would meet too, and what to do about it.
+# Errors that every later write would meet too, and what to do about each.
 LOST = {
     errno.ENOSPC: "free some space",
     errno.EDQUOT: "free some space",
@@ -33,21 +33,21 @@ LOST = {
 
 
 def place(where: str | Path | Remote) -> Place:
-    """The place that a path or an address names. Raises UsageError for an address that we do not take."""
+    """The place that a path or an address names. Raises UsageError for an address that is not supported."""
     if isinstance(where, str) and "://" in where:
         return parse(where)
     if isinstance(where, Path) and where.parts[:1] and where.parts[0].rstrip(":") in SCHEMES and ":" in where.parts[0]:
-        raise UsageError(f"{where} is an address that became a path on the way: give it as text")
+        raise UsageError(f"{where} is an address inside a Path: give it as a string")
     return where if isinstance(where, Remote) else Path(where)
 
 
 def absolute(where: str | Path | Remote) -> str:
-    """A place as text that means the same in every process."""
+    """A place as text that names the same place in every process."""
     return str(place(where).resolve())
 
 
 def version(where: Place) -> list[int | str]:
-    """Changes when a file or an object is written again. Raises FileNotFoundError if it is not there."""
+    """Size, and time or tag, of a file or object, to detect that it was rewritten. Raises FileNotFoundError."""
     if isinstance(where, Remote):
         head = where.head()
         return [head.size, head.tag]
@@ -56,7 +56,7 @@ def version(where: Place) -> list[int | str]:
 
 
 def names(where: Place) -> set[str]:
-    """Names of what is directly in a place; none if there is no such place."""
+    """Names of the entries directly in a place; none if there is no such place."""
     if isinstance(where, Remote):
         return where.names()
     try:
@@ -67,7 +67,7 @@ def names(where: Place) -> set[str]:
 
 
 def remove(where: Place) -> None:
-    """Delete a file or an object, or all that is in a place."""
+    """Delete a file or an object, or everything in a place."""
     if isinstance(where, Remote):
         where.clear()
         where.unlink()
@@ -80,7 +80,7 @@ def remove(where: Place) -> None:
 @contextmanager
 def ends_if_lost(where: Place, writing: bool = True) -> Iterator[None]:
     """Raises JobFailed, which ends a job, for an error that all other blocks would meet too: a full disk, a store that
-    does not answer or says no. Another error, of a damaged chunk for one, passes."""
+    does not answer or denies access. Other errors, such as a damaged chunk's, pass unchanged."""
     try:
         yield
     except JobFailed:
@@ -88,23 +88,23 @@ def ends_if_lost(where: Place, writing: bool = True) -> Iterator[None]:
     except Exception as error:
         if isinstance(where, Remote):
             if where.is_lost(error):
-                raise RemoteError(f"{where.explain(str(error))}; then go on with gridstride resume") from error
+                raise RemoteError(f"{where.explain(str(error))}; then run gridstride resume") from error
             raise
-        found = re.search(r"os_error_code='(\d+)'", str(error))  # tensorstore's way to say it
+        found = re.search(r"os_error_code='(\d+)'", str(error))  # as tensorstore reports it
         code = int(found[1]) if found else getattr(error, "errno", None)
         if writing and code in LOST:
-            what = f"{where} cannot be written ({os.strerror(code)}): {LOST[code]}, then go on with gridstride resume"
+            what = f"{where} cannot be written ({os.strerror(code)}): {LOST[code]}, then run gridstride resume"
             raise JobFailed(what) from error
         raise
 
 
 def zarr_store(where: Place, read_only: bool = True) -> Any:
-    """A place as zarr-python takes it."""
+    """A place as a store of zarr-python."""
     return where.zarr_store(read_only) if isinstance(where, Remote) else str(where)
 
 
 def kvstore(where: Place) -> dict[str, Any]:
-    """A place as tensorstore takes it."""
+    """A place as a key-value store of tensorstore."""
     return where.kvstore() if isinstance(where, Remote) else {"driver": "file", "path": f"{where}/"}
 
 
@@ -123,7 +123,7 @@ def durable_write(where: Place, data: bytes) -> None:
 
 
 def tag_of(where: Place) -> str:
-    """What `replace` wants to know of what is there; "" if there is nothing, and for files."""
+    """The tag that `replace` compares; "" for a missing object, and for files."""
     try:
         return where.head().tag if isinstance(where, Remote) else ""
     except FileNotFoundError:
@@ -131,10 +131,10 @@ def tag_of(where: Place) -> str:
 
 
 def replace(where: Place, data: bytes, tag: str) -> str:
-    """Write what one client at a time owns, if nobody else has since we had the `tag`; gives the new one.
+    """Write an object that one client at a time owns, if its tag is still `tag`; returns the new tag.
 
-    Raises JobFailed if somebody has: a client that was asleep while another took over spoils nothing. (In a folder the
-    lock cannot be lost.)
+    Raises JobFailed if another client wrote it since: a client that was suspended while another took over changes
+    nothing. (In a folder the lock cannot be lost.)
     """
     if not isinstance(where, Remote):
         durable_write(where, data)
@@ -143,7 +143,7 @@ def replace(where: Place, data: bytes, tag: str) -> str:
     if put:
         return put
     tag = tag_of(where)
-    if tag and where.read_bytes() == data:  # it was put, and the answer lost
+    if tag and where.read_bytes() == data:  # it was put, but the answer was lost
         return tag
     raise JobFailed(f"{where} was written by another gridstride, which took over")
 

@@ -1,6 +1,6 @@
-"""Regions of Zarr arrays, read and written.
+"""Reading and writing of regions of Zarr arrays.
 
-tensorstore decodes and encodes four to five times faster than zarr-python, writes each chunk beside its place and
+tensorstore decodes and encodes four to five times faster than zarr-python, writes each chunk under another name and
 renames it once it is on disk. Arrays that it cannot read (a codec it lacks) are read through zarr-python.
 """
 
@@ -24,7 +24,7 @@ from gridstride.pipeline.storage.remote import Remote
 
 
 class Regions:
-    """Reads and writes regions of one array. `engine` says which library does it."""
+    """Reads and writes regions of one array. engine: the library that does it"""
 
     def __init__(self, path: str) -> None:
         self.root = root = place(path)
@@ -63,7 +63,7 @@ class Regions:
                 self._sync(start, data.shape)
 
     def _sync(self, start: Sequence[int], shape: Sequence[int]) -> None:
-        """Bring chunks to the disk: zarr-python renames them into place without."""
+        """Sync chunks to the disk: zarr-python renames them into place without doing so."""
         if isinstance(self.root, Remote):
             return
         path = str(self.root)
@@ -82,11 +82,11 @@ class Regions:
 @lru_cache(maxsize=1)
 def tensorstore_context() -> Any:
     """tensorstore's settings, made once per process: retries, and how files are synced and locked."""
-    settings = tensorstore_settings()  # first: what it takes from the environment it takes when it is imported
+    settings = tensorstore_settings()  # first: tensorstore reads the environment when it is imported
     import tensorstore as ts
 
-    # The defaults, named: each file is synced before it is renamed into place, and locked by the system, which forgets
-    # the locks of a process that was killed. (Mode "lockfile" does not: its leftovers block the next writer.)
+    # The defaults, named: each file is synced before it is renamed into place, and locked by the system, which drops
+    # the locks of a process that was killed. (Mode "lockfile" leaves them, and they block the next writer.)
     return ts.Context({"file_io_sync": True, "file_io_locking": {"mode": "os"}, **settings})
 
 
@@ -102,7 +102,7 @@ def _open_regions(path: str, version: tuple[Any, ...]) -> Regions:
 
 
 def read_wrapped(path: str, start: Sequence[int], stop: Sequence[int]) -> np.ndarray:
-    """Read a region whose indices may lie below 0 or past the end: there the grid repeats itself."""
+    """Read a region whose indices may lie below 0 or past the end, where the grid repeats itself."""
     source = regions(path)
     axes: list[list[tuple[int, int, int]]] = []  # (offset in the result, start, stop) of each piece of an axis
     for a, b, n in zip(start, stop, source.shape, strict=True):

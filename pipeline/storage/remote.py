@@ -21,12 +21,12 @@ DELETED_AT_ONCE = 1000  # objects in one request: S3's limit
 
 
 class RemoteError(JobFailed):
-    """An object store or a web server does not do what it was asked; the text says what to check."""
+    """A request to an object store or a web server failed; the text says what to check."""
 
 
 @dataclass(frozen=True)
 class Head:
-    """What a store says of an object: its size in bytes, its tag (changes with its content), its time in seconds."""
+    """Metadata of an object: its size in bytes, its tag (changes with its content), its time in seconds."""
 
     size: int
     tag: str
@@ -37,7 +37,7 @@ class Head:
 class Remote:
     """A place: an object, or all objects whose keys begin with `key/`. It has what we use of `pathlib.Path`.
 
-    bucket: of s3 and gs; host and port of http and https
+    bucket: of s3 and gs; for http and https, host and port
     """
 
     scheme: str
@@ -77,11 +77,11 @@ class Remote:
 
     @property
     def _tag(self) -> str:
-        """What obstore calls that by which a store knows an object again; Google's counts generations."""
+        """obstore's name of the value that changes with an object's content; Google's store counts generations."""
         return "version" if self.scheme == "gs" else "e_tag"
 
     def mkdir(self, **_: Any) -> None:
-        """Folders are made by the objects in them."""
+        """Does nothing: a folder exists while there are objects in it."""
 
     def is_file(self) -> bool:
         """Whether there is an object of this key."""
@@ -92,7 +92,7 @@ class Remote:
         return True
 
     def is_dir(self) -> bool:
-        """Whether there is an object below this key; a web server is not asked, for it does not say."""
+        """Whether there is an object below this key; False on a web server, which does not list."""
         return not self.read_only and bool(self.names())
 
     def exists(self) -> bool:
@@ -114,7 +114,7 @@ class Remote:
         return self.read_bytes().decode(errors="replace")
 
     def write_bytes(self, data: bytes, after: str | None = None) -> str:
-        """Put an object; on return it is whole, durable and seen by all.
+        """Put an object; on return it is whole, durable and seen by every reader.
 
         after: put it only if the object there now has this tag, or, if "", only if there is none
         Returns its tag, or "" if it was not put.
@@ -133,7 +133,7 @@ class Remote:
 
     def unlink(self) -> None:
         """Delete an object, if it is there."""
-        with suppress(FileNotFoundError), self._told():  # Google's store says so, S3 does not
+        with suppress(FileNotFoundError), self._told():  # Google's store reports a missing object, S3 does not
             obstore_module().delete(self._store(), self.key)
 
     def names(self) -> set[str]:
@@ -144,12 +144,12 @@ class Remote:
         return {key.rstrip("/").rpartition("/")[2] for key in keys}
 
     def all_keys(self) -> list[str]:
-        """Keys of all objects in this place, and in the places inside it."""
+        """Keys of all objects in this place, at any depth."""
         with self._told():
             return [item["path"] for page in obstore_module().list(self._store(), self.key or None) for item in page]
 
     def clear(self, keep: str = "") -> None:
-        """Delete every object in this place, but for the one named."""
+        """Delete every object in this place, except the one named `keep`."""
         kept = (self / keep).key
         keys = [key for key in self.all_keys() if key != kept]
         with self._told():
@@ -157,7 +157,7 @@ class Remote:
                 obstore_module().delete(self._store(), keys[first : first + DELETED_AT_ONCE])
 
     def contact(self) -> None:
-        """Ask the store something, with little patience. Raises UsageError if it does not answer, or says no."""
+        """Send one request, with one retry. Raises UsageError if the store does not answer or denies access."""
         try:
             with self._told():
                 if self.read_only:
@@ -178,7 +178,7 @@ class Remote:
         return ObjectStore(self._store(prefix=self.key), read_only=read_only)
 
     def kvstore(self) -> dict[str, Any]:
-        """This place as a key-value store of tensorstore: its specification, which holds no secret."""
+        """This place as a key-value store of tensorstore: its specification, without secrets."""
         if self.read_only:
             return {"driver": "http", "base_url": f"{self}/"}
         if self.scheme == "gs":
@@ -197,13 +197,13 @@ class Remote:
 
     @contextmanager
     def _told(self) -> Iterator[None]:
-        """Says in a line what went wrong, without addresses that were signed or the answer's other details."""
+        """Raises RemoteError with one line for errors of obstore, without signed addresses or the answer's details."""
         obstore = obstore_module()
         passed = (obstore.exceptions.AlreadyExistsError, obstore.exceptions.PreconditionError)
         try:
             yield
         except FileNotFoundError as error:
-            # An object that is not there; or not even its bucket.
+            # Either the object or its bucket is missing.
             if "NoSuchBucket" in str(error):
                 raise RemoteError(self.explain(str(error))) from error
             raise FileNotFoundError(f"{self} does not exist") from error
@@ -213,7 +213,7 @@ class Remote:
             raise RemoteError(self.explain(str(error))) from error
 
     def is_lost(self, error: Exception) -> bool:
-        """Whether an error of obstore or tensorstore is of the store rather than of one object in it."""
+        """Whether an error of obstore or tensorstore concerns the whole store rather than one object in it."""
         if isinstance(error, obstore_module().exceptions.BaseError):
             return True
         words = ("retry attempts failed", "PERMISSION_DENIED", "UNAUTHENTICATED", "UNAVAILABLE", "credentials")
@@ -262,14 +262,14 @@ class Remote:
 
 
 def parse(text: str) -> Remote:
-    """A place from its address. Raises UsageError for one that we do not take."""
+    """A place from its address. Raises UsageError for an address that is not supported."""
     shown = re.sub(r"//[^/]*@", "//...@", text.partition("?")[0])
     parts = urlsplit(text)
     scheme = parts.scheme.lower()
     if scheme not in SCHEMES:
         raise UsageError(f"{shown}: expected a path, or s3://, gs://, http:// or https://")
     if "@" in parts.netloc:
-        raise UsageError(f"{shown}: credentials do not belong into an address: set them in the environment")
+        raise UsageError(f"{shown}: an address must not contain credentials: set them in the environment")
     if parts.query or parts.fragment:
         raise UsageError(f"{shown}: expected an address without ? and #")
     if not parts.netloc:

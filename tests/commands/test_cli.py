@@ -94,7 +94,7 @@ def npy(folder: Path, name: str, array: Any) -> Path:
 BAD = {
     "missing input": (["filter", "gaussian", "{tmp}/nothing", "{out}", "--sigma", "1"], "does not exist"),
     "no zarr": (["filter", "gaussian", "{tmp}", "{out}", "--sigma", "1"], "is not a Zarr store"),
-    "group": (["filter", "gaussian", "{group}", "{out}", "--sigma", "1"], "say which array with --array (it holds a, b/c)"),
+    "group": (["filter", "gaussian", "{group}", "{out}", "--sigma", "1"], "name an array with --array (it holds a, b/c)"),
     "no such array": (["filter", "gaussian", "{group}", "{out}", "--sigma", "1", "--array", "d"], "has no array 'd'"),
     "array of array": (["filter", "gaussian", "{in}", "{out}", "--sigma", "1", "--array", "d"], "is an array, not a group"),
     "complex": (["filter", "gaussian", "{complex}", "{out}", "--sigma", "1"], "dtype complex64: expected"),
