@@ -1,7 +1,7 @@
-"""Which device blocks are computed on, and the way there and back.
+"""The device that blocks are computed on: its choice, and the way of a block to it and back.
 
 A block on a GPU goes through three stages, each of which ends when the GPU is done: upload, kernel, download. A block
-that the GPU's memory does not hold is cut in two, and again, until the pieces fit.
+that does not fit the GPU's memory is cut in two, and again, until the pieces fit.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from gridstride.workers.slots import DeviceSlot, slots
 from gridstride.workers.split import halves
 from gridstride.workers.stages import stages
 
-# Elements below which a block is not cut for lack of memory: a GPU without room for so few has none to speak of.
+# Blocks of fewer elements are not cut for lack of memory: a GPU without room for them has too little to use.
 SMALLEST_PIECE = 2**15
 
 
 def gpu_count() -> int:
-    """Number of CUDA devices, asked of the driver itself: no context is made and no package is imported."""
+    """Number of CUDA devices, from the driver itself: no context is made and no package is imported."""
     if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
         return 0
     try:
@@ -39,7 +39,7 @@ def gpu_count() -> int:
 
 
 def resolve(wanted: str) -> tuple[str, str]:
-    """("gpu" or "cpu", one sentence saying why) for a wish of "auto", "gpu" or "cpu". Raises ValueError."""
+    """("gpu" or "cpu", the reason) for --device "auto", "gpu" or "cpu". Raises ValueError if there is no GPU to use."""
     if wanted == "cpu":
         return "cpu", "CPU, as asked"
     missing = [name for name in ("cupy", "dask_cuda") if importlib.util.find_spec(name) is None]
@@ -56,8 +56,8 @@ def resolve(wanted: str) -> tuple[str, str]:
 
 
 def device_memory() -> int:
-    """Bytes that are free for us on the fullest of the GPUs that this process may use, asked of NVML: the client, which
-    plans, makes no CUDA context."""
+    """Bytes for us on the GPU with the least free memory of those that this process may use. NVML is asked, because the
+    client, which plans, makes no CUDA context."""
     import pynvml
 
     pynvml.nvmlInit()
@@ -65,7 +65,7 @@ def device_memory() -> int:
 
 
 def _visible_gpus(nvml: Any) -> list[Any]:
-    """NVML's handles of the GPUs that CUDA_VISIBLE_DEVICES leaves: by number, by UUID or by the start of one."""
+    """NVML's handles of the GPUs that CUDA_VISIBLE_DEVICES names: by number, by UUID or by the start of one."""
     count = nvml.nvmlDeviceGetCount()
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
@@ -80,7 +80,7 @@ def _visible_gpus(nvml: Any) -> list[Any]:
             everyone = map(nvml.nvmlDeviceGetHandleByIndex, range(count))
             handles += [handle for handle in everyone if _text(nvml.nvmlDeviceGetUUID(handle)).startswith(name)]
         else:
-            break  # as CUDA: what follows a name that is none is not seen
+            break  # as in CUDA: names after an invalid one are ignored
     return handles
 
 
@@ -90,7 +90,7 @@ def _text(value: str | bytes) -> str:
 
 @dataclass
 class Result:
-    """What was made of a window: its values, or the reports of its parts."""
+    """Result of a window: its values, or the reports of its parts."""
 
     values: np.ndarray | None
     reports: list[Report]
@@ -104,7 +104,7 @@ def compute(operator: Operator, window: Window, device: str) -> Result:
     values = np.empty(window.want.shape, operator.out_grid(window.grid).dtype) if operator.writes() else None
     result = Result(values, [])
     if device == "cpu":
-        with stages("kernel"):  # which is where Numba loads and, the first time, compiles
+        with stages("kernel"):  # Numba's loading and first compilation count here
             _on_cpu(operator, window, window.want, result)
         return result
     with stages("wait"):
@@ -120,8 +120,8 @@ def compute(operator: Operator, window: Window, device: str) -> Result:
 
 
 def _on_cpu(operator: Operator, window: Window, want: Region, result: Result) -> None:
-    """Compute a part of the window, by halves where memory does not suffice for the whole (and an operator's results do
-    not depend on it). Raises MemoryError where it does not suffice for a small part either."""
+    """Compute a part of the window, by halves where memory is short (and an operator's results do not depend on the
+    cut). Raises MemoryError where it is too short even for a small part."""
     try:
         part = window.part(operator.needed(want, window.grid), want)
         values = np.empty((0,)) if result.values is None else result.values[want.within(window.want)]
@@ -139,13 +139,13 @@ def _on_cpu(operator: Operator, window: Window, want: Region, result: Result) ->
 
 
 class Shortages:
-    """How often this process had not the memory for a block, and cut it in two."""
+    """Number of times that this process cut a block in two because memory was short."""
 
     def __init__(self) -> None:
         self.count = 0
 
     def drain(self) -> int:
-        """How often since the last call."""
+        """The number since the last call."""
         count, self.count = self.count, 0
         return count
 
@@ -154,13 +154,13 @@ shortages = Shortages()
 
 
 def _attempt(operator: Operator, window: Window, want: Region, slot: DeviceSlot, result: Result) -> bool:
-    """Compute a part of the window; False if the GPU's memory does not suffice."""
+    """Compute a part of the window; False if the GPU's memory is too small."""
     try:
         values = _on_gpu(operator, window.part(operator.needed(want, window.grid), want), slot)
     except Exception as error:
         if not _is_out_of_memory(error):
             raise
-        # The frames of the error hold the attempt's arrays on the GPU.
+        # The error's frames keep the attempt's arrays on the GPU.
         traceback.clear_frames(error.__traceback__)
         return False
     if result.values is None:
@@ -190,7 +190,7 @@ def _on_gpu(operator: Operator, window: Window, slot: DeviceSlot) -> np.ndarray:
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    """CuPy's and RMM's errors are MemoryErrors; to CUDA's runtime, its driver and cuFFT alike, lack of memory is 2."""
+    """CuPy and RMM raise MemoryErrors; CUDA's runtime and driver and cuFFT all report lack of memory as error 2."""
     if isinstance(error, MemoryError):
         return True
     package = type(error).__module__.partition(".")[0]
@@ -198,7 +198,7 @@ def _is_out_of_memory(error: Exception) -> bool:
 
 
 def _in_pieces(operator: Operator, window: Window, slot: DeviceSlot, result: Result) -> None:
-    """Compute a window that did not fit: tried once more, then cut in two, and so on."""
+    """Compute a window that did not fit: retry it once, then cut it in two, and so on."""
     waiting = [window.want]
     while waiting:
         want = waiting.pop()
@@ -207,15 +207,15 @@ def _in_pieces(operator: Operator, window: Window, slot: DeviceSlot, result: Res
             continue
         if want.size < 2 * SMALLEST_PIECE:
             raise MemoryError(
-                f"the GPU has no room for {' x '.join(map(str, want.shape))} elements and their halo, to which a "
-                f"block of {' x '.join(map(str, window.want.shape))} was cut: is another program using its memory?"
+                f"the GPU has no room for {' x '.join(map(str, want.shape))} elements and their halo, a part of a "
+                f"block of {' x '.join(map(str, window.want.shape))}: check whether another program uses its memory"
             )
         waiting.extend(halves(operator, want, window.grid))
         slots.splits += 1
 
 
 def _free_memory() -> None:
-    """Give back what CuPy's pool keeps: freed pieces may each be too small for a larger request (cupy#7678)."""
+    """Free what CuPy's pool keeps: its pieces may each be too small for a larger request (cupy#7678)."""
     import cupy
 
     _forget_fft_plans()
@@ -223,8 +223,8 @@ def _free_memory() -> None:
 
 
 def _forget_fft_plans() -> None:
-    """CuPy keeps FFT plans for each thread, and each plan keeps as much memory as it worked in."""
+    """Clear CuPy's FFT plans: it keeps some for each thread, and each keeps the memory it worked in."""
     if "cupy.cuda.cufft" in sys.modules:
         import cupy
 
-        cupy.fft.config.get_plan_cache().clear()  # clear_plan_cache() warns each time that it is experimental
+        cupy.fft.config.get_plan_cache().clear()  # clear_plan_cache() warns at each call that it is experimental

@@ -1,4 +1,4 @@
-"""The CUDA kernels: their sources, the instantiations there can be, how to compile and how to launch them."""
+"""The CUDA kernels: their sources, compilation and launch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gridstride.workers.launches import Launches, Ref
 
 SOURCES = Path(__file__).resolve().parent.parent / "cuda"
 
-# What the kernels are compiled for in tests: a GPU of each generation, Turing to Blackwell. (CuPy asks the GPU.)
+# Architectures that tests compile for: a GPU of each generation, Turing to Blackwell. (CuPy asks the GPU.)
 ARCHITECTURES = ("sm_75", "sm_80", "sm_90", "sm_100", "sm_120")
 
 # What cuda/edac.cu has.
@@ -22,7 +22,7 @@ EDAC = ("velocity", "pressure", "ghosts", "plane_sums")
 
 
 def source(file: str) -> str:
-    """The text of a kernel file with our own includes put in place."""
+    """The text of a kernel file with our own includes inserted."""
     text = (SOURCES / file).read_text()
     includes = re.compile(r'^#include "([\w.]+)"$', re.MULTILINE)
 
@@ -34,11 +34,11 @@ def source(file: str) -> str:
 
 
 def options(expression: str) -> tuple[str, ...]:
-    """Compiler options. Sums in float64 may not use fused multiply-adds: they are to have scipy's bits. Nor may the
-    steps of a flow but where the source says so: a cell's bits are not to depend on the compiler.
+    """Compiler options. Sums in float64 must not use fused multiply-adds, to have scipy's bits. Nor must the steps of a
+    flow, except where the source says so: a cell's bits must not depend on the compiler.
 
-    -ftz is CuPy's: it adds it to whatever it compiles, and a later -ftz=false it overrules. It stands here so that what
-    is compiled without CuPy is what a GPU runs. (float32 numbers below 1.2e-38 are 0 with it.)
+    CuPy adds -ftz=true to all it compiles, and overrules a later -ftz=false. Here it makes kernels compiled without CuPy
+    the same as those that a GPU runs. (float32 numbers below 1.2e-38 are 0 with it.)
     """
     name, types = expression.split("<")
     exact = name in EDAC or types.split(",")[1:2] == [" f64"]
@@ -46,7 +46,7 @@ def options(expression: str) -> tuple[str, ...]:
 
 
 def compile_to_cubin(file: str, expressions: Iterable[str], arch: str) -> tuple[bytes, str]:
-    """Compile for an architecture ("sm_90") without CuPy or a device: the binary, and what the compiler said.
+    """Compile for an architecture ("sm_90") without CuPy or a device: the binary and the compiler's log.
 
     The expressions must agree in `options`. Raises RuntimeError with the compiler's log on error or warning.
     """
@@ -69,7 +69,7 @@ def resource_usage(file: str, expression: str, arch: str) -> dict[str, int]:
     def number(pattern: str) -> int:
         found = re.findall(pattern, log)
         if len(found) > 1 or "Used " not in log:
-            raise RuntimeError(f"{expression}: the assembler's report is not understood:\n{log}")
+            raise RuntimeError(f"{expression}: unexpected report of the assembler:\n{log}")
         return int(found[0]) if found else 0
 
     return {
@@ -119,8 +119,8 @@ def kernel(file: str, expression: str, device: int) -> Any:
 def run(plan: Launches, data: Any, more: Mapping[str, Any] | None = None) -> Any:
     """Run a plan on the current device and stream, and return the result without waiting for it.
 
-    data: contiguous CuPy array; more: others that launches refer to, by name. Scratch memory goes back to CuPy's pool
-    in the order of the stream.
+    data: contiguous CuPy array; more: other buffers of the launches, by name. Scratch memory returns to CuPy's pool in
+    the order of the stream.
     """
     import cupy
 

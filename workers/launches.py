@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-SHARED_BYTES = 48 * 1024  # what every device gives a block without being asked for more
+SHARED_BYTES = 48 * 1024  # that every device gives a block without a special request
 MAX_GRID = 2**31 - 1
 
 
 @dataclass(frozen=True)
 class Ref:
-    """A place in device memory: a buffer's name and an offset in bytes."""
+    """An address in device memory: a buffer's name and an offset in bytes."""
 
     buffer: str
     offset: int = 0
@@ -40,8 +40,8 @@ class Launch:
 class Launches:
     """Launches in order, and the memory they work in.
 
-    The buffer "data" is the block's data (contiguous), "out" the result, "constants" what is uploaded with the
-    launches (tables, weights and geometry); `scratch` says the others' sizes in bytes.
+    The buffer "data" is the block's data (contiguous), "out" the result, "constants" tables, weights and geometry that
+    are uploaded with the launches; scratch: sizes of the other buffers in bytes.
     """
 
     out_shape: tuple[int, ...]
@@ -58,14 +58,14 @@ class Launches:
         return ref
 
     def reserve(self, name: str, nbytes: int) -> Ref:
-        """A scratch buffer of at least so many bytes."""
+        """A scratch buffer of at least `nbytes` bytes."""
         self.scratch[name] = max(self.scratch.get(name, 0), nbytes)
         return Ref(name)
 
     def launch(
         self, file: str, expression: str, tiles: int, block: tuple[int, int], shared: int, args: Iterable[Any]
     ) -> None:
-        """Add a launch. Kernels loop over tiles with the grid's stride, so any number of tiles is right."""
+        """Add a launch. Kernels loop over tiles with the grid's stride, so any number of blocks of threads is right."""
         self.launches.append(Launch(file, expression, min(tiles, MAX_GRID), block, shared, tuple(args)))
 
 
@@ -80,7 +80,7 @@ def instantiation(kernel: str, types: Any) -> str:
 
 
 def strides(shape: tuple[int, ...]) -> list[int]:
-    """Of a contiguous array, in elements."""
+    """Strides of a contiguous array, in elements."""
     return [prod(shape[axis + 1 :]) for axis in range(len(shape))]
 
 

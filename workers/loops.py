@@ -1,6 +1,6 @@
 """The loops of the CPU operators, compiled by Numba; all release the GIL.
 
-Everything is one loop: a row of output is a weighted sum of rows of input, each found at its own offset in a flat
+All are one loop: a row of output is a weighted sum of rows of input, each found at its own offset in a flat
 array (`weighted_rows`). A pass along z or y, a pass along x (through a padded copy of the row) and a dense kernel
 differ only in the offsets.
 """
@@ -18,7 +18,7 @@ TILE = 4096
 def weighted_rows(flat, offsets, weights, symmetry, start, size, out):
     """out[i] = start + sum over k of weights[k] * flat[offsets[k] + i], taps in order, or folded if symmetric.
 
-    Four taps (or two pairs) are taken at a time: a sum kept in memory would cost a load and a store for each. The rows
+    Four taps (or two pairs) are added at a time: each pass over the sum in memory costs a load and a store. The rows
     are slices because LLVM vectorises a loop only over indices that it knows to start at 0.
     """
     cast = weights.dtype.type
@@ -124,8 +124,8 @@ def along(plane, table, first, last, order, weights, symmetry, cval, divisor, ou
                 out[r, x] /= divisor
 
 
-# One source, two meanings: float32 sums may use fused multiply-adds; float64 sums may not, for then they have the
-# bits of scipy's, which is compiled without them.
+# One source, compiled twice: float32 sums may use fused multiply-adds; float64 sums may not, to have the bits of
+# scipy's, which is compiled without them.
 KERNELS = {
     np.dtype(np.float32): [njit(nogil=True, cache=True, fastmath={"contract"})(f) for f in (rows, sliding, along)],
     np.dtype(np.float64): [njit(nogil=True, cache=True)(f) for f in (rows, sliding, along)],
@@ -144,7 +144,7 @@ def round_to(values, low, high, out):
 
 @njit(nogil=True, cache=True)
 def round_to_64(values, low, high, low_int, high_int, out):
-    """The same for 64-bit integers, whose largest values float64 does not hold."""
+    """The same for 64-bit integers, whose largest values float64 cannot represent."""
     cast = out.dtype.type
     for i in range(len(values)):
         v = np.rint(np.float64(values[i]))

@@ -1,5 +1,5 @@
-"""Slots on a GPU: a few blocks are there at a time, so that one is computed while another is copied; other threads
-meanwhile decode and encode."""
+"""Slots on a GPU, each for one block, so that one block is computed while another is copied; other threads meanwhile
+decode and encode."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from gridstride.workers.stages import stages
 
 # Blocks on a GPU at one time: one is computed while the next is uploaded or the last downloaded.
 BLOCKS_ON_DEVICE = 2
-# A piece of pinned memory; each slot has two.
+# Size of a piece of pinned memory; each slot has two.
 STAGING_BYTES = 32 * 2**20
 
 
 class DeviceSlot:
     """Room for one block on the GPU: a stream, and two pieces of pinned memory that its copies go through.
 
-    The host fills (or empties) one piece while the GPU copies the other. Pinned memory is a fixed sum this way, however
-    large the blocks are; and what goes in and out is ordinary memory, which anyone may keep.
+    The host fills (or empties) one piece while the GPU copies the other. Pinned memory then does not grow with blocks, and
+    blocks and results are in ordinary memory, which may be kept.
     """
 
     def __init__(self) -> None:
         import cupy
 
         self.stream = cupy.cuda.Stream(non_blocking=True)
-        # Waiting threads sleep (block=True): the cores are for those that decode and encode.
+        # Waiting threads sleep (block=True) and leave the cores to those that decode and encode.
         self._done = cupy.cuda.Event(block=True, disable_timing=True)
         self._pinned = [
             (
@@ -41,7 +41,7 @@ class DeviceSlot:
         ]
 
     def wait(self) -> None:
-        """Until the GPU has done all that this slot asked of it."""
+        """Wait until the GPU has finished all work of this slot."""
         self._done.record(self.stream)
         self._done.synchronize()
 
@@ -54,7 +54,7 @@ class DeviceSlot:
         for number, first in enumerate(range(0, source.size, STAGING_BYTES)):
             piece = source[first : first + STAGING_BYTES]
             pinned, copied = self._pinned[number % 2]
-            copied.synchronize()  # the copy before last, which is still to be read from here
+            copied.synchronize()  # the copy before last still reads from this piece
             pinned[: piece.size] = piece
             self._copy(there.data.ptr + first, pinned.ctypes.data, piece.size, cupy.cuda.runtime.memcpyHostToDevice)
             copied.record(self.stream)
@@ -88,22 +88,24 @@ class DeviceSlot:
 
 
 class DeviceSlots:
-    """The slots on this process's GPU. Threads that find none wait; other processes may use the GPU too.
+    """The slots on this process's GPU. Threads wait for a free one; other processes may use the GPU too.
 
     Streams belong to slots, not to threads, because CuPy's pool keeps freed memory for the stream that it was used on:
-    with a stream a thread, it would keep a block's memory for each of them.
+    with one stream for each thread, it would keep a block's memory for each thread.
     """
 
     def __init__(self, count: int) -> None:
         self.count = count
         self.splits = 0  # blocks, and parts of blocks, that were cut in two for lack of memory
-        self._free: queue.LifoQueue[DeviceSlot | None] = queue.LifoQueue()  # last in, first out: fewest come into use
+        self._free: queue.LifoQueue[DeviceSlot | None] = (
+            queue.LifoQueue()
+        )  # last in, first out: the fewest slots are made
         self._turn = threading.Lock()
         for _ in range(count):
             self._free.put(None)
 
     def take(self) -> DeviceSlot:
-        """Wait for a slot; it must be given back."""
+        """Wait for a slot; the caller must give it back."""
         slot = self._free.get()
         if slot is not None:
             return slot
@@ -118,10 +120,10 @@ class DeviceSlots:
 
     @contextmanager
     def alone(self) -> Iterator[DeviceSlot]:
-        """A slot, when all the others are empty."""
+        """A slot, once all other slots are empty."""
         taken: list[DeviceSlot | None] = []
         with stages("wait"):
-            self._turn.acquire()  # one at a time, or two would hold a slot each and wait for the other's
+            self._turn.acquire()  # one thread at a time: two would each hold a slot and wait for the other's
         try:
             with stages("wait"):
                 for _ in range(self.count):

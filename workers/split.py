@@ -1,6 +1,6 @@
-"""Windows cut in parts, where memory does not suffice for the whole: the parts' results together are the whole's.
+"""Cutting of windows for which memory is too small: the parts' results together are the whole's.
 
-Operators apply boundaries by global index, so the cut changes no bit; the FFT's last bits aside.
+Operators apply boundaries by global index, so the cut changes no bit, except an FFT's last bits.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from gridstride.workers.region import Region
 
 
 def halves(operator: Operator, want: Region, grid: Grid) -> tuple[Region, Region]:
-    """The want cut in two along the axis that leaves each half least to read. Axes that the operator must have whole
-    are not cut. Raises ValueError if it cannot be cut."""
+    """The want cut in two along the axis that leaves each half least to read; `uncut` axes stay whole. Raises
+    ValueError if it cannot be cut."""
     whole = operator.uncut(grid)
     reads = [
         (max(operator.needed(half, grid).size for half in want.halves(axis)), axis)
@@ -26,7 +26,7 @@ def halves(operator: Operator, want: Region, grid: Grid) -> tuple[Region, Region
 
 
 def parts(operator: Operator, want: Region, grid: Grid, halvings: int) -> Iterator[Region]:
-    """The want halved so many times, or as often as it can be."""
+    """The want halved `halvings` times, or as often as possible."""
     if halvings > 0:
         try:
             first, second = halves(operator, want, grid)

@@ -1,4 +1,4 @@
-"""How long threads spend in each stage of a block, and when: always measured, for the summary and the report."""
+"""Time that threads spend in each stage of a block: always measured, for the summary and the report."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-SPANS_KEPT = 1000  # by a process, for whoever asks next
+SPANS_KEPT = 1000  # by a process, until the next call of `spans`
 
 # (thread, stage, begin, end): when a thread of this process was in a stage, in seconds of the Unix epoch.
 Span = tuple[int, str, float, float]
-# (thread, stage, of what, begin): the stage that a thread is in, since when by time.perf_counter.
+# (thread, stage, what, begin): the stage that a thread is in, and since when by time.perf_counter.
 Open = tuple[int, str, str, float]
 
 
 class Stages:
-    """Seconds spent in each stage by the threads of this process, handed over by `drain`; when it was, by `spans`; and
-    the stages that threads are in now, by `open`."""
+    """Seconds that the threads of this process spent in each stage (`drain`), when that was (`spans`), and the stages
+    that they are in now (`open`)."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._seconds: dict[str, float] = {}
         self._spans: deque[Span] = deque(maxlen=SPANS_KEPT)
         self._open: dict[int, Open] = {}
-        # Wall time is read once: a clock that is set anew makes no span negative.
+        # Wall time is read once, so that no span is negative if the clock is set.
         self._epoch = time.time() - time.perf_counter()
 
     @contextmanager
     def __call__(self, name: str, what: str = "") -> Iterator[None]:
-        """This thread is in a stage. what: is read or written, where `watchdog` is to see that it ends."""
+        """Measure a stage of this thread. what: the store that is read or written, if `watchdog` limits its time"""
         with self.unmeasured(name, what) as begin:
             try:
                 yield
@@ -43,7 +43,7 @@ class Stages:
 
     @contextmanager
     def unmeasured(self, name: str, what: str = "") -> Iterator[float]:
-        """The same, but for `drain` and `spans`; when it began."""
+        """The same, not counted by `drain` and `spans`; gives the time it began."""
         thread, begin = threading.get_ident(), time.perf_counter()
         with self._lock:
             outer = self._open.get(thread)
@@ -62,13 +62,13 @@ class Stages:
             return list(self._open.values())
 
     def drain(self) -> dict[str, float]:
-        """What was measured since the last call."""
+        """Seconds by stage since the last call."""
         with self._lock:
             seconds, self._seconds = self._seconds, {}
         return seconds
 
     def spans(self) -> list[Span]:
-        """When it was, since the last call; the last `SPANS_KEPT` at most."""
+        """Spans since the last call, the last `SPANS_KEPT` at most."""
         with self._lock:
             spans = list(self._spans)
             self._spans.clear()
