@@ -37,8 +37,8 @@ def options(expression: str) -> tuple[str, ...]:
     """Compiler options. Sums in float64 must not use fused multiply-adds, to have scipy's bits. Nor must the steps of a
     flow, except where the source says so: a cell's bits must not depend on the compiler.
 
-    CuPy adds -ftz=true to all it compiles, and overrules a later -ftz=false. Here it makes kernels compiled without CuPy
-    the same as those that a GPU runs. (float32 numbers below 1.2e-38 are 0 with it.)
+    CuPy adds -ftz=true to all it compiles, and overrules a later -ftz=false. It is here so that kernels compiled
+    without CuPy are those that a GPU runs. (float32 numbers below 1.2e-38 are 0 with it.)
     """
     name, types = expression.split("<")
     exact = name in EDAC or types.split(",")[1:2] == [" f64"]

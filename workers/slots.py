@@ -22,8 +22,8 @@ STAGING_BYTES = 32 * 2**20
 class DeviceSlot:
     """Room for one block on the GPU: a stream, and two pieces of pinned memory that its copies go through.
 
-    The host fills (or empties) one piece while the GPU copies the other. Pinned memory then does not grow with blocks, and
-    blocks and results are in ordinary memory, which may be kept.
+    The host fills (or empties) one piece while the GPU copies the other. Pinned memory does not grow with the blocks
+    this way, and blocks and results are in ordinary memory, which may be kept.
     """
 
     def __init__(self) -> None:
