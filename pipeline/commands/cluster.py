@@ -101,7 +101,7 @@ def submit(cluster: str, dry_run: bool, debug: bool, command: tuple[str, ...]) -
 def _workers_table(rows: list[dict[str, Any]], reason: str) -> Any:
     from rich.table import Table
 
-    from gridstride.pipeline.errors import megabytes
+    from gridstride.pipeline.text import megabytes
 
     table = Table(title=f"{len(rows)} workers: {reason}", title_justify="left")
     for column in ("worker", "pid", "threads", "memory", "device", "versions"):

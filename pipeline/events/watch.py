@@ -12,7 +12,7 @@ from typing import Any
 
 from gridstride.pipeline.errors import UsageError, first_line
 from gridstride.pipeline.events.events import Events
-from gridstride.pipeline.events.story import counted, duration
+from gridstride.pipeline.text import counted, duration
 from gridstride.workers.cluster import JOB, job_name
 
 REGISTER_TRIES = 5

@@ -1,15 +1,12 @@
-"""What a person sees of a simulation's plan and of how it went."""
+"""The plan and the summary of a simulation, for people."""
 
 from __future__ import annotations
 
 from math import prod
 from typing import TYPE_CHECKING
 
-from rich.table import Table
-
-from gridstride.pipeline.errors import megabytes
-from gridstride.pipeline.reports.progress import shape_text, summary_table
 from gridstride.pipeline.simulations.schedules import stable_step
+from gridstride.pipeline.text import counted, megabytes, shape_text
 from gridstride.workers.models.edac.kinds import SPARE
 
 if TYPE_CHECKING:
@@ -17,20 +14,21 @@ if TYPE_CHECKING:
 
 
 def plan_facts(prepared: Prepared) -> dict[str, str]:
+    """A simulation's case and plan in words, line by line."""
     case, plan, timeline, flow = prepared.case, prepared.plan, prepared.timeline, prepared.setup.flow
     cells = case.grid.cells
     state = 2 * flow.fields * prod(flow.cells) * flow.dtype.itemsize
     speed = f"speed {case.fluid.speed:g}, Mach {case.fluid.mach:g}, viscosity {flow.viscosity:g}"
     if plan.in_memory and plan.blocks > 1:
-        thinnest = min(b - a for a, b in zip(plan.edges[:-1], plan.edges[1:], strict=True))
+        width = min(b - a for a, b in zip(plan.edges[:-1], plan.edges[1:], strict=True))
         way = (
             f"{plan.blocks} slabs in memory, exchanged every {plan.substeps} steps "
-            f"(halo of {plan.substeps + SPARE} planes for slabs of {thinnest}), threads for each: {plan.threads}"
+            f"(halo of {plan.substeps + SPARE} planes for slabs of {width}), {counted(plan.threads, 'thread')} each"
         )
     elif plan.in_memory:
-        way = f"one block in memory, no exchange, threads: {plan.threads}"
+        way = f"one block in memory, no exchange, {counted(plan.threads, 'thread')}"
     else:
-        way = f"from store to store, {plan.substeps} steps a pass"
+        way = f"from store to store, {plan.substeps} steps in each pass"
     return {
         "case": f"{case.name}: {speed}",
         "grid": f"{shape_text(cells.values())} ({', '.join(cells)}), state {megabytes(state)}",
@@ -46,32 +44,21 @@ def plan_facts(prepared: Prepared) -> dict[str, str]:
     }
 
 
-def plan_table(prepared: Prepared) -> Table:
-    table = Table(title="plan", show_header=False, title_justify="left")
-    for name, text in plan_facts(prepared).items():
-        table.add_row(name, text)
-    return table
-
-
 def plan_lines(prepared: Prepared) -> list[str]:
     facts = plan_facts(prepared)
     return [f"{name}: {facts[name]}" for name in ("case", "grid", "time", "device", "plan")]
 
 
-def stage_table(summary: FlowSummary) -> Table:
-    return summary_table(summary.stages, summary.idle, summary.seconds)
-
-
 def summary_line(prepared: Prepared, summary: FlowSummary) -> str:
     steps = summary.last - summary.first
     if not steps:
-        return f"{summary.out}: finished before, {summary.last} steps"
+        return f"{summary.out}: already finished, {summary.last} steps"
     rate = summary.cell_steps_per_second
     text = (
         f"{summary.out}: steps {summary.first} to {summary.last}, t = {summary.last * prepared.timeline.dt:g}; "
-        f"{summary.seconds:.2f} s, {rate / 1e6:.1f} Mcell-steps/s, {1e9 / rate:.2f} ns a cell and step; "
+        f"{summary.seconds:.2f} s, {rate / 1e6:.1f} Mcell-steps/s, {1e9 / rate:.2f} ns per cell and step; "
         f"Mach {prepared.case.fluid.mach:g}"
     )
     if summary.max_divergence == summary.max_divergence:
         text += f", largest |div u| {summary.max_divergence:.3g}"
-    return text + (f"; state lost and recovered {summary.recoveries} times" if summary.recoveries else "")
+    return text + (f"; state lost and recovered: {counted(summary.recoveries, 'time')}" if summary.recoveries else "")

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil, prod
 
-from gridstride.pipeline.errors import UsageError, megabytes
+from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.planning.request import CLIENT_BYTES, HEADROOM, WORKER_BYTES
+from gridstride.pipeline.text import megabytes
 from gridstride.workers.models.edac.block import FlowBlock
 from gridstride.workers.models.edac.flow import Flow
 from gridstride.workers.models.edac.kinds import SPARE

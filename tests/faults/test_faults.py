@@ -219,7 +219,7 @@ def test_a_block_that_kills_its_workers_is_named_and_the_others_are_finished(
         summary = api.run(prepared(source, out, "exchange"), client)
         assert list(summary.failed) == ["2.2.1"]
         assert summary.failed["2.2.1"] == [
-            "every worker that it was on died: too little memory, or a fault in native code"
+            "every worker that it was on was lost: too little memory, or a fault in native code"
         ]
         assert len(Journal(out).done()) == 95
         client.unregister_worker_plugin("spoiler")

@@ -93,8 +93,10 @@ class Separable(Local):
             constants = 4 * sum(shape) + 8 * sum(len(p.weights) for p in self.passes)
             return (sums * item + 4) * prod(shape) + constants + GPU_BYTES
         plane = 3 * item * prod(shape[-2:])
-        leading = [p for p in self.passes if p.axis < grid.ndim - 3]
-        return plane + (2 * item * prod(shape) if leading else 0)
+        axes = [p.axis for p in self.passes]
+        one_by_one = axes != sorted(set(axes)) or any(axis < grid.ndim - 3 for axis in axes)
+        halves = 4 * prod(shape) if grid.dtype == np.float16 else 0
+        return plane + halves + (2 * item * prod(shape) if one_by_one else 0)
 
     def cpu(self, window: Window, out: np.ndarray) -> None:
         from gridstride.workers.families.separable_cpu import separable  # Numba takes time to import

@@ -36,8 +36,8 @@ Report = np.ndarray
 WIDE = ("int32", "uint32", "int64", "uint64", "float64")
 # Names that mark an axis as a series of images rather than a direction in space, and what they say it is.
 SERIES: dict[str, Literal["channel", "time"]] = {
-    **dict.fromkeys(("t", "time"), "time"),  # type: ignore[arg-type]
-    **dict.fromkeys(("c", "channel", "channels", "s", "sample"), "channel"),  # type: ignore[arg-type]
+    **dict.fromkeys(("t", "time"), "time"),
+    **dict.fromkeys(("c", "channel", "channels", "s", "sample"), "channel"),
 }
 
 

@@ -33,6 +33,19 @@ FILE = "edac.cu"
 WIDTH, WARPS = 32, 8
 THREADS = WIDTH * WARPS
 ROWS = {"float32": 2, "float64": 1}
+
+
+def instantiations() -> list[tuple[str, str]]:
+    """Every (file, name expression) that a flow can ask for."""
+    found = []
+    for number in ("f32", "f64"):
+        for components in (2, 3):
+            found += [(FILE, f"velocity<{number}, {components}, {solid}>") for solid in ("false", "true")]
+            found += [(FILE, f"pressure<{number}, {components}>")]
+        found += [(FILE, f"{name}<{number}>") for name in ("ghosts", "plane_sums")]
+    return found
+
+
 RANGE = np.dtype(
     [(key, np.int64) for key in ("cells", "plane", "width")]
     + [("first", np.int32, 3), ("last", np.int32, 3), ("own", np.int32, (3, 2)), ("given", np.int32, 3)]
