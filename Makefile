@@ -1,12 +1,12 @@
-# make demo: set up and run the main job on real input.   make test: set up and run every test.
+# make demo: set up, and run the main jobs on real input.   make test: set up, and run every test.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Where an NVIDIA driver is found, CuPy and Dask-CUDA for its CUDA version come too.
+# With an NVIDIA driver, CuPy and Dask-CUDA for its CUDA version are installed too.
 GPU := $(shell nvidia-smi >/dev/null 2>&1 && (nvidia-smi | grep -q 'CUDA Version: 12' && echo gpu-cuda12 || echo gpu))
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 
-# Test files run side by side, but not where they would share a GPU's memory.
+# Test files run in parallel, except where they would share a GPU's memory.
 AT_ONCE := $(if $(GPU),,-n auto --dist loadfile)
 
 .PHONY: demo test quick lint types bench reference clean
@@ -37,16 +37,16 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks
 
 $(BIN)/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "gridstride needs Python 3.11 or later: try make PYTHON=python3.12")'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "gridstride needs Python 3.11 or later: use make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: pyproject.toml | $(BIN)/python
-	@echo "installing gridstride into $(VENV): a minute or two, once"
+	@echo "installing gridstride into $(VENV): takes a minute or two, only once"
 	@$(PIP) -e '.$(if $(GPU),[$(GPU)])'
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	@echo "installing what the tests need"
+	@echo "installing packages for the tests"
 	@$(PIP) -e '.[dev,$(if $(GPU),$(GPU),no-gpu)]'
 	@touch $@
 

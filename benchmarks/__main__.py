@@ -1,6 +1,8 @@
-"""python -m benchmarks [NAME]: images, memory, crossover, memory_stress, scale, gpu, kernels, fluids, validation, tls.
+"""python -m benchmarks [NAME]: crossover, images, memory, flow_memory, fluids, gpu, kernels, memory_stress, scale, tls,
+validation.
 
-Without a name: the first three."""
+Without a name: the first three.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-"""Simulations with --memory: one whose state is four times that, from store to store; one in memory. The peak of all
-processes together, measured as in `benchmarks.memory`, must stay under the limit."""
+"""Peak memory of simulations with --memory: one from store to store, with a state of four times that; two in memory.
+
+The peak of all processes together, measured as in `benchmarks.memory`, must stay under the limit.
+"""
 
 from __future__ import annotations
 

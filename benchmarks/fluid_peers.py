@@ -1,7 +1,7 @@
 """Other packages' flow solvers on this machine: jax-cfd, XLB and lbmpy, each in an environment of its own.
 
-Their dependencies clash with ours, so `--install-peers` puts each into benchmarks/.peers/NAME, and a script of
-benchmarks/peers runs there and prints its figures. Versions are pinned to the fastest that were found to run:
+Their dependencies conflict with ours, so `--install-peers` puts each into benchmarks/.peers/NAME, where a script of
+benchmarks/peers runs and prints its figures. Versions are pinned to the fastest that ran here:
 on a CPU, JAX 0.4.30 steps jax-cfd 1.6 and XLB 4 times as fast as JAX 0.10.
 """
 
@@ -32,7 +32,7 @@ class Unavailable(Exception):
 class Peer:
     script: str
     packages: tuple[str, ...]
-    alone: tuple[str, ...] = ()  # installed without what they depend on
+    alone: tuple[str, ...] = ()  # installed without their dependencies
 
 
 PEERS = {
@@ -56,13 +56,13 @@ PEERS = {
         ),
         alone=("xlb==0.3.1",),
     ),
-    # py-cpuinfo: how pystencils learns which vector instructions there are.
+    # py-cpuinfo tells pystencils which vector instructions there are.
     "lbmpy": Peer("lbmpy_peer.py", ("lbmpy==2.0", "pystencils==2.0", "numpy==2.4.6", "py-cpuinfo==9.0.0")),
 }
 
 
 def call(command: list[str], seconds: float) -> str:
-    """What the command prints; raises Unavailable with the last line it complained with."""
+    """The command's output. Raises Unavailable with the last line of its errors."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
     except subprocess.TimeoutExpired:
@@ -75,7 +75,7 @@ def call(command: list[str], seconds: float) -> str:
 
 
 def python_of(name: str, install: bool) -> str:
-    """The peer's interpreter; sets its environment up first if asked and if it is not what is pinned."""
+    """The peer's interpreter; if `install`, its environment is first brought to the pinned versions."""
     peer, folder = PEERS[name], ENVIRONMENTS / name
     python, installed = folder / "bin" / "python", folder / "installed.txt"
     pins = "\n".join((*peer.packages, *peer.alone))
@@ -96,7 +96,7 @@ def cavity_errors(profiles: dict[str, Any]) -> dict[str, float | None]:
     """Minimum of u on the vertical centreline, and the largest errors of u and v against the reference at Re 1000.
 
     `profiles` has u over y and v over x, in lid speeds and lid lengths, with the walls. Cubic between cells; errors
-    are None where the reference is not at hand.
+    are None if the reference file is missing.
     """
     from scipy.interpolate import CubicSpline
 
@@ -129,14 +129,14 @@ def measure(names: Sequence[str] | None = None, install: bool = False, size: int
     """Figures of each peer, or {"unavailable": reason}; `size` is the edge of the 3-D grid.
 
     "flow" is the Taylor-Green flow: cell_steps_per_second, and the length of a step in units of length over speed.
-    "cavity" is the lid-driven one at Re 1000 on 128 x 128: time_units_per_second, then how far from the reference it
-    was at time `t`; "cavity_fast_lid" is the same in half as many steps, at twice the Mach number.
+    "cavity" is the lid-driven one at Re 1000 on 128 x 128: time_units_per_second, then its errors against
+    the reference at time `t`; "cavity_fast_lid" is the same in half as many steps, at twice the Mach number.
     """
     return {name: measure_one(name, install, size) for name in names or PEERS}
 
 
 def show(results: dict[str, dict[str, Any]]) -> None:
-    """A table of what `measure` gave."""
+    """Print the results of `measure` as a table."""
     rows = []
     for name, figures in results.items():
         if "unavailable" in figures:

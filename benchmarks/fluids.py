@@ -3,9 +3,9 @@
     python -m benchmarks fluids [--size 256] [--install-peers] [--only runs,cavity,exchange,peers]
     python -m benchmarks fluids --gpu
 
-One block advances in memory on all cores, and nothing else: that is the kernel's rate. Its limit is the bandwidth of a
-copy on all cores, measured in the same run, over the bytes that a step must move for a cell: both levels of every field
-read and one written, `BYTES_PER_FIELD` in float32.
+The kernel's rate is that of one block advancing in memory on all cores, with nothing else running. Its limit is the
+bandwidth of a copy on all cores, measured in the same run, over the bytes that a step must move for a cell: both levels
+of every field read and one written, `BYTES_PER_FIELD` in float32.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def vortex(n: int, dimensions: int = 3, until: float = 1.0, **output: Any) -> An
 
 
 def on_every_core(work: Callable[[int], Any], threads: int) -> float:
-    """Median seconds of `work` done by so many threads at a time."""
+    """Median seconds of `work` done by `threads` threads at a time."""
     times = []
     for _ in range(REPEAT):
         running = [threading.Thread(target=work, args=(i,)) for i in range(threads)]
@@ -208,7 +208,7 @@ def exchange(size: int) -> list[list[Any]]:
                 content["output"]["chunks"] = {"x": size, "y": size, "z": max(1, size // 16)}
                 try:
                     prepared = simulation.prepare(make_case(content), folder / "run.zarr", options, blocks)
-                except ValueError:  # slabs too thin for such a halo
+                except ValueError:  # the slabs are too thin for the halo
                     continue
                 summary = simulation.run(prepared, client)
                 rate = summary.cell_steps_per_second
@@ -266,7 +266,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--exchange-size", type=int, default=128)
     parser.add_argument("--install-peers", action="store_true", help="install other packages into benchmarks/.peers")
     parser.add_argument("--only", default="kernels,runs,cavity,exchange,peers")
-    parser.add_argument("--gpu", action="store_true", help="the kernels on the GPU, and nothing else")
+    parser.add_argument("--gpu", action="store_true", help="only the kernels, on the GPU")
 
     chosen = parser.parse_args(sys.argv[2:] if arguments is None else arguments)
     if chosen.gpu:
@@ -275,7 +275,7 @@ def main(arguments: list[str] | None = None) -> None:
         report.save(f"fluids-{facts['device'].lower().replace(' ', '-')}", COLUMNS, rows, **facts)
         return
     parts = chosen.only.split(",")
-    stored = report.RESULTS / "fluids.json"  # parts that are not measured now stay as they were
+    stored = report.RESULTS / "fluids.json"  # parts not measured now are kept
     more: dict[str, Any] = json.loads(stored.read_text()) if stored.exists() else {}
     more = {part: more[part] for part in ("runs", "cavity", "exchange", "peers") if part in more}
     rows, facts = kernels(chosen.size)

@@ -34,10 +34,10 @@ from gridstride.workers import cpu, device, gpu
 from gridstride.workers.operators import Correlate, build
 from gridstride.workers.operators.base import Block, boundary_table
 
-# A run of everything, end to end included, is to take less than five minutes: peers that come later are left out.
+# All rows and the job must take less than five minutes: peers not yet measured after this time are left out.
 SECONDS_FOR_KERNELS = 170
 RUNS, WARM_UP, INPUTS = 20, 3, 3
-PEER_SECONDS = 3.0  # beyond which a peer's runs are not repeated up to RUNS
+PEER_SECONDS = 3.0  # a peer's runs are repeated up to RUNS times within this time
 
 Apply = Callable[[Any], Any]  # from an array to its filtered array
 
@@ -109,7 +109,7 @@ def launches(operator: Any, block: Block) -> list[str]:
 
 
 def taps(operator: Any) -> int:
-    """Multiplications for an element, were none saved by symmetry."""
+    """Multiplications for an element, without savings by symmetry."""
     if isinstance(operator, Correlate):
         return int(np.count_nonzero(operator.weights))
     return sum(len(step.weights) for step in operator.passes)
@@ -195,7 +195,7 @@ class Gpu:
         return self.xp.asnumpy(array)
 
     def poison(self, nbytes: int) -> None:
-        """Leave NaNs in the memory that results will get, so that what a kernel does not write is seen."""
+        """Fill the memory of later results with NaN, so that elements that a kernel does not write are noticed."""
         self.xp.full(nbytes, 255, np.uint8)
 
     def free(self) -> None:
@@ -247,7 +247,7 @@ def driver_version() -> str:
         return "unknown"
 
 
-# --- the others -------------------------------------------------------------------------------------------------
+# --- the peers --------------------------------------------------------------------------------------------------
 
 
 def image_peer(row: Row, ndimage: Any, xp: Any) -> Apply:
@@ -263,8 +263,8 @@ def image_peer(row: Row, ndimage: Any, xp: Any) -> Apply:
 
 
 def gpu_peers(row: Row, cupy: Any) -> dict[str, Callable[[], Apply]]:
-    """What can do the same on the GPU, of what is installed: functions that import it and get it ready, for that may
-    fail. All of it works on CUDA's default stream."""
+    """Installed libraries that do the same on the GPU: functions that import and prepare each, because that may fail.
+    All work on CUDA's default stream."""
 
     def cupyx() -> Apply:
         import cupyx.scipy.ndimage
@@ -286,7 +286,7 @@ def gpu_peers(row: Row, cupy: Any) -> dict[str, Callable[[], Apply]]:
 
 def torch_convolution(row: Row, cupy: Any) -> Apply:
     """conv2d or conv3d in full float32, by the fastest of cuDNN's algorithms. It fills the edges with zeros, which
-    spares it the boundary's work."""
+    saves it the boundary's work."""
     import torch
 
     torch.backends.cudnn.allow_tf32 = False
@@ -309,7 +309,7 @@ def torch_convolution(row: Row, cupy: Any) -> Apply:
 
 
 def check(row: Row, on: Any, data: Any, result: Any, edges: bool) -> str | None:
-    """What is wrong with a result, by our CPU's float64 sums: in the grid's middle, and at two corners if `edges`."""
+    """Error text for a wrong result, by our CPU's float64 sums: in the middle, and at two corners if `edges`."""
     exact = replace(row.operator(), precision="double", out_dtype=np.dtype(np.float64))
     if not bool(on.xp.isfinite(result).all()):
         return "not all of the result is finite: elements were not written"
@@ -338,7 +338,7 @@ def check(row: Row, on: Any, data: Any, result: Any, edges: bool) -> str | None:
 
 
 def times(on: Any, apply: Apply, inputs: list[Any], most: float | None = None) -> list[float]:
-    """Seconds of each call after a warm-up, on the inputs in turn; fewer than RUNS where they last beyond `most`."""
+    """Seconds of each call after a warm-up, on the inputs in turn: RUNS of them, or fewer within `most`."""
     for number in range(WARM_UP):
         apply(inputs[number % len(inputs)])
     measured: list[float] = []
@@ -387,7 +387,7 @@ def measure(row: Row, on: Any, side: int, copies: dict[int, float], late: Callab
                 found["results"][name] = {"wrong": wrong}
                 continue
             measured = times(on, apply, inputs, None if mine else PEER_SECONDS)
-        except Exception as error:  # a peer that cannot is a result too
+        except Exception as error:  # a peer that fails is a result too
             found["results"][name] = {"failed": f"{type(error).__name__}: {str(error)[:200]}"}
             continue
         finally:
@@ -564,7 +564,7 @@ def main(arguments: list[str] | None = None) -> None:
         if not options.rehearse and not importlib.util.find_spec("dask_cuda"):
             missing.append("dask_cuda")
         if missing:
-            print(f"the job, end to end, was left out: {', '.join(missing)} not installed")
+            print(f"the job, end to end, was skipped: {', '.join(missing)} not installed")
         else:
             size = options.end_to_end // 2 if options.quick else options.end_to_end
             kind = "cpu" if options.rehearse else "gpu"

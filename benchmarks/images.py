@@ -1,8 +1,7 @@
 """Image jobs end to end, Zarr to Zarr, against dask-image, a plain Dask copy and tensorstore's copy, in one run.
 
 uint16 cells (a real 3-D fluorescence image, tiled to SIZE^3) to float32; the same blocks, chunks, codec, workers and
-threads for everyone; cluster start and array creation apart. Everyone is run in
-turn, REPEAT times, and the median taken.
+threads for each job; cluster start and array creation are not counted. Each figure is the median of REPEAT turns.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ def make_input(path: str, size: int, chunk: int) -> None:
 
 
 def ours(client: Any, prepared: Any) -> tuple[float, dict[str, float]]:
-    """Time of the sweep alone, on a cluster that is running, as everyone else is timed."""
+    """Time of the sweep alone, on a running cluster, as for the peers."""
     shutil.rmtree(prepared.out, ignore_errors=True)
     summary = api.run(prepared, client)
     assert (summary.computed, summary.retried, summary.failed) == (summary.plan.blocks, 0, {}), summary
@@ -79,7 +78,7 @@ def tensorstore_copy(source: str, out: str, chunk: int) -> float:
 def main(size: int = 512, chunk: int = 128, block: int = 256, repeat: int = 4) -> None:
     from dask_image import ndfilters
 
-    # Results that no disk can slow down: memory-backed where there is one.
+    # Memory-backed storage where there is any, so that no disk limits the results.
     base = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     with tempfile.TemporaryDirectory(dir=base) as folder:
         source = f"{folder}/input.zarr"
@@ -120,10 +119,10 @@ def main(size: int = 512, chunk: int = 128, block: int = 256, repeat: int = 4) -
                         client, source, theirs_dense, chunk, blocks, lambda x: ndfilters.convolve(x, dense)
                     )
                 run["gridstride dense 5x5x5"], _ = ours(client, convolve)
-                if turn:  # the first round compiles and fills caches
+                if turn:  # the first turn compiles and fills caches
                     for name, seconds in run.items():
                         times.setdefault(name, []).append(seconds)
-            # The same answer, or the times mean nothing.
+            # Times are comparable only if the results are equal.
             for mine, other in (("gaussian", theirs_gaussian), ("dense", theirs_dense)):
                 a, b = zarr.open_array(f"{folder}/{mine}.zarr")[:], zarr.open_array(other)[:]
                 assert np.allclose(a, b, rtol=2e-5, atol=0.5), f"{mine}: results differ by {np.abs(a - b).max()}"

@@ -1,10 +1,10 @@
-"""What the compiler says of every kernel: registers, spills and shared memory of each instantiation, for every GPU.
+"""The compiler's record of every kernel: registers, spills and shared memory of each instantiation, for every GPU.
 
     python -m benchmarks kernels [--accept]
 
 No GPU is needed. Every instantiation is compiled for every architecture, unless its sources are those of the record; a
-warning is an error, and so is a kernel that spills more than it did: --accept records it all the same. A quarter of an
-hour on two cores for all of them. tests/cuda/test_cuda_compile.py holds the sources to this record.
+warning is an error, and so is a kernel that spills more than before: --accept records it all the same. All of them take
+a quarter of an hour on two cores. tests/cuda/test_cuda_compile.py fails if a source is not that of the record.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def measure(some: Iterable[tuple[str, str]], architectures: Iterable[str]) -> Us
     """Compile all for all. Raises RuntimeError on an error or a warning."""
     tasks = list(product(some, architectures))
     usage: Usage = {}
-    # Threads: the compiler lets go of the interpreter.
+    # Threads suffice: the compiler releases the GIL.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for ((_, expression), arch), numbers in zip(tasks, pool.map(compiled, tasks), strict=True):
             usage.setdefault(expression, {})[arch] = numbers

@@ -1,6 +1,6 @@
-"""--memory under stress: two workers, blocks of which every third takes long, and a disk that takes 20 MB/s of each.
+"""Peak memory under stress: two workers, every third block slow, and 20 MB/s of disk for each worker.
 
-Peak memory as in `benchmarks.memory`: of all processes together.
+Measured as in `benchmarks.memory`: of all processes together.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from benchmarks import report
 from benchmarks.memory import make_input, peak_memory
 
-# Run by Dask, twice, in each worker.
+# Dask runs this twice in each worker.
 SPOILED = """
 import time
 from gridstride.pipeline.storage.regions import Regions
@@ -28,9 +28,9 @@ def write(self, start, data):
     self.quick(start, data)
     time.sleep(data.nbytes / 20e6)
 
-def compute(operator, block, kind):
-    result = device.quick(operator, block, kind)
-    if sum(block.start) // 64 % 3 == 0:
+def compute(operator, window, kind):
+    result = device.quick(operator, window, kind)
+    if sum(window.want.start) // 64 % 3 == 0:
         time.sleep(2)
     return result
 
@@ -62,7 +62,7 @@ def main(limit: int = 1_200_000_000, shape: tuple[int, ...] = (512, 512, 512)) -
             largest = ", ".join(f"{v / 1e6:.0f}" for v in sorted(parts.values(), reverse=True)[:4])
             rows.append([halos, peak / 1e6, peak / limit, largest, seconds])
             shutil.rmtree(out)
-    columns = ["halos from", "peak MB", "peak / limit", "largest processes, MB", "seconds"]
+    columns = ["halos", "peak MB", "peak / limit", "largest processes, MB", "seconds"]
     report.show(f"512^3 float32 with --memory {limit / 1e9:.1f}GB, skewed blocks, slow disk", columns, rows)
     report.save("memory_stress", columns, rows, limit=limit, shape=shape)
     worst = max(row[2] for row in rows)

@@ -1,8 +1,8 @@
-"""Up to 100,000 blocks of 16^3: what a block costs, memory of scheduler and client, start-up, and going on at 99 %.
+"""Up to 100,000 blocks of 16^3: cost of a block, memory of scheduler and client, start-up, and resume at 99 %.
 
-Scheduler, two workers and client are processes of their own here, so that each one's memory can be seen (resident set
-size, the most of samples each 0.1 s). A job goes on from one marker a block with 1 % of the blocks missing at random
-places, on a local cluster, whose start counts.
+Scheduler, two workers and client are processes of their own here, so that each one's memory can be measured (resident
+set size, the largest of samples every 0.1 s). A job is resumed from one marker for each block, with 1 % of the blocks
+missing at random places, on a local cluster, whose start counts.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def go_on(out: str, grid: tuple[int, ...]) -> float:
     missing = np.random.default_rng(0).random(grid) < 0.01
     for index in product(*map(range, grid)):
         if not missing[index]:
-            (Path(out) / ".gridstride" / "blocks" / marker_name(index)).touch()
+            (journal.blocks / marker_name(index)).touch()
     begin = time.perf_counter()
     subprocess.run([*COMMAND, "resume", out, "--quiet", "--workers", "2"], check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - begin
@@ -97,14 +97,14 @@ def go_on(out: str, grid: tuple[int, ...]) -> float:
 
 def main() -> None:
     rows: list[list[Any]] = []
-    for blocks, halos in ((1000, "exchange"), (1000, "store"), (10_000, "store"), (100_000, "store")):
+    for blocks, halos in ((1000, "exchange"), (1000, "read"), (10_000, "read"), (100_000, "read")):
         with tempfile.TemporaryDirectory() as folder:
             source, out = f"{folder}/in.zarr", f"{folder}/out.zarr"
             make_input(source, GRIDS[blocks])
             processes, cluster = start_dask(folder)
             try:
                 measure(
-                    source, f"{folder}/warm.zarr", processes[0].pid, cluster, "--halos", "store"
+                    source, f"{folder}/warm.zarr", processes[0].pid, cluster, "--halos", "read"
                 ) if blocks == 1000 else None
                 first, seconds, scheduler, client = measure(source, out, processes[0].pid, cluster, "--halos", halos)
             finally:
@@ -116,7 +116,7 @@ def main() -> None:
         print(row, flush=True)
         rows.append(row)
     columns = [
-        "blocks", "halos from", "sweep s", "ms a block", "scheduler MB", "client MB", "first marker s", "resume s",
+        "blocks", "halos", "sweep s", "ms a block", "scheduler MB", "client MB", "first marker s", "resume s",
     ]  # fmt: skip
     report.show("blocks of 16^3, identity of 3^3 taps", columns, rows)
     report.save("scale", columns, rows)

@@ -1,4 +1,4 @@
-"""What `security: tls` costs: the same jobs on two workers that talk by TCP, and by TLS, in turns."""
+"""Cost of `security: tls`: the same jobs on two workers connected by TCP and by TLS, in turns."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def main() -> None:
                 rows.append([name, tcp, tls, tls / tcp])
     finally:
         shutil.rmtree(folder)
-    report.show("what TLS costs", COLUMNS, rows)
+    report.show("cost of TLS", COLUMNS, rows)
     report.save("tls", COLUMNS, rows)
 
 

@@ -1,9 +1,9 @@
-"""The flow solver against what is known: exact solutions, other codes' figures, and its own limits.
+"""Validation of the flow solver: exact solutions, figures of other codes, and its own limits.
 
     python -m benchmarks validation [NAME ..] [--quick]
 
-Every check runs in this process, in one block, and prints what was computed, what was expected and how far apart they
-are; a row with a limit it does not keep makes the command fail. Pictures go to docs/.
+Every check runs in this process, in one block, and prints the computed value, the expected value and the error; the
+command fails if a row exceeds its limit. Pictures go to docs/.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Solved:
 def solve(
     case: Case, sample: Callable[[FlowBlock, Advance | None], list[float]] | None = None, every: int = 0
 ) -> Solved:
-    """Run a case to its end, sampling at the beginning, every so many steps, and at the end."""
+    """Run a case to its end; take samples at the beginning, every `every` steps, and at the end."""
     timeline = make_timeline(case)
     setup = make_setup(case, timeline.dt)
     block = setup.block((0, 0, 0), setup.flow.cells, 0, "cpu", threads=cpu_count())
@@ -82,7 +82,7 @@ def solve(
 
 
 def sums(block: FlowBlock, _: Advance | None = None) -> list[float]:
-    """Means over the grid of what `measures.quantities` names."""
+    """Means over the grid of the quantities of `measures.quantities`."""
     totals = measures.measure(block).values.sum(axis=0) / np.prod(block.flow.cells)
     return [float(t) for t in totals]
 
@@ -130,7 +130,7 @@ def travelling(quick: bool) -> list[list[Any]]:
             rows.append(solved.row("vortex: order in space", order, 2, 2 - order, 0.1))
     machs = (0.4, 0.2, 0.1, 0.05, 0.025)
     runs = [vortex(64, mach) for mach in machs]
-    limit = runs[-1][1] + (runs[-1][1] - runs[-2][1]) / 3  # Richardson: errors of these two are 1 and 4 parts
+    limit = runs[-1][1] + (runs[-1][1] - runs[-2][1]) / 3  # Richardson: their errors are as 1 to 4
     distances = [float(np.abs(velocity - limit).max()) for _, velocity, _ in runs]
     for (solved, _, _), distance in zip(runs, distances, strict=True):
         rows.append(solved.row("vortex: |u - u(Ma -> 0)|", distance, 0, distance, "-"))
@@ -158,7 +158,7 @@ def travelling(quick: bool) -> list[list[Any]]:
 
 
 def cavity_profiles(solved: Solved) -> dict[str, CubicSpline]:
-    """u along y at the middle of x, v along x at the middle of y, as functions."""
+    """u along y at the middle of x, and v along x at the middle of y, as functions."""
     u, v, _ = (field[0] for field in solved.fields)
     n = len(u)
     at = np.concatenate([[0.0], (np.arange(n) + 0.5) / n, [1.0]])
@@ -253,7 +253,7 @@ def channels(quick: bool) -> list[list[Any]]:
 
 
 def streams(quick: bool) -> list[list[Any]]:
-    """A uniform stream stays so; the mean momentum of turbulence drifts by what div u allows, and no more."""
+    """A uniform stream stays uniform; the mean momentum of turbulence drifts no more than div u allows."""
     rows = []
     for precision, tolerance in (("single", 2e-6), ("double", 4e-15)):
         case = {
@@ -281,7 +281,7 @@ def streams(quick: bool) -> list[list[Any]]:
 
 
 def taylor_green(quick: bool) -> list[list[Any]]:
-    """Re 1600: what kinetic energy loses, and what the resolved gradients dissipate. Reference: spectral, 512^3."""
+    """Re 1600: loss of kinetic energy, and dissipation of the resolved gradients. Reference: spectral, 512^3."""
     rows, curves = [], []
     for cells in (32, 64) if quick else (32, 64, 128, 256):
         sets = [f"grid.cells.{axis}={cells}" for axis in "xyz"]
@@ -290,7 +290,7 @@ def taylor_green(quick: bool) -> list[list[Any]]:
         step = t[1] - t[0]
         lost = -np.gradient(energy, t)
         width = max(1, round(0.1 / step))
-        lost = np.convolve(lost, np.ones(width) / width, "same")  # sound of a period much shorter is on top
+        lost = np.convolve(lost, np.ones(width) / width, "same")  # removes sound, whose period is much shorter
         curves.append((cells, t, lost, dissipation))
         inner = slice(width, -width)
         for name, curve in (("-dE/dt", lost), ("resolved dissipation", dissipation)):
@@ -377,7 +377,7 @@ CHECKS: dict[str, Callable[[bool], list[list[Any]]]] = {
 
 
 def save(name: str, rows: list[list[Any]]) -> None:
-    """Put a check's rows in the place of those it left before."""
+    """Replace a check's stored rows."""
     path = report.RESULTS / "validation.json"
     stored = json.loads(path.read_text())["rows"] if path.exists() else []
     kept = {check: [row for row in stored if row[0] == check] for check in CHECKS}
@@ -404,4 +404,4 @@ def main(arguments: list[str] | None = None) -> None:
         if not options.quick:
             save(name, found)
     if broken := failed(rows):
-        raise SystemExit(f"beyond its limit: {'; '.join(broken)}")
+        raise SystemExit(f"error beyond the limit: {'; '.join(broken)}")

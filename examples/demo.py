@@ -1,7 +1,7 @@
 """`make demo`: real microscopy from TIFF to Zarr, smoothed and edge-filtered on a local cluster, with pictures and
 times; then two shear layers that roll up into vortices, with a film.
 
-Everything goes to demo-output/. The same filters are run by scipy.ndimage on the whole array in memory, to compare
+Everything is written to demo-output/. scipy.ndimage runs the same filters on the whole array in memory, to compare
 results and times.
 """
 
@@ -51,7 +51,7 @@ def main() -> None:
     small = to_zarr(cells[:32, :64, :64], "small.zarr")
     gridstride.gaussian(small, OUT / "small-gaussian.zarr", 2.0, dtype="float32")
     gridstride.convolve(OUT / "small-gaussian.zarr", OUT / "small-laplace.zarr", "laplace")
-    print(f"kernels compiled on a corner of it, once for all: {time.perf_counter() - begin:.1f} s")
+    print(f"kernels compiled on a corner of the image, needed only once: {time.perf_counter() - begin:.1f} s")
     for name in ("small.zarr", "small-gaussian.zarr", "small-laplace.zarr"):
         shutil.rmtree(OUT / name)
     laplace = named_kernel("laplace", 3)
@@ -105,7 +105,7 @@ def main() -> None:
             f"{worst:.1e}",
         )
     Console(width=130).print(table)
-    print("A sweep of an image this small is mostly imports in a fresh worker; docs/performance.md has large ones.")
+    print("A sweep of so small an image is mostly imports in a new worker; docs/performance.md has times of large ones.")
     pictures = [
         preview(source, OUT / "gaussian.png", compare=OUT / "gaussian.zarr"),
         preview(source, OUT / "laplace.png", compare=OUT / "laplace.zarr", index=30),
@@ -121,7 +121,7 @@ def flow() -> None:
     """A simulation, its film and its diagnostics."""
     out = OUT / "shear-layer.zarr"
     print(
-        "\nNavier-Stokes: two shear layers roll up, 128 x 128, Re 10000 (compiles its kernels the first time)",
+        "\nNavier-Stokes: two shear layers roll up, 128 x 128, Re 10000 (the first run compiles its kernels)",
         flush=True,
     )
     case = [f"grid.cells.{axis}=128" for axis in "xy"] + ["initial.sharpness=30", "output.snapshots.time=0.04"]

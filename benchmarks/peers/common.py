@@ -1,6 +1,6 @@
-"""What the peers' scripts share: the flow, the timing, the check and the line they print.
+"""Shared by the peers' scripts: the flow, the timing, the check and the line they print.
 
-It runs in each peer's own environment, where numpy is all there is.
+It runs in each peer's own environment, so it imports nothing but numpy.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ THREADS = len(os.sched_getaffinity(0))
 VISCOSITY = 1 / 100  # of the Taylor-Green flow: speed 1, lengths 2 pi
 CHECKED = 0.25  # time until which the energy of the Taylor-Green flow is followed
 CAVITY_SIZE, REYNOLDS = 128, 1000
-CAVITY_END = 60.0  # lid lengths / lid speed, by when the cavity is steady
+CAVITY_END = 60.0  # lid lengths / lid speed; the cavity is steady by then
 
 
 def size_asked() -> int:
@@ -38,7 +38,7 @@ def taylor_green(x: Any, y: Any, z: Any) -> tuple[Any, ...]:
 
 
 def check_decay(before: float, after: float, elapsed: float) -> float:
-    """Energy lost, over what viscosity takes from the first modes (exp(-6 nu t)): about 1 if the flow is right."""
+    """Energy lost, over the loss of the first modes by viscosity (exp(-6 nu t)): about 1 if the flow is right."""
     ratio = math.log(before / after) / (6 * VISCOSITY * elapsed)
     if not 0.8 < ratio < 1.2:
         raise ArithmeticError(f"the flow's energy decays {ratio:.3g} times as fast as it should")

@@ -19,7 +19,7 @@ from lbmpy.scenarios import create_lid_driven_cavity
 from pystencils import CreateKernelConfig, Target
 
 SPEED = 0.1  # of the flow, in cells per step
-CAVITY_SECONDS = 45.0  # what the steady cavity may take
+CAVITY_SECONDS = 45.0  # limit for the steady cavity
 WANTED = {"AVX2": Target.X86_AVX, "AVX-512": Target.X86_AVX512}
 VECTORS = {name: target for name, target in WANTED.items() if target in Target.available_vector_cpu_targets()}
 
@@ -35,7 +35,7 @@ def kernel_config(vectors: str, threads: int) -> CreateKernelConfig:
 
 
 class TaylorGreen:
-    """Streaming in place (the AA pattern) moves least memory: lbmpy's ready-made flow is about three times slower."""
+    """Streams in place (the AA pattern), which moves the fewest bytes: lbmpy's own flow is about three times slower."""
 
     def __init__(self, n: int, vectors: str) -> None:
         relaxation = {

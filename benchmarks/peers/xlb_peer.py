@@ -17,7 +17,7 @@ from xlb.velocity_set import D2Q9, D3Q19
 
 BACKEND, PRECISION = xlb.ComputeBackend.JAX, xlb.PrecisionPolicy.FP32FP32
 SPEED = 0.1  # of the flow, in cells per step
-CAVITY_SECONDS = 45.0  # what the steady cavity may take
+CAVITY_SECONDS = 45.0  # limit for the steady cavity
 
 
 class Run:
