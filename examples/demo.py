@@ -105,7 +105,7 @@ def main() -> None:
             f"{worst:.1e}",
         )
     Console(width=130).print(table)
-    print("A sweep of so small an image is mostly imports in a new worker; docs/performance.md has times of large ones.")
+    print("A sweep of so small an image is mostly imports in a new worker; docs/performance.md has large ones.")
     pictures = [
         preview(source, OUT / "gaussian.png", compare=OUT / "gaussian.zarr"),
         preview(source, OUT / "laplace.png", compare=OUT / "laplace.zarr", index=30),
