@@ -34,7 +34,7 @@ from gridstride.workers import cpu, device, gpu
 from gridstride.workers.operators import Correlate, build
 from gridstride.workers.operators.base import Block, boundary_table
 
-# All rows and the job must take less than five minutes: peers not yet measured after this time are left out.
+# A run of everything, end to end included, is to take less than five minutes: peers that come later are left out.
 SECONDS_FOR_KERNELS = 170
 RUNS, WARM_UP, INPUTS = 20, 3, 3
 PEER_SECONDS = 3.0  # a peer's runs are repeated up to RUNS times within this time
@@ -109,7 +109,7 @@ def launches(operator: Any, block: Block) -> list[str]:
 
 
 def taps(operator: Any) -> int:
-    """Multiplications for an element, without savings by symmetry."""
+    """Multiplications for an element, were none saved by symmetry."""
     if isinstance(operator, Correlate):
         return int(np.count_nonzero(operator.weights))
     return sum(len(step.weights) for step in operator.passes)
