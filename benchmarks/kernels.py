@@ -3,7 +3,7 @@
     python -m benchmarks kernels [--accept]
 
 No GPU is needed. Every instantiation is compiled for every architecture, unless its sources are those of the record; a
-warning is an error, and so is a kernel that spills more than before: --accept records it all the same. All of them take
+warning is an error, and so is a kernel that spills more than before: --accept records it anyway. All of them take
 a quarter of an hour on two cores. tests/cuda/test_cuda_compile.py fails if a source is not that of the record.
 """
 
