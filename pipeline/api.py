@@ -10,6 +10,7 @@ from gridstride.pipeline import job as jobs
 from gridstride.pipeline.images import convolve, correlate, gaussian, uniform
 from gridstride.pipeline.job import Summary
 from gridstride.pipeline.options import RunOptions
+from gridstride.pipeline.reports.simulations import run_shown
 from gridstride.pipeline.simulations import simulation
 from gridstride.pipeline.simulations.case import Case, load_case, make_case
 from gridstride.pipeline.simulations.simulation import FlowSummary
@@ -36,11 +37,11 @@ def simulate(
         case = load_case(case, overrides)
     elif isinstance(case, dict):
         case = make_case(case)
-    return simulation.run(simulation.prepare(case, out, RunOptions(**options), blocks, from_store))
+    return run_shown(simulation.prepare(case, out, RunOptions(**options), blocks, from_store))
 
 
 def resume(out: str | Path, **options: Any) -> Summary | FlowSummary:
     """Go on with the unfinished job or simulation at `out`. Keywords: those of `RunOptions`."""
     if simulation.is_simulation(out):
-        return simulation.run(simulation.resume(out, RunOptions(**options)))
+        return run_shown(simulation.resume(out, RunOptions(**options)))
     return jobs.run(jobs.resume(out, RunOptions(**options)))

@@ -200,7 +200,6 @@ def _simulate(prepared: Any, dry_run: bool = False) -> None:
     from rich.console import Console
 
     from gridstride.pipeline.reports import simulations as flow_report
-    from gridstride.pipeline.simulations import simulation
 
     console = Console(stderr=not dry_run, width=None if sys.stdout.isatty() else 120)
     if dry_run:
@@ -209,7 +208,7 @@ def _simulate(prepared: Any, dry_run: bool = False) -> None:
     if prepared.options.watched:
         for line in flow_report.plan_lines(prepared):
             click.echo(line, err=True)
-    summary = simulation.run(prepared)
+    summary = flow_report.run_shown(prepared)
     if prepared.options.watched and summary.stages:
         console.print(flow_report.stage_table(summary))
     click.echo(flow_report.summary_line(prepared, summary))

@@ -149,7 +149,7 @@ def test_kernels_and_operators_are_data(job: Any, tmp_path: Path) -> None:
         operators.load(folder)
     (folder / "operator.json").write_text(json.dumps({"type": "os.system", "command": "true"}))
     np.savez(folder / "operator.npz")
-    with pytest.raises(KeyError):
+    with pytest.raises(ValueError, match="is not loaded"):
         operators.load(folder)
     assert not sprung.exists()
 

@@ -13,7 +13,7 @@ from gridstride.workers import gpu as plans
 from gridstride.workers import kernels
 from gridstride.workers.models.edac import cpu, gpu
 from gridstride.workers.models.edac.block import FlowBlock
-from gridstride.workers.models.edac.kinds import CUT, FIXED, OUTFLOW, PERIODIC, SLIP, SPARE
+from gridstride.workers.models.edac.kinds import CUT, EXTRA_HALO, FIXED, OUTFLOW, PERIODIC, SLIP
 from tests.cuda_host.flows import WALLS, far_away, make_flow
 
 PLANAR, SOLID = (1, 35, 37), (5, 19, 37)  # several tiles of 32 x 16 or 8, and what is left over
@@ -64,7 +64,7 @@ def test_marches_are_long_where_there_are_many_and_short_where_there_are_few(mon
 
     def marches(cells):
         part = part_of(cells, WALLS)
-        around, count = gpu._range(part, *part.computed(SPARE)[:2])
+        around, count = gpu._range(part, *part.computed(EXTRA_HALO)[:2])
         return int(around["chunk"]), count
 
     chunk, count = marches((256, 256, 256))

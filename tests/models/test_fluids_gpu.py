@@ -30,8 +30,8 @@ def agree(done, wanted, ours, theirs):
     assert worst(ours, theirs) <= 1
     eps = np.finfo(ours.flow.dtype).eps
     np.testing.assert_allclose(done.peaks, wanted.peaks, rtol=64 * eps)
-    cells = np.prod([b - a for a, b in ours.box]) / len(done.taken)
-    np.testing.assert_allclose(done.taken, wanted.taken, rtol=0, atol=8 * eps * cells)
+    cells = np.prod([b - a for a, b in ours.box]) / len(done.gathered)
+    np.testing.assert_allclose(done.gathered, wanted.gathered, rtol=0, atol=8 * eps * cells)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -66,7 +66,7 @@ def test_a_gpu_makes_the_harness_bits(tmp_path, cells, dtype):
         for backend in (gpu, OnHost(host)):
             block = block_of(flow, state, backend, keep=keep)
             done = block.advance(3)
-            found.append((block.saved(), done.peaks, done.taken))
+            found.append((block.saved(), done.peaks, done.gathered))
         for ours, theirs in zip(*found, strict=True):
             np.testing.assert_array_equal(ours, theirs)
     host.close()
@@ -98,7 +98,7 @@ def test_the_same_again_has_the_same_bits():
     for _ in range(5):
         block = block_of(flow, state, gpu, keep=keep)
         done = block.advance(10)
-        found.append((block.saved(), done.peaks, done.taken))
+        found.append((block.saved(), done.peaks, done.gathered))
     for others in found[1:]:
         for one, other in zip(found[0], others, strict=True):
             np.testing.assert_array_equal(one, other)
@@ -117,7 +117,7 @@ def test_a_block_stays_at_the_step_that_went_beyond_the_limit(cells):
     block = block_of(flow, state, gpu, reach=6)
     assert block.advance(6, flow.sound_speed).steps == 1
     assert block.slot == 1 % LEVELS
-    assert "step 1: |" in block.where_fastest()
+    assert "step 1: |" in block.where_largest()
 
 
 def test_blocks_exchange_their_edges():

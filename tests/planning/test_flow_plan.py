@@ -13,7 +13,7 @@ from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.simulations.plan import make_flow_plan, slab_edges
 from gridstride.workers.models.edac import kinds
 from gridstride.workers.models.edac.flow import Flow
-from gridstride.workers.models.edac.kinds import SPARE
+from gridstride.workers.models.edac.kinds import EXTRA_HALO
 
 
 def flow(*cells: int) -> Flow:
@@ -77,11 +77,11 @@ def test_the_halo_never_reaches_past_the_neighbour(blocks, substeps, log_memory)
         found = plan((128, 32, 32), 2**log_memory, blocks=blocks, substeps=substeps)
     except UsageError:
         thinnest = min(b - a for a, b in pairwise(slab_edges(128, 16, blocks)))
-        assert substeps + SPARE + 1 > thinnest or log_memory < 31
+        assert substeps + EXTRA_HALO + 1 > thinnest or log_memory < 31
         return
     assert found.memory <= 2**log_memory
     if found.blocks > 1:
-        assert found.substeps + SPARE + 1 <= min(b - a for a, b in pairwise(found.edges))
+        assert found.substeps + EXTRA_HALO + 1 <= min(b - a for a, b in pairwise(found.edges))
 
 
 def test_what_no_memory_holds_goes_from_store_to_store():

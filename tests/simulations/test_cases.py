@@ -12,8 +12,9 @@ import zarr
 
 import gridstride
 from gridstride.pipeline.errors import UsageError
-from gridstride.pipeline.simulations.case import Case, load_case, make_case, make_geometry, make_obstacles, make_problem
+from gridstride.pipeline.simulations.case import Case, load_case, make_case
 from gridstride.workers.models.edac import obstacles, problems
+from gridstride.workers.models.edac.bind import make_geometry, make_obstacles, make_problem
 
 EXAMPLES = Path(gridstride.__file__).parent.resolve() / "examples" / "cases"
 CYLINDER = EXAMPLES / "cylinder.yaml"
@@ -85,6 +86,7 @@ def test_defaults_are_filled_in(tmp_path: Path) -> None:
     case = case_of(tmp_path, "boundaries: {x-: {kind: inflow, velocity: {x: 1}}, x+: outflow, y: wall}")
     assert case.resolved() == {
         "name": "unnamed",
+        "model": "edac",
         "grid": {"cells": {"x": 8, "y": 8}, "size": {"x": 2.0, "y": 1.0}, "origin": {"x": 0.0, "y": 0.0}},
         "fluid": {"viscosity": 0.1, "speed": 1.0, "length": 1.0, "mach": 0.1, "pressure_diffusivity": 0.1},
         "force": {"x": 0.0, "y": 0.0},
@@ -187,7 +189,7 @@ def test_problems_get_what_the_case_says(tmp_path: Path) -> None:
 
 
 def test_every_problem_can_be_asked_for() -> None:
-    from gridstride.pipeline.simulations.initial import NAMES
+    from gridstride.workers.models.edac.initial import NAMES
 
     assert set(NAMES) == {*problems.PROBLEMS, "from-store"}
 

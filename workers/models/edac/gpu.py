@@ -20,13 +20,15 @@ import numpy as np
 from gridstride.workers import kernels
 from gridstride.workers.gpu import march_length
 from gridstride.workers.kernels import Plan, Ref, ceil_div, type_name
+from gridstride.workers.models.accelerator import __getattr__, name, to_host
+from gridstride.workers.models.base import CUT, Advance
 from gridstride.workers.models.edac.flow import PRESSURE_LEAD
-from gridstride.workers.models.edac.kinds import CUT, FIXED, OUTFLOW, SLIP, SPARE
+from gridstride.workers.models.edac.kinds import EXTRA_HALO, FIXED, OUTFLOW, SLIP
 
 if TYPE_CHECKING:
-    from gridstride.workers.models.edac.block import Advance, FlowBlock
+    from gridstride.workers.models.edac.block import FlowBlock
 
-name = "gpu"
+__all__ = ["__getattr__", "advance", "fill", "name", "to_host"]
 
 FILE = "edac.cu"
 # As in cuda/edac.cu.
@@ -54,30 +56,15 @@ Run = Callable[[Plan, Any, dict[str, Any]], Any]
 Ends = tuple[tuple[int, int], ...]
 
 
-def __getattr__(attribute: str) -> Any:
-    """xp: CuPy, imported when it is asked for; this module can be imported without."""
-    if attribute == "xp":
-        import cupy
-
-        return cupy
-    raise AttributeError(f"module {__name__!r} has no attribute {attribute!r}")
-
-
-def to_host(array: Any) -> np.ndarray:
-    return array.get()
-
-
 def advance(block: FlowBlock, steps: int, limit: float, run: Run | None = None) -> Advance:
     """As `cpu.advance`. It waits for the GPU. run: what runs plans, as `kernels.run`."""
-    from gridstride.workers.models.edac.block import Advance
-
     flow, backend = block.flow, block.backend
     part = Part.of(block)
     buffers = _given(block, flow.ramps(block.step, steps))
     buffers["peaks"] = backend.xp.zeros(steps + 1, part.bits)
-    buffers["taken"] = backend.xp.zeros(part.taken)
-    if block.keep is not None:
-        buffers["keep"] = block.keep
+    buffers["removed"] = backend.xp.zeros(part.removed)
+    if block.fluid_factor is not None:
+        buffers["factor"] = block.fluid_factor
     buffers |= {f"sponge{axis}": factors for axis, factors in enumerate(block.sponge)}
     last = int(np.array(limit, flow.dtype).view(part.bits))
     # Where no halo shrinks, all steps are alike: the same plan again and again.
@@ -90,12 +77,12 @@ def advance(block: FlowBlock, steps: int, limit: float, run: Run | None = None) 
     peaks = backend.to_host(buffers["peaks"])[1:]
     beyond = np.flatnonzero(peaks > last)
     done = int(beyond[0]) + 1 if beyond.size else steps
-    return Advance(done, peaks[:done].view(flow.dtype), backend.to_host(buffers["taken"]))
+    return Advance(done, peaks[:done].view(flow.dtype), backend.to_host(buffers["removed"]))
 
 
-def fill(block: FlowBlock, level: int, ramp: Any, run: Run | None = None) -> None:
-    """Fill the ghost cells of one level."""
-    ramps = np.array([ramp], block.flow.dtype)
+def fill(block: FlowBlock, level: int, step: int, run: Run | None = None) -> None:
+    """Fill the ghost cells of one level, which belongs to a step."""
+    ramps = block.flow.ramps(step - 1, 1)
     (run or kernels.run)(plan_fill(Part.of(block), level), block.state, _given(block, ramps))
 
 
@@ -133,7 +120,7 @@ class Part:
             flow.dtype.name,
             tuple(tuple(float(v) for v in coefficients[key]) for key in NUMBERS),
             tuple(tuple(tuple(face.shape[1:]) for face in pair) for pair in block.faces),
-            block.keep is not None,
+            block.fluid_factor is not None,
             all(factors.size for factors in block.sponge),
         )
 
@@ -162,8 +149,8 @@ class Part:
         return np.dtype(f"i{self.item}")
 
     @property
-    def taken(self) -> tuple[int, int]:
-        """Shape of what solids take: own planes along the slab axis, components."""
+    def removed(self) -> tuple[int, int]:
+        """Shape of the momentum that solids remove: own planes along the slab axis, components."""
         first, last = self.box[1 if self.components == 2 else 0]
         return last - first, self.components
 
@@ -193,7 +180,7 @@ class Part:
 def plan_advance(part: Part, slot: int, steps: int, limit: int) -> Plan:
     """The launches of `steps` steps of a block whose time level now is `slot`; limit: the number's bits.
 
-    Buffers beside the state: "peaks" (steps + 1 integers), "taken" (float64), "keep", "sponge0" ... along z, y, x,
+    Buffers beside the state: "peaks" (steps + 1 integers), "removed" (float64), "factor", "sponge0" ... along z, y, x,
     "face00" (z, low) to "face21" (x, high), "ramps" (steps).
     """
     plan = Plan((0,), np.dtype(np.uint8))
@@ -204,18 +191,18 @@ def plan_advance(part: Part, slot: int, steps: int, limit: int) -> Plan:
         pieces = ceil_div(part.box[2][1] - part.box[2][0], WIDTH)
         rows = part.box[1][1] - part.box[1][0]
         length = pieces * (1 if components == 2 else rows)
-        parts = plan.reserve("parts", prod(part.taken) * length * 8)
-    keep: Any = Ref("keep") if part.solid else NULL
+        parts = plan.reserve("parts", prod(part.removed) * length * 8)
+    factor: Any = Ref("factor") if part.solid else NULL
     sponge = [Ref(f"sponge{axis}") if part.sponge else NULL for axis in range(3)]
     for step in range(steps):
         now, before, new = slot, (slot + 2) % 3, (slot + 1) % 3
-        first, last, faces = part.computed(steps - 1 - step + SPARE)
+        first, last, faces = part.computed(steps - 1 - step + EXTRA_HALO)
         peaks, ramp = Ref("peaks", step * item), Ref("ramps", step * item)
 
         around, marches = _range(part, first, faces, part.solid)
         shared = 3 * (components + 1) * part.tile + (components * THREADS * 8 if part.solid else 0)
         levels = part.at(now), part.at(before), part.at(new)
-        args: tuple[Any, ...] = (*levels, keep, parts, peaks, most, around, numbers)
+        args: tuple[Any, ...] = (*levels, factor, parts, peaks, most, around, numbers)
         plan.launch(FILE, part.kernel("velocity", components, part.solid), marches, (WIDTH, WARPS), shared, args)
         _launch_ghosts(plan, part, part.at(new), (0, components), (first, faces), (ramp, peaks, most))
 
@@ -226,8 +213,8 @@ def plan_advance(part: Part, slot: int, steps: int, limit: int) -> Plan:
         _launch_ghosts(plan, part, part.at(new), (components, components + 1), (first, last), (ramp, peaks, most))
         slot = new
     if part.solid and steps:
-        count = prod(part.taken)
-        args = parts, Ref("taken"), np.int64(count), np.int64(length), Ref("peaks"), most
+        count = prod(part.removed)
+        args = parts, Ref("removed"), np.int64(count), np.int64(length), Ref("peaks"), most
         plan.launch(FILE, part.kernel("plane_sums"), count, (WIDTH, WARPS), THREADS * 8, args)
     return plan
 
