@@ -23,7 +23,8 @@ from benchmarks import report
 from gridstride.pipeline import images
 from gridstride.pipeline import job as jobs
 from gridstride.pipeline.options import RunOptions
-from gridstride.pipeline.storage import stores
+from gridstride.pipeline.storage.create import create
+from gridstride.pipeline.storage.regions import regions
 from gridstride.workers import cluster
 
 CELLS = Path(__file__).parents[1] / "examples" / "data" / "cells3d_nuclei.tif"
@@ -35,8 +36,8 @@ def make_input(path: str, size: int, chunk: int) -> None:
     cells = tifffile.imread(CELLS)
     repeats = [-(-size // n) for n in cells.shape]
     image = np.tile(cells, repeats)[:size, :size, :size]
-    stores.create(path, image.shape, image.dtype, (chunk,) * 3)
-    stores.regions(path).write((0, 0, 0), np.ascontiguousarray(image))
+    create(path, image.shape, image.dtype, (chunk,) * 3)
+    regions(path).write((0, 0, 0), np.ascontiguousarray(image))
 
 
 def ours(client: Any, prepared: Any) -> tuple[float, dict[str, float]]:
@@ -51,7 +52,7 @@ def theirs(client: Any, source: str, out: str, chunk: int, block: tuple[int, ...
     """Time of Dask: from_zarr, `apply`, rechunk to whole chunks, to_zarr into an array made before."""
     shutil.rmtree(out, ignore_errors=True)
     shape = zarr.open_array(source, mode="r").shape
-    stores.create(out, shape, np.dtype(np.float32), (chunk,) * 3)
+    create(out, shape, np.dtype(np.float32), (chunk,) * 3)
     target = zarr.open_array(out, mode="r+")
     begin = time.perf_counter()
     image = da.from_zarr(source, chunks=block).astype(np.float32)
@@ -66,7 +67,7 @@ def tensorstore_copy(source: str, out: str, chunk: int) -> float:
 
     shutil.rmtree(out, ignore_errors=True)
     shape = zarr.open_array(source, mode="r").shape
-    stores.create(out, shape, np.dtype(np.float32), (chunk,) * 3)
+    create(out, shape, np.dtype(np.float32), (chunk,) * 3)
 
     def open_(path: str) -> Any:
         return ts.open({"driver": "zarr3", "kvstore": {"driver": "file", "path": path + "/"}}).result()

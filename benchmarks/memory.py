@@ -18,15 +18,16 @@ import numpy as np
 import psutil
 
 from benchmarks import report
-from gridstride.pipeline.storage import stores
+from gridstride.pipeline.storage.create import create
+from gridstride.pipeline.storage.regions import regions
 
 
 def make_input(path: str, shape: tuple[int, ...], chunks: tuple[int, ...]) -> None:
     """Smooth values and a little noise, float32, written slab by slab."""
-    stores.create(path, shape, np.dtype(np.float32), chunks, codec="lz4:1")
+    create(path, shape, np.dtype(np.float32), chunks, codec="lz4:1")
     rng = np.random.default_rng(0)
     plane = rng.random(shape[1:], dtype=np.float32)
-    out = stores.regions(path)
+    out = regions(path)
     for z in range(0, shape[0], chunks[0]):
         n = min(chunks[0], shape[0] - z)
         slab = plane * np.arange(z, z + n, dtype=np.float32)[:, None, None]

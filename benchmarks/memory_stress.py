@@ -18,11 +18,11 @@ from benchmarks.memory import make_input, peak_memory
 # Run by Dask, twice, in each worker.
 SPOILED = """
 import time
-from gridstride.pipeline.storage import stores
+from gridstride.pipeline.storage.regions import Regions
 from gridstride.workers import device
 
-if not hasattr(stores.Regions, "quick"):
-    stores.Regions.quick, device.quick = stores.Regions.write, device.compute
+if not hasattr(Regions, "quick"):
+    Regions.quick, device.quick = Regions.write, device.compute
 
 def write(self, start, data):
     self.quick(start, data)
@@ -34,7 +34,7 @@ def compute(operator, block, kind):
         time.sleep(2)
     return result
 
-stores.Regions.write, device.compute = write, compute
+Regions.write, device.compute = write, compute
 """
 
 

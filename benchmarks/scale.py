@@ -21,8 +21,9 @@ import numpy as np
 import psutil
 
 from benchmarks import report
-from gridstride.pipeline.storage import stores
+from gridstride.pipeline.storage.create import create
 from gridstride.pipeline.storage.journal import Journal, marker_name
+from gridstride.pipeline.storage.regions import regions
 
 GRIDS = {1000: (10, 10, 10), 10_000: (20, 25, 20), 100_000: (40, 50, 50)}
 BLOCK = "16,16,16"
@@ -31,8 +32,8 @@ COMMAND = [sys.executable, "-m", "gridstride.pipeline.commands.main"]
 
 def make_input(path: str, grid: tuple[int, ...]) -> None:
     shape = tuple(16 * n for n in grid)
-    stores.create(path, shape, np.dtype(np.uint8), (64, 64, 64))
-    out, rng = stores.regions(path), np.random.default_rng(0)
+    create(path, shape, np.dtype(np.uint8), (64, 64, 64))
+    out, rng = regions(path), np.random.default_rng(0)
     for z in range(0, shape[0], 64):
         out.write((z, 0, 0), rng.integers(0, 200, (min(64, shape[0] - z), *shape[1:]), dtype=np.uint8))
 

@@ -25,7 +25,7 @@ from gridstride.pipeline import images
 from gridstride.pipeline.pictures.arrays import preview
 from gridstride.pipeline.pictures.movie import movie
 from gridstride.pipeline.pictures.plots import plot
-from gridstride.pipeline.storage import stores
+from gridstride.pipeline.storage.create import create
 
 HERE = Path(__file__).parent
 OUT = HERE.parent / "demo-output"
@@ -34,7 +34,7 @@ VOXEL = [0.29, 0.26, 0.26]  # micrometre (z, y, x)
 
 def to_zarr(image: np.ndarray, name: str) -> Path:
     path = OUT / name
-    stores.create(path, image.shape, image.dtype, (32, 64, 64), None, "lz4", ["z", "y", "x"], {"voxel_size": VOXEL})
+    create(path, image.shape, image.dtype, (32, 64, 64), None, "lz4", ["z", "y", "x"], {"voxel_size": VOXEL})
     zarr.open_array(str(path))[...] = image
     return path
 

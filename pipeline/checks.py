@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.options import RunOptions
 from gridstride.pipeline.planning.plan import Plan
-from gridstride.pipeline.storage import fingerprints, stores
-from gridstride.pipeline.storage.journal import FOLDER, Journal, job_hash
-from gridstride.pipeline.storage.places import Place, names, place
+from gridstride.pipeline.storage import fingerprints
+from gridstride.pipeline.storage.create import is_removable
+from gridstride.pipeline.storage.journal import FOLDER, Journal, job_hash, json_bytes
+from gridstride.pipeline.storage.paths import Place, names, place
 from gridstride.pipeline.storage.remote import Remote
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def check_place(out: Place, options: RunOptions) -> None:
     if isinstance(out, Path):
         _check_links(out / FOLDER if options.overwrite else out)
     if options.overwrite:
-        if not stores.is_removable(out):
+        if not is_removable(out):
             raise UsageError(f"{out} is no Zarr store: --overwrite does not delete it")
     elif not Journal(out).exists() and not (out.is_dir() and names(out) <= {FOLDER}):
         raise UsageError(f"{out} exists: give another place, or --overwrite")
@@ -79,7 +80,7 @@ def _check_remote(out: Remote) -> None:
 def stored_block(stored: Journal, job: Job, kind: str, block: tuple[int, ...] | None) -> tuple[int, ...]:
     """The block shape an unfinished output was begun with, if the job is the same."""
     record = stored.read()
-    identity = json.loads(stores.json_bytes(job.identity(kind)))
+    identity = json.loads(json_bytes(job.identity(kind)))
     if record["hash"] != job_hash(identity):
         differs = [name for name, value in identity.items() if record["identity"].get(name) != value]
         if differs == ["device"]:

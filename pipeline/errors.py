@@ -26,3 +26,9 @@ def megabytes(size: float) -> str:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.3g} {unit}"
         size /= 1000
     return f"{size:.4g} TB"
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, without tensorstore's source annotations."""
+    text = str(error).strip().split(" [source locations=")[0]
+    return text.splitlines()[0][:300] if text else type(error).__name__

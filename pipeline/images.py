@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from gridstride.pipeline import job as jobs
-from gridstride.pipeline.errors import UsageError
+from gridstride.pipeline.errors import UsageError, first_line
 from gridstride.pipeline.job import Job, Prepared, Summary
 from gridstride.pipeline.options import RunOptions
-from gridstride.pipeline.storage import stores
-from gridstride.pipeline.storage.places import place
+from gridstride.pipeline.storage.create import compressor
+from gridstride.pipeline.storage.describe import SERIES, ArrayInfo, describe
+from gridstride.pipeline.storage.paths import place
 from gridstride.workers.operators import build
 
 NAMED_KERNELS = ("box", "gaussian", "sharpen", "laplace", "sobel-x", "sobel-y", "sobel-z", "identity")
@@ -26,7 +27,7 @@ WIDE = ("int32", "uint32", "int64", "uint64", "float64")
 
 
 def find_axes(
-    info: stores.ArrayInfo, axes: Sequence[str | int] | None, spatial: int | None, last: int | None = None
+    info: ArrayInfo, axes: Sequence[str | int] | None, spatial: int | None, last: int | None = None
 ) -> list[int]:
     """The axes to filter, as numbers.
 
@@ -59,7 +60,7 @@ def find_axes(
             what = f"--spatial is {count}" if spatial is not None else f"the kernel has {count} dimensions"
             raise UsageError(f"{what}: the array has {info.ndim} axes ({shown})")
         return list(range(info.ndim - count, info.ndim))
-    series = [i for i, name in enumerate(names) if name.lower() in stores.SERIES]
+    series = [i for i, name in enumerate(names) if name.lower() in SERIES]
     return [i for i in range(info.ndim) if i not in series] or list(range(info.ndim))
 
 
@@ -138,7 +139,7 @@ def load_kernel(kernel: str | Path | np.ndarray) -> np.ndarray | None:
         try:
             array = np.load(path, allow_pickle=False)
         except (OSError, ValueError) as error:
-            raise UsageError(f"kernel {path} cannot be read as a .npy file: {stores.first_line(error)}") from None
+            raise UsageError(f"kernel {path} cannot be read as a .npy file: {first_line(error)}") from None
     if array.dtype.kind not in "buif":
         raise UsageError(f"the kernel has dtype {array.dtype}: expected real numbers")
     if array.size == 0 or array.ndim == 0:
@@ -148,11 +149,9 @@ def load_kernel(kernel: str | Path | np.ndarray) -> np.ndarray | None:
     return array if array.dtype.kind == "f" else array.astype(np.float64)
 
 
-def _job(
-    info: stores.ArrayInfo, out: str | Path, operator: Any, layout: dict[str, Any], request: dict[str, Any]
-) -> Job:
+def _job(info: ArrayInfo, out: str | Path, operator: Any, layout: dict[str, Any], request: dict[str, Any]) -> Job:
     codec = layout.get("codec") or "lz4"
-    stores._compressor(codec, operator.out_dtype)
+    compressor(codec, operator.out_dtype)
     shape = operator.out_shape(info.shape)
     chunks, shards = jobs.output_layout(info, shape, layout.get("chunks"), layout.get("shards"))
     return Job(info, place(out), operator, chunks, shards, codec, request)
@@ -197,7 +196,7 @@ def prepare_convolution(
     options: RunOptions | None = None,
 ) -> Prepared:
     """Check and plan a convolution or correlation; see `convolve`."""
-    info = stores.describe(input, array)
+    info = describe(input, array)
     loaded = load_kernel(kernel)
     channel_axis = None if channels is None else find_axes(info, [channels], None)[0]
     if loaded is not None:
@@ -274,7 +273,7 @@ def prepare_filter(
     **parameters: Any,
 ) -> Prepared:
     """Check and plan a gaussian or uniform filter; see `gaussian` and `uniform`."""
-    info = stores.describe(input, array)
+    info = describe(input, array)
     found = find_axes(info, axes, spatial)
     out_dtype = _dtype(dtype, info.dtype)
     make: Any = {"gaussian": build.gaussian, "uniform": build.uniform}[command]

@@ -27,10 +27,12 @@ from gridstride.pipeline.options import ClusterConfig, RunOptions
 from gridstride.pipeline.planning.plan import Plan, Request, make_plan
 from gridstride.pipeline.reports.progress import Progress, job_facts
 from gridstride.pipeline.reports.report import reported
-from gridstride.pipeline.storage import fingerprints, stores
-from gridstride.pipeline.storage.journal import Journal, job_hash
+from gridstride.pipeline.storage import fingerprints
+from gridstride.pipeline.storage.create import check_disk, create
+from gridstride.pipeline.storage.describe import ArrayInfo, describe
+from gridstride.pipeline.storage.journal import Journal, job_hash, json_bytes
 from gridstride.pipeline.storage.mirror import mirrored
-from gridstride.pipeline.storage.places import Place, ends_if_lost, place
+from gridstride.pipeline.storage.paths import Place, ends_if_lost, place
 from gridstride.pipeline.sweep.block_task import Work, write_work
 from gridstride.pipeline.sweep.sweep import Outcome, Sweep
 from gridstride.pipeline.sweep.waiting import reachable
@@ -47,7 +49,7 @@ class Job:
     request: the user's own terms (command and options), kept for provenance
     """
 
-    input: stores.ArrayInfo
+    input: ArrayInfo
     out: Place
     operator: Any
     chunks: tuple[int, ...]
@@ -201,7 +203,7 @@ def run(prepared: Prepared, client: Any = None) -> Summary:
     job, options, plan = prepared.job, prepared.options, prepared.plan
     journal = Journal(job.out)
     if not options.ignore_disk and not journal.exists():
-        stores.check_disk(job.out.resolve(), plan.bytes_out)
+        check_disk(job.out.resolve(), plan.bytes_out)
     journal.lock(say_waiting(options))
     try:
         if options.overwrite:
@@ -252,7 +254,7 @@ def _create(prepared: Prepared, journal: Journal) -> None:
     """Make the output array and its journal, or what a killed run did not come to make of them."""
     job, plan = prepared.job, prepared.plan
     if not journal.exists():
-        identity = json.loads(stores.json_bytes(job.identity(prepared.device)))
+        identity = json.loads(json_bytes(job.identity(prepared.device)))
         record = {
             "hash": job_hash(identity),
             "identity": identity,
@@ -280,7 +282,7 @@ def _create(prepared: Prepared, journal: Journal) -> None:
                 "device": prepared.device,
             },
         }
-        stores.create(
+        create(
             job.out,
             job.out_shape,
             job.operator.out_dtype,
@@ -338,7 +340,7 @@ def resume(out: str | Place, options: RunOptions | None = None) -> Prepared:
             f"{journal.folder} is damaged ({error}): --overwrite with the original command starts afresh"
         ) from None
     job = Job(
-        input=stores.describe(record["input"]),
+        input=describe(record["input"]),
         out=out,
         operator=operator,
         chunks=tuple(record["chunks"]),
@@ -350,7 +352,7 @@ def resume(out: str | Place, options: RunOptions | None = None) -> Prepared:
 
 
 def output_layout(
-    info: stores.ArrayInfo,
+    info: ArrayInfo,
     out_shape: Sequence[int],
     chunks: Sequence[int] | None,
     shards: Sequence[int] | None,

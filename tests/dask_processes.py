@@ -17,16 +17,16 @@ import psutil
 # Dask runs it twice in each worker.
 SLOW = """
 import time
-from gridstride.pipeline.storage import stores
+from gridstride.pipeline.storage.regions import Regions
 
-if not hasattr(stores.Regions, "quick"):
-    stores.Regions.quick = stores.Regions.write
+if not hasattr(Regions, "quick"):
+    Regions.quick = Regions.write
 
 def slow(self, start, data):
     time.sleep({seconds})
     self.quick(start, data)
 
-stores.Regions.write = slow
+Regions.write = slow
 """
 # Passes bytes on between those who connect to it and an address, until it is stopped.
 PROXY = """

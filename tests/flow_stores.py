@@ -10,7 +10,7 @@ import numpy as np
 
 from gridstride.pipeline.pictures import flow_views
 from gridstride.pipeline.simulations.store import FlowStore, Layout, create, field_path
-from gridstride.pipeline.storage.stores import regions
+from gridstride.pipeline.storage.regions import regions
 from gridstride.workers.models.edac.case import Edac
 
 # A case that runs in a moment.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from gridstride.pipeline.storage import places
+from gridstride.pipeline.storage import paths
 from gridstride.pipeline.storage.journal import FOLDER
 
 # A post in a channel, in thin slabs: 30 steps, snapshots at 0, 10, 20 and 30, checkpoints at 8, 16, 24 and 30.
@@ -31,7 +31,7 @@ CASE: dict[str, Any] = {
 
 def content(out: str | Path) -> dict[str, bytes]:
     """Every file or object of a result, but for the journal's."""
-    root = places.place(out)
+    root = paths.place(out)
     if isinstance(root, Path):
         keys = [str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()]
     else:

@@ -20,8 +20,10 @@ from gridstride.pipeline import images
 from gridstride.pipeline import job as jobs
 from gridstride.pipeline.commands.main import main
 from gridstride.pipeline.options import RunOptions
-from gridstride.pipeline.storage import places, stores
+from gridstride.pipeline.storage import paths
+from gridstride.pipeline.storage.create import create
 from gridstride.pipeline.storage.journal import Journal
+from gridstride.pipeline.storage.regions import regions
 from gridstride.pipeline.storage.remote import Remote, parse
 from gridstride.workers import cluster
 
@@ -78,8 +80,8 @@ def source(s3: Server, image: np.ndarray) -> str:
 
 
 def put(where: str, array: np.ndarray) -> None:
-    info = stores.create(where, array.shape, array.dtype, CHUNKS)
-    stores.regions(info.path).write((0, 0, 0), array)
+    info = create(where, array.shape, array.dtype, CHUNKS)
+    regions(info.path).write((0, 0, 0), array)
 
 
 def prepared(source: Any, out: Any, **changes: Any) -> Any:
@@ -89,7 +91,7 @@ def prepared(source: Any, out: Any, **changes: Any) -> Any:
 
 def chunks(out: str | Path) -> dict[str, bytes]:
     """Every chunk of a result, by key."""
-    root = places.place(out)
+    root = paths.place(out)
     if isinstance(root, Path):
         return {str(p.relative_to(root)): p.read_bytes() for p in sorted((root / "c").rglob("*")) if p.is_file()}
     keys = [f"c/{i}/{j}/{k}" for i, j, k in np.ndindex(3, 4, 4)]

@@ -1,15 +1,17 @@
-"""Objects as data: what the client makes and the workers compute with, saved as JSON and arrays, never as a pickle.
+"""Save frozen dataclasses and pydantic models as data alone, never a pickle: NAME.json, and their arrays in NAME.npz.
 
-An object is a frozen dataclass or a pydantic model of `gridstride.workers`, of numbers, texts, tuples, dictionaries,
-dtypes, arrays, and further such objects. Its type is stored as the class's dotted path, and nothing else can be named
-by one.
+The tag of an object is its class's dotted path. `load` makes objects of this package's classes, and of those of
+installed operators and models: a file cannot name any other code.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
+from functools import cache
 from importlib import import_module
+from importlib.metadata import entry_points
 from io import BytesIO
 from typing import Any, Protocol
 
@@ -17,6 +19,7 @@ import numpy as np
 from pydantic import BaseModel
 
 OURS = "gridstride.workers."
+GROUPS = ("gridstride.operators", "gridstride.models")
 
 
 class Folder(Protocol):
@@ -25,41 +28,19 @@ class Folder(Protocol):
     def __truediv__(self, name: str) -> Any: ...
 
 
-def save(thing: Any, folder: Folder) -> None:
-    """Write an object as `operator.json` and its arrays as `operator.npz`. Raises TypeError or ValueError for what
-    could not be loaded again."""
-    arrays: dict[str, Any] = {}
-
-    def encode(value: Any) -> Any:
-        if isinstance(value, np.ndarray):
-            name = f"a{len(arrays)}"
-            arrays[name] = value
-            return {"array": name}
-        if isinstance(value, np.dtype):
-            return {"dtype": value.name}
-        if isinstance(value, tuple | list):
-            return [encode(item) for item in value]
-        if isinstance(value, dict):
-            return {"map": {name: encode(item) for name, item in value.items()}}
-        if isinstance(value, BaseModel) or (dataclasses.is_dataclass(value) and not isinstance(value, type)):
-            cls = type(value)
-            path = f"{cls.__module__}:{cls.__qualname__}"
-            if class_of(path) is not cls:
-                raise TypeError(f"{path} cannot be saved: it is another class than the one of this name")
-            return {"type": path, "fields": {name: encode(getattr(value, name)) for name in fields_of(cls)}}
-        return value
-
-    text = json.dumps(encode(thing), indent=1)
+def save(value: Any, folder: Folder, name: str) -> None:
+    """Write an object as `name`.json and its arrays as `name`.npz."""
+    text, arrays = encoded(value)
     packed = BytesIO()
-    np.savez(packed, **arrays)
-    (folder / "operator.npz").write_bytes(packed.getvalue())
-    (folder / "operator.json").write_bytes(text.encode())
+    np.savez(packed, **{f"a{number}": array for number, array in enumerate(arrays)})
+    (folder / f"{name}.npz").write_bytes(packed.getvalue())
+    (folder / f"{name}.json").write_bytes(text.encode())
 
 
-def load(folder: Folder) -> Any:
-    """Read what `save` wrote. Raises ValueError for a type that is none of ours."""
-    with np.load(BytesIO((folder / "operator.npz").read_bytes()), allow_pickle=False) as stored:
-        arrays = {name: stored[name] for name in stored.files}
+def load(folder: Folder, name: str) -> Any:
+    """Read what `save` wrote. Raises ValueError, KeyError or OSError where it is damaged."""
+    with np.load(BytesIO((folder / f"{name}.npz").read_bytes()), allow_pickle=False) as stored:
+        arrays = {key: stored[key] for key in stored.files}
 
     def decode(value: Any) -> Any:
         if isinstance(value, list):
@@ -67,27 +48,62 @@ def load(folder: Folder) -> Any:
         if not isinstance(value, dict):
             return value
         if "type" in value:
-            return class_of(value["type"])(**{name: decode(item) for name, item in value["fields"].items()})
+            return _class_of(value["type"])(**{key: decode(item) for key, item in value["fields"].items()})
         if "map" in value:
-            return {name: decode(item) for name, item in value["map"].items()}
+            return {key: decode(item) for key, item in value["map"].items()}
         return arrays[value["array"]] if "array" in value else np.dtype(value["dtype"])
 
-    return decode(json.loads((folder / "operator.json").read_bytes()))
+    return decode(json.loads((folder / f"{name}.json").read_bytes()))
 
 
-def fields_of(cls: type) -> list[str]:
-    if issubclass(cls, BaseModel):
-        return list(cls.model_fields)
-    return [field.name for field in dataclasses.fields(cls) if field.init]
+def encoded(value: Any) -> tuple[str, list[np.ndarray]]:
+    """An object as JSON, and the arrays that the JSON names, in order."""
+    arrays: list[np.ndarray] = []
+
+    def encode(value: Any) -> Any:
+        if isinstance(value, np.ndarray):
+            arrays.append(value)
+            return {"array": f"a{len(arrays) - 1}"}
+        if isinstance(value, np.dtype):
+            return {"dtype": value.name}
+        if isinstance(value, np.generic):
+            return value.item()
+        if isinstance(value, tuple | list):
+            return [encode(item) for item in value]
+        if isinstance(value, dict):
+            return {"map": {str(key): encode(item) for key, item in value.items()}}
+        if dataclasses.is_dataclass(value) or isinstance(value, BaseModel):
+            kind = type(value)
+            fields = {name: encode(getattr(value, name)) for name in _fields(kind)}
+            return {"type": f"{kind.__module__}.{kind.__qualname__}", "fields": fields}
+        return value
+
+    return json.dumps(encode(value), indent=1), arrays
 
 
-def class_of(path: str) -> type:
-    """The class at "gridstride.workers.module:Name". Raises ValueError unless it is a frozen dataclass or a pydantic
-    model that is defined there."""
-    module, _, name = path.partition(":")
-    found = getattr(import_module(module), name, None) if module.startswith(OURS) else None
-    if isinstance(found, type) and found.__module__ == module:
-        frozen = dataclasses.is_dataclass(found) and found.__dataclass_params__.frozen  # type: ignore[attr-defined]
-        if frozen or issubclass(found, BaseModel):
-            return found
-    raise ValueError(f"{path!r} is no frozen dataclass or pydantic model of {OURS.rstrip('.')}: it is not loaded")
+def digest(value: Any) -> str:
+    """A hash of an object and the bytes of its arrays."""
+    text, arrays = encoded(value)
+    found = hashlib.sha256(text.encode())
+    for array in arrays:
+        found.update(f"{array.dtype.str}{array.shape}".encode())
+        found.update(np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()
+
+
+def _fields(kind: type) -> list[str]:
+    if issubclass(kind, BaseModel):
+        return list(kind.model_fields)
+    return [f.name for f in dataclasses.fields(kind)]
+
+
+@cache
+def _class_of(path: str) -> type:
+    """The class of a dotted path. Raises ValueError for one that files may not name."""
+    module, _, name = path.rpartition(".")
+    if not module.startswith(OURS) and module not in {e.module for group in GROUPS for e in entry_points(group=group)}:
+        raise ValueError(f"{path} is no class of an operator or a model that is installed here")
+    found = getattr(import_module(module), name, None)
+    if not (isinstance(found, type) and (dataclasses.is_dataclass(found) or issubclass(found, BaseModel))):
+        raise ValueError(f"{path} is no class that can be loaded")
+    return found

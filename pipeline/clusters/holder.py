@@ -25,7 +25,7 @@ import yaml
 from gridstride.pipeline.clusters import deployment
 from gridstride.pipeline.errors import JobFailed, UsageError
 from gridstride.pipeline.options import ClusterConfig, RunOptions, Started, load_cluster
-from gridstride.pipeline.storage.stores import durable_write
+from gridstride.pipeline.storage.paths import durable_write
 from gridstride.workers import security
 from gridstride.workers.clusters.base import last_line
 

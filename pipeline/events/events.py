@@ -34,7 +34,7 @@ from rich.text import Text
 from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.events.machine import machine, versions
 from gridstride.pipeline.events.spans import Spans
-from gridstride.pipeline.storage.places import Place
+from gridstride.pipeline.storage.paths import Place
 from gridstride.pipeline.storage.remote import Remote
 
 if TYPE_CHECKING:

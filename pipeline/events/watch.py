@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from gridstride.pipeline.errors import UsageError
+from gridstride.pipeline.errors import UsageError, first_line
 from gridstride.pipeline.events.events import Events
 from gridstride.pipeline.events.story import counted, duration
-from gridstride.pipeline.storage.stores import first_line
 from gridstride.workers.cluster import TOPIC
 
 REGISTER_TRIES = 5

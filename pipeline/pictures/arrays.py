@@ -21,8 +21,8 @@ from gridstride.pipeline.pictures.files import check_file, save
 from gridstride.pipeline.pictures.flows import NAN_COLOUR, preview_flow
 from gridstride.pipeline.pictures.views import BUDGET, Picture, cut, locate, take, times, view
 from gridstride.pipeline.simulations.store import is_flow
-from gridstride.pipeline.storage.places import place
-from gridstride.pipeline.storage.stores import describe
+from gridstride.pipeline.storage.describe import describe
+from gridstride.pipeline.storage.paths import place
 
 # Two pictures share a scale if their ranges have this part of their union in common: the duller of them then
 # keeps 64 of 256 grey levels.

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from gridstride.pipeline.errors import UsageError
-from gridstride.pipeline.storage.stores import durable_write, first_line
+from gridstride.pipeline.errors import UsageError, first_line
+from gridstride.pipeline.storage.paths import durable_write
 
 ENDINGS = (".png", ".jpg", ".pdf")
 

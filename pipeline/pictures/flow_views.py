@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from gridstride.pipeline.errors import JobFailed, UsageError
+from gridstride.pipeline.errors import JobFailed, UsageError, first_line
 from gridstride.pipeline.pictures.views import SIGNED
 from gridstride.pipeline.simulations.store import FlowStore, field_path
-from gridstride.pipeline.storage.stores import first_line, regions
+from gridstride.pipeline.storage.regions import regions
 
 FIELDS = ("speed", "vorticity", "pressure", "u", "v", "w", "q")
 VELOCITY = {"x": "u", "y": "v", "z": "w"}

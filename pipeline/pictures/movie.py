@@ -20,12 +20,12 @@ from PIL import Image
 from rich.console import Console
 from scipy.spatial import cKDTree
 
-from gridstride.pipeline.errors import JobFailed, UsageError
+from gridstride.pipeline.errors import JobFailed, UsageError, first_line
 from gridstride.pipeline.pictures.files import check_file
 from gridstride.pipeline.pictures.flow_views import FlowView, colour_limits, flow_view
 from gridstride.pipeline.pictures.flows import NAN_COLOUR, FlowPicture, checked, fluid
 from gridstride.pipeline.simulations.store import FlowStore
-from gridstride.pipeline.storage.stores import first_line, sync_folder
+from gridstride.pipeline.storage.paths import sync_folder
 
 ENDINGS = (".mp4", ".gif")
 SAMPLED_FRAMES = 16  # of which the colour scale is made

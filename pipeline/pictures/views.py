@@ -23,9 +23,10 @@ from typing import Any
 import numpy as np
 import zarr
 
-from gridstride.pipeline.errors import JobFailed, UsageError
-from gridstride.pipeline.storage.places import place, zarr_store
-from gridstride.pipeline.storage.stores import SERIES, ArrayInfo, describe, first_line, regions
+from gridstride.pipeline.errors import JobFailed, UsageError, first_line
+from gridstride.pipeline.storage.describe import SERIES, ArrayInfo, describe
+from gridstride.pipeline.storage.paths import place, zarr_store
+from gridstride.pipeline.storage.regions import regions
 
 BUDGET = 256_000_000  # bytes
 FEWEST_LAYERS = 4

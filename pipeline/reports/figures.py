@@ -14,7 +14,7 @@ from gridstride.pipeline.events.story import runs
 from gridstride.pipeline.reports.charts import Lane, Pace
 from gridstride.pipeline.reports.status import Status, status
 from gridstride.pipeline.storage.journal import Journal
-from gridstride.pipeline.storage.places import Place
+from gridstride.pipeline.storage.paths import Place
 
 
 class Figures:

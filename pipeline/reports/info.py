@@ -10,14 +10,15 @@ import zarr
 from rich.table import Table
 from rich.text import Text
 
-from gridstride.pipeline.errors import UsageError, megabytes
+from gridstride.pipeline.errors import UsageError, first_line, megabytes
 from gridstride.pipeline.events.events import one_line
 from gridstride.pipeline.reports.progress import shape_text
 from gridstride.pipeline.simulations.states import read_checkpoint
 from gridstride.pipeline.simulations.store import FlowStore, is_flow
-from gridstride.pipeline.storage import stores
+from gridstride.pipeline.storage.describe import describe, has_metadata, list_arrays
 from gridstride.pipeline.storage.journal import Journal
-from gridstride.pipeline.storage.places import Place, place, zarr_store
+from gridstride.pipeline.storage.paths import Place, place, zarr_store
+from gridstride.pipeline.storage.regions import regions
 from gridstride.pipeline.storage.remote import Remote
 
 
@@ -26,21 +27,21 @@ def info_table(path: str | Path, array: str | None = None) -> Table:
     where = place(path)
     if isinstance(where, Remote):
         where.contact()
-    if array is None and stores.has_metadata(where):
+    if array is None and has_metadata(where):
         try:
             node = zarr.open(zarr_store(where), mode="r")
         except Exception as error:
-            raise UsageError(f"{path} is not a Zarr store: {stores.first_line(error)}") from None
+            raise UsageError(f"{path} is not a Zarr store: {first_line(error)}") from None
         if isinstance(node, zarr.Group):
             table = Table(title=plain(f"{path}: group"), title_justify="left")
             for column in ("array", "shape", "dtype", "chunks"):
                 table.add_column(column)
-            for name in stores.list_arrays(node, where):
-                item = stores.describe(path, name)
+            for name in list_arrays(node, where):
+                item = describe(path, name)
                 _add(table, name, shape_text(item.shape), str(item.dtype), shape_text(item.chunks))
             table.caption, table.caption_justify = _simulation(where, node), "left"
             return table
-    info = stores.describe(path, array)
+    info = describe(path, array)
     table = Table(title=plain(path), title_justify="left", show_header=False)
     names = [name or f"axis {i}" for i, name in enumerate(info.dimension_names)]
     _add(table, "shape", f"{shape_text(info.shape)} ({', '.join(names)})")
@@ -53,7 +54,7 @@ def info_table(path: str | Path, array: str | None = None) -> Table:
     units = [ceil(n / u) for n, u in zip(info.shape, info.write_unit, strict=True)]
     _add(table, "write units", f"{prod(units)} of {shape_text(info.write_unit)}")
     _add(table, "codecs", info.codecs)
-    _add(table, "format", f"Zarr v{info.zarr_format}, read through {stores.regions(info.path).engine}")
+    _add(table, "format", f"Zarr v{info.zarr_format}, read through {regions(info.path).engine}")
     for name, value in info.attributes.items():
         if name != "gridstride":
             text = str(value)

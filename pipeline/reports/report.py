@@ -8,10 +8,9 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
-from gridstride.pipeline.errors import JobFailed, UsageError
+from gridstride.pipeline.errors import JobFailed, UsageError, first_line
 from gridstride.pipeline.reports import page as html
-from gridstride.pipeline.storage.places import Place, durable_write
-from gridstride.pipeline.storage.stores import first_line
+from gridstride.pipeline.storage.paths import Place, durable_write
 
 T = TypeVar("T")
 

@@ -19,7 +19,7 @@ from gridstride.pipeline.events.events import one_line, read_events, seconds
 from gridstride.pipeline.events.story import Run, clock, duration, faults_text, runs
 from gridstride.pipeline.storage.journal import Journal, marked_box
 from gridstride.pipeline.storage.lock import is_held
-from gridstride.pipeline.storage.places import Place
+from gridstride.pipeline.storage.paths import Place
 from gridstride.pipeline.storage.remote import Remote
 
 MOST_REASONS = 10

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.simulations.inputs import check_inputs
 from gridstride.pipeline.simulations.overrides import anchored, overridden
-from gridstride.pipeline.storage import stores
+from gridstride.pipeline.storage.create import CODECS
 from gridstride.workers.models import registry
 from gridstride.workers.models.base import Model as Case
 from gridstride.workers.models.sections import complaint
@@ -36,8 +36,8 @@ def make_case(content: Any, source: str = "case") -> Case:
     except ValidationError as error:
         raise UsageError(f"{source}: {complaint(error, model.tags)}") from None
     name, colon, level = case.output.codec.partition(":")
-    if name not in stores.CODECS or (colon and not level.isdigit()):
-        known = ", ".join(stores.CODECS)
+    if name not in CODECS or (colon and not level.isdigit()):
+        known = ", ".join(CODECS)
         raise UsageError(
             f"{source}: output.codec is {case.output.codec!r}: expected one of {known}, with :LEVEL if you like"
         )

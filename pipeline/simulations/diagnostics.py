@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import zarr
 
-from gridstride.pipeline.errors import JobFailed, UsageError
-from gridstride.pipeline.storage.places import Place, place, replace, tag_of, zarr_store
-from gridstride.pipeline.storage.stores import first_line, regions
+from gridstride.pipeline.errors import JobFailed, UsageError, first_line
+from gridstride.pipeline.storage.paths import Place, place, replace, tag_of, zarr_store
+from gridstride.pipeline.storage.regions import regions
 
 GROUP = "diagnostics"
 CSV = "diagnostics.csv"

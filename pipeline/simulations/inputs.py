@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from gridstride.pipeline.errors import UsageError
-from gridstride.pipeline.storage import fingerprints, places, stores
+from gridstride.pipeline.errors import UsageError, first_line
+from gridstride.pipeline.storage import fingerprints, paths
+from gridstride.pipeline.storage.describe import chunk_keys, describe
+from gridstride.pipeline.storage.journal import json_bytes
 from gridstride.pipeline.storage.remote import Remote
 from gridstride.workers.models.base import Model
 
@@ -25,9 +27,9 @@ def check_inputs(case: Model, source: str) -> None:
             if Path(wanted.path).suffix == ".npy":
                 array: Any = np.load(wanted.path, mmap_mode="r", allow_pickle=False)
             else:
-                array = stores.describe(wanted.path)
+                array = describe(wanted.path)
         except (OSError, ValueError) as error:
-            raise UsageError(f"{field} cannot be read: {stores.first_line(error)}") from None
+            raise UsageError(f"{field} cannot be read: {first_line(error)}") from None
         if tuple(array.shape) != wanted.shape or array.dtype.kind not in "buif":
             axes = "(z, y, x)" if len(wanted.shape) == 3 else "(y, x)"
             found = f"{array.dtype} of shape {tuple(array.shape)}"
@@ -53,18 +55,18 @@ def chunks_version(path: str, first: tuple[int, ...] = ()) -> str:
     first: the index along leading axes of the chunks that count; by default all do. Content is not read: it may be
     larger than any memory.
     """
-    info = stores.describe(path)
+    info = describe(path)
     counts = [ceil(n / unit) for n, unit in zip(info.shape, info.write_unit, strict=True)]
     indices = list(product(*((i,) for i in first), *(range(count) for count in counts[len(first) :])))
-    root = places.place(info.path)
+    root = paths.place(info.path)
 
     def look(key: str) -> list[int | str] | None:
         try:
-            return places.version(root / key)
+            return paths.version(root / key)
         except FileNotFoundError:
             return None
 
     with ThreadPoolExecutor(16 if isinstance(root, Remote) else 1) as several:
-        found = list(several.map(look, stores.chunk_keys(info.path, indices)))
+        found = list(several.map(look, chunk_keys(info.path, indices)))
     content = [fingerprints.identity(info), found]
-    return hashlib.sha256(stores.json_bytes(content)).hexdigest()[:16]
+    return hashlib.sha256(json_bytes(content)).hexdigest()[:16]

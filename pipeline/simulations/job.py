@@ -18,9 +18,9 @@ from gridstride.pipeline.simulations.pass_plan import plan_passes
 from gridstride.pipeline.simulations.plan import FlowPlan, Wishes, make_flow_plan
 from gridstride.pipeline.simulations.restart import check_snapshot, snapshot_version
 from gridstride.pipeline.simulations.schedules import Timeline, make_timeline
-from gridstride.pipeline.storage import stores
-from gridstride.pipeline.storage.journal import Journal, job_hash
-from gridstride.pipeline.storage.places import Place, place
+from gridstride.pipeline.storage.describe import describe
+from gridstride.pipeline.storage.journal import Journal, job_hash, json_bytes
+from gridstride.pipeline.storage.paths import Place, place
 from gridstride.workers.cluster import Size
 from gridstride.workers.models import registry
 from gridstride.workers.models.base import Setup
@@ -89,7 +89,7 @@ def prepare(
     simulation = Simulation(case, out, options, config, size, device, reason, setup, timeline, plan)
     if not plan.in_memory:
         checkpoint = None if options.overwrite else states.read_checkpoint(out)
-        before = None if checkpoint is None else stores.describe(states.state_path(out, checkpoint.state)).chunks[1:]
+        before = None if checkpoint is None else describe(states.state_path(out, checkpoint.state)).chunks[1:]
         passes = plan_passes(setup, size, device, options.block, wishes.substeps, before)
         simulation = replace(simulation, plan=replace(passes, edges=plan.edges))
     stored = Journal(out)
@@ -126,7 +126,7 @@ def identity(simulation: Simulation) -> dict[str, Any]:
         inputs["initial.path"] = snapshot_version(source, simulation.begins_with)
     if inputs:
         content["inputs"] = inputs
-    return json.loads(stores.json_bytes(content))
+    return json.loads(json_bytes(content))
 
 
 def _as_begun(stored: Journal, simulation: Simulation) -> Simulation:

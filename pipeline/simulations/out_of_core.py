@@ -19,8 +19,7 @@ from gridstride.pipeline.simulations.plan import slabs
 from gridstride.pipeline.simulations.recorder import Recorder
 from gridstride.pipeline.simulations.states import Checkpoint
 from gridstride.pipeline.simulations.tasks import Due, Place, Record
-from gridstride.pipeline.storage import stores
-from gridstride.pipeline.storage.journal import Journal
+from gridstride.pipeline.storage.journal import Journal, json_bytes
 from gridstride.pipeline.sweep.block_task import Work, write_work
 from gridstride.pipeline.sweep.sweep import Sweep
 from gridstride.pipeline.sweep.waiting import Waiting
@@ -67,11 +66,11 @@ class Passes:
         source = states.state_path(recorder.out, checkpoint.state)
         journal = Journal(target)
         what = {"first": checkpoint.step, "steps": steps, "block": plan.block}
-        what = json.loads(stores.json_bytes(what))
+        what = json.loads(json_bytes(what))
         if journal.exists() and journal.read() != what:
             journal.forget()
         journal.folder.mkdir(parents=True, exist_ok=True)
-        saving.save(operator, journal.folder)
+        saving.save(operator, journal.folder, "operator")
         journal.begin(what)
         write_work(target, source, device, plan)
         work = Work(source, target, device, plan, operator)

@@ -10,9 +10,9 @@ import numpy as np
 from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.simulations.inputs import chunks_version
 from gridstride.pipeline.simulations.store import FlowStore, field_path
-from gridstride.pipeline.storage import stores
 from gridstride.pipeline.storage.journal import Journal
-from gridstride.pipeline.storage.places import place
+from gridstride.pipeline.storage.paths import place
+from gridstride.pipeline.storage.regions import read_wrapped
 from gridstride.workers.models.base import Model, Setup, Snapshot
 from gridstride.workers.models.block import Block
 
@@ -67,7 +67,7 @@ def begin_from_store(out: str, setup: Setup, block: Block) -> None:
         skip = 1 if domain.planar else 0
         first = [int(i.min()) for i in inside]
         last = [int(i.max()) + 1 for i in inside]
-        data = stores.read_wrapped(field_path(path, name), (number, *first[skip:]), (number + 1, *last[skip:]))[0]
+        data = read_wrapped(field_path(path, name), (number, *first[skip:]), (number + 1, *last[skip:]))[0]
         data = data[None] if domain.planar else data
         return data[np.ix_(*(i - f for i, f in zip(inside, first, strict=True)))]
 

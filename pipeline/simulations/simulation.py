@@ -28,9 +28,12 @@ from gridstride.pipeline.simulations.plan import slabs
 from gridstride.pipeline.simulations.recorder import Recorder
 from gridstride.pipeline.simulations.states import Checkpoint
 from gridstride.pipeline.simulations.tasks import LostState
-from gridstride.pipeline.storage import places, stores
-from gridstride.pipeline.storage.journal import Journal, job_hash
+from gridstride.pipeline.storage import paths
+from gridstride.pipeline.storage.create import check_disk
+from gridstride.pipeline.storage.journal import Journal, job_hash, json_bytes
 from gridstride.pipeline.storage.mirror import mirrored
+from gridstride.pipeline.storage.paths import durable_write
+from gridstride.pipeline.storage.regions import regions
 from gridstride.pipeline.sweep.waiting import reachable
 from gridstride.workers import saving
 
@@ -90,12 +93,12 @@ def run(simulation: Simulation, client: Client | None = None, reporting: Reporti
     out, options = simulation.out, simulation.options
     journal = Journal(out)
     if not options.ignore_disk and not journal.exists():
-        stores.check_disk(out.resolve(), simulation.bytes_out)
+        check_disk(out.resolve(), simulation.bytes_out)
     journal.lock(say_waiting(options))
     try:
         if options.overwrite:
             journal.clear()
-        with places.ends_if_lost(out):
+        with paths.ends_if_lost(out):
             _create(simulation, journal)
         checkpoint, last = states.read_checkpoint(out), simulation.timeline.last
         if checkpoint is not None and checkpoint.step >= last:
@@ -124,7 +127,7 @@ def _run(
     ):
         with watch_workers(client, story, simulation.config.io_timeout), reachable(client):
             started = time.perf_counter() - begin
-            with places.ends_if_lost(simulation.out):
+            with paths.ends_if_lost(simulation.out):
                 summary = _go(simulation, client, checkpoint, story, reporting.progress)
         summary.startup_seconds = started
         steps = summary.last - summary.first
@@ -185,9 +188,8 @@ def _create(simulation: Simulation, journal: Journal) -> None:
             record |= {"source": source.path, "snapshot": simulation.begins_with}
         journal.begin(record)
     folder = journal.folder
-    (folder / "setup").mkdir(exist_ok=True)
-    saving.save(simulation.setup, folder / "setup")
-    stores.durable_write(folder / "arrays.json", stores.json_bytes(simulation.arrays))
+    saving.save(simulation.setup, folder, "setup")
+    durable_write(folder / "arrays.json", json_bytes(simulation.arrays))
     attributes = {
         "version": gridstride.__version__,
         "case": case.resolved(),
@@ -224,7 +226,7 @@ def _write_statics(simulation: Simulation) -> None:
     skip = 1 if setup.domain.planar else 0
     edges = [*range(0, setup.domain.cells[setup.domain.slab_axis], unit), setup.domain.cells[setup.domain.slab_axis]]
     for name in simulation.case.statics():
-        target = stores.regions(flow_store.field_path(out, name))
+        target = regions(flow_store.field_path(out, name))
         for start, stop in slabs(setup.domain, edges):
             values = setup.static(name, start, stop)
             target.write(start[skip:], values[0] if skip else values)

@@ -1,7 +1,7 @@
 """The states a simulation can go on from, and the record that says which one is whole.
 
 OUT/.gridstride/
-    setup/ arrays.json  what the workers compute, as data (`saving.save`), and the names of the output's arrays
+    setup.json arrays.json  what the workers compute, as data (`saving.save`), and the names of the output's arrays
     checkpoint.json     {"step": n, "state": name}: replaced when a state is whole and on disk
     state-n-CxCxC       after step n: (levels x fields, z, y, x), all time levels of each field of the model
 
@@ -21,10 +21,12 @@ from typing import Any
 
 import numpy as np
 
-from gridstride.pipeline.errors import UsageError
-from gridstride.pipeline.storage import places, stores
-from gridstride.pipeline.storage.journal import FOLDER, Journal
-from gridstride.pipeline.storage.places import Place, place
+from gridstride.pipeline.errors import UsageError, first_line
+from gridstride.pipeline.storage import paths
+from gridstride.pipeline.storage.create import create
+from gridstride.pipeline.storage.journal import FOLDER, Journal, json_bytes
+from gridstride.pipeline.storage.paths import Place, place
+from gridstride.pipeline.storage.regions import read_wrapped, regions, sync_chunk_folders
 from gridstride.workers.models.base import Domain
 from gridstride.workers.models.block import Block
 
@@ -33,7 +35,7 @@ RECORD = "checkpoint.json"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A whole state: its name, and after which step. tag: of the record, as `places.replace` wants it"""
+    """A whole state: its name, and after which step. tag: of the record, as `paths.replace` wants it"""
 
     state: str
     step: int
@@ -59,15 +61,15 @@ def create_state(
         return state
     spare = None
     if isinstance(path, Path) and not path.exists():
-        found = (path.parent / name for name in places.names(path.parent) if re.fullmatch(rf"state-\d+-{form}", name))
+        found = (path.parent / name for name in paths.names(path.parent) if re.fullmatch(rf"state-\d+-{form}", name))
         whole = (p for p in found if (p / "zarr.json").is_file() and (last is None or p.name != last.state))
         spare = next(whole, None)
     if isinstance(path, Path) and spare is not None:
         Journal(spare).forget()
         spare.rename(path)
-        places.sync_folder(path.parent)
+        paths.sync_folder(path.parent)
     else:
-        stores.create(path, (domain.arrays, *domain.cells), domain.dtype, (1, *chunks), None, codec)
+        create(path, (domain.arrays, *domain.cells), domain.dtype, (1, *chunks), None, codec)
     return state
 
 
@@ -75,13 +77,13 @@ def read_checkpoint(out: str | Place) -> Checkpoint | None:
     """The last whole state; None before the first."""
     path = place(out) / FOLDER / RECORD
     try:
-        tag = places.tag_of(path)  # before the record is read: an older tag is refused, a newer one would not be
+        tag = paths.tag_of(path)  # before the record is read: an older tag is refused, a newer one would not be
         content = json.loads(path.read_bytes())
         return Checkpoint(str(content["state"]), int(content["step"]), tag)
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{path} is damaged ({stores.first_line(error)}): --overwrite starts afresh") from None
+        raise UsageError(f"{path} is damaged ({first_line(error)}): --overwrite starts afresh") from None
 
 
 def switch(out: str | Place, reached: Checkpoint, before: Checkpoint | None) -> Checkpoint:
@@ -91,18 +93,18 @@ def switch(out: str | Place, reached: Checkpoint, before: Checkpoint | None) -> 
     """
     folder = place(out) / FOLDER
     content = {"step": reached.step, "state": reached.state}
-    tag = places.replace(folder / RECORD, stores.json_bytes(content), before.tag if before else "")
+    tag = paths.replace(folder / RECORD, json_bytes(content), before.tag if before else "")
     kept = {reached.state, before.state if before and isinstance(folder, Path) else ""}
-    for name in places.names(folder) - kept:
+    for name in paths.names(folder) - kept:
         if name.startswith("state-"):
             Journal(folder / name).forget()
-            places.remove(folder / name)
+            paths.remove(folder / name)
     return Checkpoint(reached.state, reached.step, tag)
 
 
 def write_state(path: str, block: Block) -> None:
     """Write a block's own cells, field by field; on return they are on disk."""
-    target = stores.regions(path)
+    target = regions(path)
     where = block.own
     fields = block.domain.fields
     for age, (_, level) in enumerate(block.past):
@@ -110,12 +112,12 @@ def write_state(path: str, block: Block) -> None:
             data = block.backend.to_host(level[(field, *where)])
             target.write((age * fields + field, *block.start), np.ascontiguousarray(data)[None])
     first, last = (0, *block.start), (block.domain.arrays, *block.stop)
-    stores.sync_chunk_folders(path, first, last)
+    sync_chunk_folders(path, first, last)
 
 
 def read_state(path: str, block: Block) -> None:
     """Fill a block and its halos."""
     low, high = block.held()
-    data: Any = stores.read_wrapped(path, (0, *low), (block.domain.arrays, *high))
+    data: Any = read_wrapped(path, (0, *low), (block.domain.arrays, *high))
     block.load(data, low)
     block.fill()

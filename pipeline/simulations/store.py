@@ -27,10 +27,11 @@ import numpy as np
 import zarr
 from zarr.storage import MemoryStore
 
-from gridstride.pipeline.errors import UsageError
+from gridstride.pipeline.errors import UsageError, first_line
 from gridstride.pipeline.simulations.diagnostics import CSV, GROUP, Diagnostics, header
-from gridstride.pipeline.storage import stores
-from gridstride.pipeline.storage.places import Place, names, place, zarr_store
+from gridstride.pipeline.storage.create import compressor
+from gridstride.pipeline.storage.describe import chunk_key, describe
+from gridstride.pipeline.storage.paths import Place, durable_write, names, place, sync_folder, zarr_store
 from gridstride.pipeline.storage.remote import Remote
 
 __all__ = ["Diagnostics", "FlowStore", "Layout", "create", "field_path", "is_flow"]
@@ -88,7 +89,7 @@ class Layout:
 
 
 def field_path(out: str | Place, name: str) -> str:
-    """Where an array of the group is, for `stores.regions`."""
+    """Where an array of the group is, for `regions`."""
     return str(place(out).resolve() / name)
 
 
@@ -107,11 +108,11 @@ def create(out: str | Place, layout: Layout, attributes: Mapping[str, Any]) -> N
                 leftover.unlink()
     for name in missing:
         (out / name).parent.mkdir(parents=True, exist_ok=True)
-        stores.durable_write(out / name, wanted[name])
+        durable_write(out / name, wanted[name])
     if missing and isinstance(out, Path):
         for folder in {parent for name in missing for parent in (out / name).parents if parent.is_relative_to(out)}:
-            stores.sync_folder(folder)
-        stores.sync_folder(out.resolve().parent)
+            sync_folder(folder)
+        sync_folder(out.resolve().parent)
 
 
 def _files(layout: Layout, attributes: Mapping[str, Any]) -> dict[str, bytes]:
@@ -135,7 +136,7 @@ def _files(layout: Layout, attributes: Mapping[str, Any]) -> dict[str, bytes]:
     def on_grid(name: str, dtype: Any, leading: tuple[int, ...], names: list[str], fill: float) -> None:
         group.create_array(
             name, shape=(*leading, *layout.shape), dtype=dtype, chunks=(*(1 for _ in leading), *layout.chunks),
-            compressors=stores._compressor(layout.codec, np.dtype(dtype)), fill_value=fill,
+            compressors=compressor(layout.codec, np.dtype(dtype)), fill_value=fill,
             dimension_names=[*names, *layout.axes], attributes={"long_name": layout.long_names.get(name, name)},
         )  # fmt: skip
 
@@ -235,7 +236,7 @@ class FlowStore:
             centres = {axis: np.asarray(arrays[axis][:]) for axis in axes}
             times = np.asarray(arrays["time"][:])
         except Exception as error:
-            raise UsageError(f"{path} cannot be opened as a simulation: {stores.first_line(error)}") from error
+            raise UsageError(f"{path} cannot be opened as a simulation: {first_line(error)}") from error
         return FlowStore(path, axes, centres, times, fields, "solid" in arrays, dict(group.attrs))
 
     @property
@@ -262,8 +263,8 @@ class FlowStore:
 
     def _chunks(self, name: str) -> tuple[Place, int]:
         """The folder with a folder for each snapshot, and the number of files in one of those."""
-        info = stores.describe(self.path / name)
-        key = PurePosixPath(stores.chunk_key(info.path, (0,) * info.ndim))
+        info = describe(self.path / name)
+        key = PurePosixPath(chunk_key(info.path, (0,) * info.ndim))
         counts = [ceil(n / unit) for n, unit in zip(info.shape[1:], info.write_unit[1:], strict=True)]
         return place(info.path) / str(key.parents[len(counts)]), prod(counts)
 

@@ -17,8 +17,8 @@ from gridstride.pipeline.simulations import states
 from gridstride.pipeline.simulations.restart import begin_from_store
 from gridstride.pipeline.simulations.states import Checkpoint
 from gridstride.pipeline.simulations.store import field_path
-from gridstride.pipeline.storage import stores
-from gridstride.pipeline.storage.places import place
+from gridstride.pipeline.storage.paths import place
+from gridstride.pipeline.storage.regions import regions, sync_chunk_folders
 from gridstride.workers import saving
 from gridstride.workers.cluster import this_worker
 from gridstride.workers.models.base import Index, Setup, Sums
@@ -92,7 +92,7 @@ def open_setup(out: str, run_id: str) -> tuple[Setup, tuple[str, ...]]:
     """The setup and the names of the output's arrays, read once per process and run."""
     folder = place(out) / states.FOLDER
     with stages.unmeasured("read + decode", "the simulation's setup"):
-        return saving.load(folder / "setup"), tuple(json.loads((folder / "arrays.json").read_bytes()))
+        return saving.load(folder, "setup"), tuple(json.loads((folder / "arrays.json").read_bytes()))
 
 
 _resident: dict[tuple[str, int], ResidentBlock] = {}
@@ -237,8 +237,8 @@ def _observe(at: Place, block: Block, due: Due, record: Record) -> None:
                 data = setup.output(block, name)
             with stages("encode + write", f"block {at.index}"):
                 path = field_path(at.out, name)
-                stores.regions(path).write((due.snapshot, *first), data[None])
-                stores.sync_chunk_folders(path, (due.snapshot, *first), (due.snapshot + 1, *last))
+                regions(path).write((due.snapshot, *first), data[None])
+                sync_chunk_folders(path, (due.snapshot, *first), (due.snapshot + 1, *last))
     if due.state is not None:
         with stages("encode + write", f"block {at.index}"):
             states.write_state(states.state_path(at.out, due.state), block)

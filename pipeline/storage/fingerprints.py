@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from gridstride.pipeline.storage.places import place, version
+from gridstride.pipeline.storage.describe import METADATA, ArrayInfo, chunk_keys
+from gridstride.pipeline.storage.paths import place, version
 from gridstride.pipeline.storage.remote import Remote
-from gridstride.pipeline.storage.stores import METADATA, ArrayInfo, chunk_keys
 
 
 def identity(info: ArrayInfo) -> dict[str, Any]:

@@ -32,13 +32,17 @@ import numpy as np
 
 from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.storage.lock import FileLock, ObjectLock, lock
-from gridstride.pipeline.storage.places import Place, durable_write, ends_if_lost, names, place, remove, sync_folder
+from gridstride.pipeline.storage.paths import Place, durable_write, ends_if_lost, names, place, remove, sync_folder
 from gridstride.pipeline.storage.remote import Remote
-from gridstride.pipeline.storage.stores import json_bytes
 
 FOLDER = ".gridstride"
 
 Index = tuple[int, ...]
+
+
+def json_bytes(value: Any) -> bytes:
+    """JSON as our files hold it: the same value gives the same bytes, which are compared and hashed."""
+    return json.dumps(value, indent=1, sort_keys=True).encode()
 
 
 def job_hash(job: dict[str, Any]) -> str:

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from gridstride.pipeline.errors import JobFailed, UsageError
-from gridstride.pipeline.storage.places import Place
+from gridstride.pipeline.storage.paths import Place
 from gridstride.pipeline.storage.remote import Head, Remote, RemoteError
 
 BEAT, STALE, POLL = 10.0, 60.0, 1.0  # seconds

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gridstride.pipeline.errors import JobFailed
-from gridstride.pipeline.storage.places import Place
+from gridstride.pipeline.storage.paths import Place
 from gridstride.pipeline.storage.remote import Remote
 
 SECONDS = 10.0

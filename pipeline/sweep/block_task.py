@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from gridstride.pipeline.planning.plan import Plan
-from gridstride.pipeline.storage import stores
-from gridstride.pipeline.storage.journal import FOLDER, journal, marker_name
-from gridstride.pipeline.storage.places import place
+from gridstride.pipeline.storage.journal import FOLDER, journal, json_bytes, marker_name
+from gridstride.pipeline.storage.paths import durable_write, place
+from gridstride.pipeline.storage.regions import read_wrapped, regions, sync_chunk_folders
 from gridstride.workers import device as devices
 from gridstride.workers import operators
 from gridstride.workers import split as parts
@@ -41,7 +41,7 @@ class Work:
 def write_work(out: str, input: str, device: str, plan: Plan) -> None:
     """Put beside the operator what else the workers need; they read it from the output's folder."""
     content = {"input": input, "device": device, "plan": asdict(plan)}
-    stores.durable_write(place(out) / FOLDER / "work.json", stores.json_bytes(content))
+    durable_write(place(out) / FOLDER / "work.json", json_bytes(content))
 
 
 @lru_cache(maxsize=4)
@@ -63,7 +63,7 @@ def open_work(out: str, run_id: str) -> Work:
 def read_region(path: str, start: Index, stop: Index, what: str | None = None) -> np.ndarray:
     """A region of the input. what: it is read for; itself by default."""
     with stages("read + decode", what or " x ".join(f"{a}:{b}" for a, b in zip(start, stop, strict=True))):
-        return stores.read_wrapped(path, start, stop)
+        return read_wrapped(path, start, stop)
 
 
 def compute_block(data: np.ndarray, out: str, run_id: str, first: Index, block_id: Index) -> np.ndarray:
@@ -139,8 +139,8 @@ def _write(work: Work, index: Index, last: Index, result: np.ndarray) -> dict[st
     start, stop = work.plan.start(index), work.plan.stop(last)
     written = work.plan.out_range(index, last)
     with stages("encode + write", name_of(index, last)):
-        stores.regions(work.out).write(written[0], result)
-        stores.sync_chunk_folders(work.out, *written)
+        regions(work.out).write(written[0], result)
+        sync_chunk_folders(work.out, *written)
         journal(work.out).mark(index, last)
     return {
         "index": index,

@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from gridstride.pipeline.errors import UsageError
-from gridstride.pipeline.storage import stores
+from gridstride.pipeline.errors import UsageError, first_line
 
 
 @contextmanager
@@ -44,7 +43,7 @@ def halo_timer(client: Any) -> Iterator[Callable[[], dict[str, float]]]:
     try:
         client.register_plugin(HaloTimer())
     except Exception as error:
-        raise UsageError(f"the scheduler does not take our timer: {stores.first_line(error)}") from error
+        raise UsageError(f"the scheduler does not take our timer: {first_line(error)}") from error
     try:
         yield lambda: client.run_on_scheduler(collect)
     finally:

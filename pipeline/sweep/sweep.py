@@ -29,11 +29,11 @@ from typing import Any
 
 import numpy as np
 
-from gridstride.pipeline.errors import JobFailed
+from gridstride.pipeline.errors import JobFailed, first_line
 from gridstride.pipeline.events.events import Events
 from gridstride.pipeline.events.story import duration
-from gridstride.pipeline.storage import stores
 from gridstride.pipeline.storage.journal import journal, marker_name
+from gridstride.pipeline.storage.regions import regions, unreadable_chunks
 from gridstride.pipeline.sweep.block_task import (
     Box,
     Index,
@@ -250,7 +250,7 @@ class Sweep:
             )
             graph[(name, *position)] = reads[region]
         self.reads = reads
-        meta = np.empty((0,) * ndim, stores.regions(self.work.input).read((0,) * ndim, (0,) * ndim).dtype)
+        meta = np.empty((0,) * ndim, regions(self.work.input).read((0,) * ndim, (0,) * ndim).dtype)
         array = da.Array(graph, name, chunks, meta=meta)
         result = da.map_overlap(
             compute_block,
@@ -370,7 +370,7 @@ class Sweep:
             return [_reason(error)]  # to look for it here would be the end of this process too
         start, stop = self.plan.needed(index)
         try:
-            bad = [f"chunk {key}: {why}" for key, why in stores.unreadable_chunks(self.work.input, start, stop)]
+            bad = [f"chunk {key}: {why}" for key, why in unreadable_chunks(self.work.input, start, stop)]
         except Exception:
             bad = []
         where = traceback.extract_tb(error.__traceback__)
@@ -387,7 +387,7 @@ def _reason(error: BaseException) -> str:
         return "every worker that it was on died: too little memory, or a fault in native code"
     if isinstance(error, Stuck):
         return str(error)
-    return f"{type(error).__name__}: {stores.first_line(error)}"
+    return f"{type(error).__name__}: {first_line(error)}"
 
 
 def _indices(box: Any) -> Iterator[Index]:

@@ -72,16 +72,16 @@ def spoil(client: Any, what: Callable[..., None], seconds: float = 0.0) -> None:
 
         def setup(self, worker: Any) -> None:
 
-            from gridstride.pipeline.storage import stores
+            from gridstride.pipeline.storage.regions import Regions
 
-            write = stores.Regions.write
+            write = Regions.write
 
             def spoilt(self: Any, start: Any, data: Any) -> None:
                 time.sleep(seconds)
                 what(tuple(start))
                 write(self, start, data)
 
-            stores.Regions.write = spoilt  # type: ignore[method-assign]
+            Regions.write = spoilt  # type: ignore[method-assign]
 
     client.register_plugin(Spoiler())
 

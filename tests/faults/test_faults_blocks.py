@@ -82,11 +82,11 @@ def test_a_worker_that_is_stuck_is_ended_and_its_block_goes_elsewhere(
         import threading
         import time
 
-        from gridstride.pipeline.storage import stores
+        from gridstride.pipeline.storage.regions import Regions
         from gridstride.workers import device
 
         name = {"reading": "read", "writing": "write"}[doing]
-        region, kernel = getattr(stores.Regions, name), device._on_cpu
+        region, kernel = getattr(Regions, name), device._on_cpu
 
         def stuck_once(self: Any, start: Any, more: Any) -> Any:
             # What block 1.1.1 reads begins a halo of three before it.
@@ -101,7 +101,7 @@ def test_a_worker_that_is_stuck_is_ended_and_its_block_goes_elsewhere(
                 time.sleep(1.5 * IO_TIMEOUT)
             return kernel(operator, block)
 
-        setattr(stores.Regions, name, stuck_once)
+        setattr(Regions, name, stuck_once)
         device._on_cpu = slow
 
     with cluster.start("cpu", cluster.Size(2, 1, 2_000_000_000)) as client:
@@ -140,12 +140,12 @@ def test_a_store_that_answers_nobody_is_given_up(source: Path, tmp_path: Path) -
     def change() -> None:
         import threading
 
-        from gridstride.pipeline.storage import stores
+        from gridstride.pipeline.storage.regions import Regions
 
         def stuck(self: Any, start: Any, stop: Any) -> Any:
             threading.Event().wait()
 
-        stores.Regions.read = stuck  # type: ignore[method-assign]
+        Regions.read = stuck  # type: ignore[method-assign]
 
     with cluster.start("cpu", cluster.Size(2, 1, 2_000_000_000), dask=ONE_DEATH) as client:
         in_workers(client, change)
@@ -198,9 +198,9 @@ def test_blocks_whose_workers_died_are_tried_one_at_a_time(source: Path, calm: s
         import signal
         import time
 
-        from gridstride.pipeline.storage import stores
+        from gridstride.pipeline.storage.regions import Regions
 
-        write = stores.Regions.write
+        write = Regions.write
         here: set[tuple[int, ...]] = set()
         deadly, neighbour = (0, 16, 16), (0, 16, 32)
 
@@ -220,7 +220,7 @@ def test_blocks_whose_workers_died_are_tried_one_at_a_time(source: Path, calm: s
             write(self, start, data)
             here.discard(start)
 
-        stores.Regions.write = together  # type: ignore[method-assign]
+        Regions.write = together  # type: ignore[method-assign]
 
     with cluster.start("cpu", cluster.Size(1, 2, 2_000_000_000), dask=ONE_DEATH) as client:
         in_workers(client, change)

@@ -14,7 +14,7 @@ from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.pictures import flow_views
 from gridstride.pipeline.pictures.flow_views import snapshot
 from gridstride.pipeline.simulations.store import create
-from gridstride.pipeline.storage.stores import Regions
+from gridstride.pipeline.storage.regions import Regions
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,9 @@ from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.pictures import arrays as module
 from gridstride.pipeline.pictures.arrays import draw, preview, shared_scale
 from gridstride.pipeline.pictures.views import cost, cut, locate, picture, view
-from gridstride.pipeline.storage.stores import Regions, create, describe, regions
+from gridstride.pipeline.storage.create import create
+from gridstride.pipeline.storage.describe import describe
+from gridstride.pipeline.storage.regions import Regions, regions
 
 RNG = np.random.default_rng(5)
 HUGE = (4096, 20000, 20000)

@@ -17,7 +17,7 @@ from gridstride.pipeline.errors import JobFailed, UsageError
 from gridstride.pipeline.simulations import diagnostics
 from gridstride.pipeline.simulations import store as flow_store
 from gridstride.pipeline.simulations.store import Diagnostics, FlowStore, create, is_flow
-from gridstride.pipeline.storage import stores
+from gridstride.pipeline.storage.describe import describe
 
 FLAT = {"x": 6, "y": 5}
 DEEP = {"x": 6, "y": 5, "z": 4}
@@ -87,7 +87,7 @@ def test_nothing_to_write_is_laid_out_too(tmp_path):
 
 def test_chunks_are_of_one_snapshot(tmp_path):
     create(tmp_path / "out.zarr", flow_layout(DEEP), ATTRIBUTES)
-    info = stores.describe(tmp_path / "out.zarr", "w")
+    info = describe(tmp_path / "out.zarr", "w")
     assert info.chunks == (1, 3, 4, 5)
     assert info.codecs == "blosc-lz4 (bitshuffle)"
 
@@ -113,7 +113,7 @@ def test_a_killed_creation_is_completed(tmp_path, monkeypatch):
     layout = flow_layout(FLAT, solid=True)
     create(tmp_path / "whole.zarr", layout, ATTRIBUTES)
     whole = tree(tmp_path / "whole.zarr")
-    durable_write = stores.durable_write
+    durable_write = flow_store.durable_write
     for killed_at in range(len(whole)):
         out, written = tmp_path / f"killed{killed_at}.zarr", 0
 
@@ -125,11 +125,11 @@ def test_a_killed_creation_is_completed(tmp_path, monkeypatch):
             written += 1
             durable_write(path, data)
 
-        monkeypatch.setattr(stores, "durable_write", write_or_die)
+        monkeypatch.setattr(flow_store, "durable_write", write_or_die)
         with pytest.raises(KeyboardInterrupt):
             create(out, layout, ATTRIBUTES)
         assert not is_flow(out), "a layout that is not whole must not be taken for one that is"
-        monkeypatch.setattr(stores, "durable_write", durable_write)
+        monkeypatch.setattr(flow_store, "durable_write", durable_write)
         create(out, layout, ATTRIBUTES)
         assert tree(out) == whole
     assert len(whole) > 15

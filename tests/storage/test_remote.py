@@ -19,8 +19,10 @@ from gridstride.pipeline import job as jobs
 from gridstride.pipeline.errors import JobFailed, UsageError
 from gridstride.pipeline.options import RunOptions
 from gridstride.pipeline.reports.status import status
-from gridstride.pipeline.storage import lock, places, stores
+from gridstride.pipeline.storage import lock, paths
+from gridstride.pipeline.storage.describe import describe
 from gridstride.pipeline.storage.journal import FOLDER, Journal
+from gridstride.pipeline.storage.regions import regions, tensorstore_context
 from gridstride.pipeline.storage.remote import parse
 
 pytest.importorskip("obstore", reason="needs obstore: pip install 'gridstride[remote]'")
@@ -35,7 +37,7 @@ def test_from_s3_to_s3_is_the_local_job(source: str, calm: Path, client: Any, s3
     summary = jobs.run(prepared(source, out), client)
     assert (summary.computed, summary.retried, summary.failed) == (BLOCKS, 0, {})
     assert chunks(out) == chunks(calm)
-    ours, theirs = (zarr.open_array(places.zarr_store(places.place(p))).metadata for p in (out, calm))
+    ours, theirs = (zarr.open_array(paths.zarr_store(paths.place(p))).metadata for p in (out, calm))
     assert ours.chunks == theirs.chunks
     assert ours.codecs == theirs.codecs  # type: ignore[union-attr]
     # A marker is put when the block's chunks have been acknowledged, never before.
@@ -66,8 +68,8 @@ def test_a_job_goes_on_with_what_is_left(source: str, calm: Path, client: Any) -
     assert journal.done() == set(np.ndindex(3, 2, 2))
     journal.marker((1, 0, 1)).unlink()
     # The unmarked block's data goes; another's is spoilt, and stays so: its marker says that it is done.
-    (places.place(out) / "c/1/0/2").unlink()
-    (places.place(out) / "c/2/3/3").write_bytes(b"left alone")
+    (paths.place(out) / "c/1/0/2").unlink()
+    (paths.place(out) / "c/2/3/3").write_bytes(b"left alone")
     summary = jobs.run(jobs.resume(out, RunOptions(device="cpu", workers=1)), client)
     assert (summary.computed, summary.skipped, summary.failed) == (1, BLOCKS - 1, {})
     assert chunks(out) == {**chunks(calm), "c/2/3/3": b"left alone"}
@@ -105,14 +107,16 @@ def test_passing_errors_are_survived(kind: str, source: str, calm: Path, client:
 HANGING = """
 import sys
 import numpy as np
-from gridstride.pipeline.storage import connections, remote, stores
+from gridstride.pipeline.storage import connections, remote
+from gridstride.pipeline.storage.create import create
+from gridstride.pipeline.storage.regions import regions
 
 connections.REQUEST_SECONDS = 1.0
 where = sys.argv[1]
-stores.create(where, (8, 8), np.dtype("f4"), (4, 4))
+create(where, (8, 8), np.dtype("f4"), (4, 4))
 for number in range(2):
-    stores.regions(where).write((0, 0), np.full((8, 8), number, "f4"))
-    assert (stores.regions(where).read((0, 0), (8, 8)) == number).all()
+    regions(where).write((0, 0), np.full((8, 8), number, "f4"))
+    assert (regions(where).read((0, 0), (8, 8)) == number).all()
     file = remote.parse(where) / "file"
     file.write_bytes(b"x")
     assert file.read_bytes() == b"x"
@@ -143,7 +147,7 @@ def test_a_store_that_stays_away_ends_the_job_with_one_line(
     out = out_of("away.zarr")
     for name, value in (("TRIES", 2), ("FIRST_WAIT", 0.05)):
         monkeypatch.setattr(f"gridstride.pipeline.storage.connections.{name}", value)
-    stores._context.cache_clear()
+    tensorstore_context.cache_clear()
     job = prepared(source, out)
     s3.fail(1, match="^PUT /data/away.zarr/c/1/")
     try:
@@ -158,7 +162,7 @@ def test_a_store_that_stays_away_ends_the_job_with_one_line(
                 summary = jobs.run(jobs.resume(out, RunOptions(device="cpu", workers=1)), client)
     finally:
         s3.fail(0)
-        stores._context.cache_clear()
+        tensorstore_context.cache_clear()
     line = str(caught.value)
     assert "s3://data/away.zarr" in line
     assert "503" in line
@@ -174,7 +178,7 @@ def test_a_damaged_chunk_fails_the_blocks_that_need_it_and_no_others(
     source: str, image: np.ndarray, calm: Path, client: Any
 ) -> None:
     out = out_of("damaged.zarr")
-    chunk = places.place(source) / "c/2/3/3"
+    chunk = paths.place(source) / "c/2/3/3"
     good = chunk.read_bytes()
     for bad in (b"no blosc frame", good[: len(good) // 2]):
         chunk.write_bytes(bad)
@@ -190,7 +194,7 @@ def test_a_damaged_chunk_fails_the_blocks_that_need_it_and_no_others(
     assert summary.failed == {}
     assert chunks(out) == chunks(calm)
     # What finished blocks were made from must not change under them.
-    stores.regions(source).write((0, 0, 0), image // 2)
+    regions(source).write((0, 0, 0), image // 2)
     with pytest.raises(UsageError, match="has changed since"):
         jobs.resume(out, RunOptions(device="cpu", workers=1))
 
@@ -214,7 +218,7 @@ def test_overwrite_replaces_what_is_ours_and_nothing_else(source: str, calm: Pat
         options=RunOptions(device="cpu", workers=1, block=BLOCK, overwrite=True),
     )  # fmt: skip
     jobs.run(changed, client)
-    read = [zarr.open_array(places.zarr_store(places.place(p)), mode="r")[...] for p in (out, calm)]
+    read = [zarr.open_array(paths.zarr_store(paths.place(p)), mode="r")[...] for p in (out, calm)]
     np.testing.assert_array_equal(*read)
     assert neighbour.read_bytes() == b"not ours"
     other = parse(out_of("pictures")) / "holiday.jpg"
@@ -246,7 +250,7 @@ def test_a_job_is_looked_at(source: str, client: Any, tmp_path: Path) -> None:
     if "a" not in group:
         group.create_array("a", shape=(4, 4), dtype="u1")
     assert "a" in gridstride("info", "s3://data/group.zarr").output
-    assert stores.describe("s3://data/group.zarr", "a").path == "s3://data/group.zarr/a"
+    assert describe("s3://data/group.zarr", "a").path == "s3://data/group.zarr/a"
 
 
 def test_status_and_report_of_an_output_in_a_store(source: str, client: Any, tmp_path: Path) -> None:

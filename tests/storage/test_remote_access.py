@@ -14,7 +14,7 @@ from remote_jobs import gridstride, out_of, prepared
 
 from gridstride.pipeline import job as jobs
 from gridstride.pipeline.errors import UsageError
-from gridstride.pipeline.storage import places
+from gridstride.pipeline.storage import paths
 from gridstride.pipeline.storage.journal import FOLDER
 from gridstride.pipeline.storage.remote import parse
 
@@ -52,8 +52,9 @@ def test_what_is_wrong_is_one_line(
 def test_keys_of_a_profile(source: str, s3: Server, image: np.ndarray, tmp_path: Path, monkeypatch: Any) -> None:
     """Both libraries find them; each in a process of its own, for they look once."""
     code = (
-        "from gridstride.pipeline.storage import stores; import sys; "
-        "print(stores.regions(stores.describe(sys.argv[1]).path).read((0, 0, 0), (4, 4, 4)).sum())"
+        "import sys; from gridstride.pipeline.storage.describe import describe; "
+        "from gridstride.pipeline.storage.regions import regions; "
+        "print(regions(describe(sys.argv[1]).path).read((0, 0, 0), (4, 4, 4)).sum())"
     )
     file = tmp_path / "credentials"
     with s3.checks_credentials() as (key, secret):
@@ -74,7 +75,7 @@ def test_no_credential_is_written_anywhere(source: str, client: Any, tmp_path: P
     out = out_of("secrets.zarr")
     jobs.run(prepared(source, out, quiet=False, log=str(tmp_path / "log")), client)
     root = parse(out)
-    written = [root / "zarr.json", *(root / FOLDER / name for name in places.names(root / FOLDER) - {"blocks"})]
+    written = [root / "zarr.json", *(root / FOLDER / name for name in paths.names(root / FOLDER) - {"blocks"})]
     assert {file.name for file in written} >= {"job.json", "work.json", "operator.json", "summary.json", "events.jsonl"}
     for data in (*(file.read_bytes() for file in written), (tmp_path / "log").read_bytes()):
         assert SECRET.encode() not in data
@@ -106,6 +107,6 @@ def test_places() -> None:
     assert str(place / "c/0") == "s3://data/a/b.zarr/c/0"
     assert (place.name, place.suffix, str(place.parent)) == ("b.zarr", ".zarr", "s3://data/a")
     assert [str(p) for p in place.parents] == ["s3://data/a", "s3://data"]
-    assert places.place("a/b") == Path("a/b")
+    assert paths.place("a/b") == Path("a/b")
     with pytest.raises(UsageError, match="became a path"):
-        places.place(Path("s3://data/a"))
+        paths.place(Path("s3://data/a"))

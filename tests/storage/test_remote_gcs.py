@@ -17,7 +17,8 @@ from remote_flows import CASE, assert_same, content
 from remote_jobs import BLOCKS, COMMAND, assert_puts_are_conditional, chunks, gridstride, kill_in_the_sweep, put
 
 from gridstride.pipeline.errors import UsageError
-from gridstride.pipeline.storage import lock, places, stores
+from gridstride.pipeline.storage import lock, paths
+from gridstride.pipeline.storage.describe import has_metadata
 from gridstride.pipeline.storage.journal import FOLDER, Journal
 from gridstride.pipeline.storage.remote import parse
 
@@ -98,7 +99,7 @@ def test_conditions_and_the_lock(gs: Log, monkeypatch: Any) -> None:
 def test_an_object_that_is_written_again_has_another_version(gs: Log) -> None:
     file = parse("gs://data/file")
     file.write_bytes(b"same")
-    before = places.version(file)
+    before = paths.version(file)
     file.write_bytes(b"same")
-    assert places.version(file) != before
-    assert not stores.has_metadata(parse("gs://data/nothing"))
+    assert paths.version(file) != before
+    assert not has_metadata(parse("gs://data/nothing"))

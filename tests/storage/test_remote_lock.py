@@ -17,7 +17,7 @@ from remote_jobs import BLOCKS, assert_puts_are_conditional, gridstride, out_of,
 
 from gridstride.pipeline import job as jobs
 from gridstride.pipeline.errors import JobFailed, UsageError
-from gridstride.pipeline.storage import lock, places
+from gridstride.pipeline.storage import lock, paths
 from gridstride.pipeline.storage.journal import FOLDER, Journal
 from gridstride.pipeline.storage.remote import parse
 
@@ -32,17 +32,17 @@ def test_two_clients_do_not_write_one_output(source: str, s3: Server, monkeypatc
     job = prepared(source, out)
     first = Journal(out)
     first.lock()
-    before = set(places.names(parse(out)))
+    before = set(paths.names(parse(out)))
     with pytest.raises(UsageError, match=r"another gridstride is writing s3://data/two\.zarr"):
         jobs.run(job)
     overwriting = prepared(source, out, overwrite=True)
     with pytest.raises(UsageError, match="another gridstride is writing"):
         jobs.run(overwriting)
-    assert set(places.names(parse(out))) == before
+    assert set(paths.names(parse(out))) == before
     (parse(out) / "zarr.json").write_bytes(b"{}")
     first.clear()
-    assert places.names(parse(out) / FOLDER) - {"clock"} == {"lock"}, "all goes but the lock, which is held"
-    assert places.names(parse(out)) == {FOLDER}
+    assert paths.names(parse(out) / FOLDER) - {"clock"} == {"lock"}, "all goes but the lock, which is held"
+    assert paths.names(parse(out)) == {FOLDER}
     first.unlock()
     second = Journal(out)
     second.lock()

@@ -152,9 +152,9 @@ def slowly(client: Any) -> None:
     def patch() -> None:
         import time
 
-        from gridstride.pipeline.storage import stores
+        from gridstride.pipeline.storage.regions import Regions
 
-        write = stores.Regions.write
+        write = Regions.write
         if not hasattr(write, "slow"):
 
             def slow(self: Any, *args: Any) -> None:
@@ -162,7 +162,7 @@ def slowly(client: Any) -> None:
                 write(self, *args)
 
             slow.slow = True  # type: ignore[attr-defined]
-            stores.Regions.write = slow  # type: ignore[method-assign]
+            Regions.write = slow  # type: ignore[method-assign]
 
     client.run(patch)
 

@@ -24,7 +24,7 @@ from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.options import RunOptions
 from gridstride.pipeline.simulations import states
 from gridstride.pipeline.storage import journal as journals
-from gridstride.pipeline.storage import places
+from gridstride.pipeline.storage import paths
 from gridstride.pipeline.storage.journal import Journal
 from gridstride.workers import cluster
 
@@ -131,21 +131,21 @@ def test_a_marker_comes_after_the_data(store: Any, tmp_path: Path, client: Any) 
     job = prepared(source, out)
 
     def break_writes() -> None:
-        from gridstride.pipeline.storage import stores
+        from gridstride.pipeline.storage.regions import Regions
 
         def fail(self: Any, start: Any, data: Any) -> None:
             if start[0] == 16:
                 raise OSError("no space left on device")
             Regions_write(self, start, data)
 
-        Regions_write = stores.Regions.write
-        stores.Regions.good_write = Regions_write  # type: ignore[attr-defined]
-        stores.Regions.write = fail  # type: ignore[method-assign]
+        Regions_write = Regions.write
+        Regions.good_write = Regions_write  # type: ignore[attr-defined]
+        Regions.write = fail  # type: ignore[method-assign]
 
     def mend_writes() -> None:
-        from gridstride.pipeline.storage import stores
+        from gridstride.pipeline.storage.regions import Regions
 
-        stores.Regions.write = stores.Regions.good_write  # type: ignore[attr-defined, method-assign]
+        Regions.write = Regions.good_write  # type: ignore[attr-defined, method-assign]
 
     client.run(break_writes)
     try:
@@ -308,14 +308,14 @@ def test_a_state_whose_deletion_is_killed_leaves_no_marker_without_its_data(
     state.mark((0, 0))
     data = state.out / "c"
     data.write_bytes(b"data")
-    remove, left = places.remove, iter([True] * done)
+    remove, left = paths.remove, iter([True] * done)
 
     def killed(where: Any) -> None:
         if not next(left, False):
             raise KeyboardInterrupt
         remove(where)
 
-    for module in (journals, places):
+    for module in (journals, paths):
         monkeypatch.setattr(module, "remove", killed)
     with pytest.raises(KeyboardInterrupt):
         states.switch(tmp_path, states.Checkpoint("state-16-1x4x4", 16), None)

@@ -20,7 +20,8 @@ from gridstride.pipeline import job as jobs
 from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.options import RunOptions
 from gridstride.pipeline.planning.plan import Plan
-from gridstride.pipeline.storage import stores
+from gridstride.pipeline.storage.describe import describe
+from gridstride.pipeline.storage.regions import regions
 from gridstride.workers import cluster
 
 SCIPY: dict[str, Any] = {"precision": "double", "cast": "scipy"}
@@ -146,7 +147,7 @@ def test_zarr_v2_and_codecs_tensorstore_lacks_are_read(tmp_path: Path, client: A
         path = tmp_path / f"v2-{i}"
         node = zarr.create_array(str(path), shape=array.shape, chunks=(8, 8), dtype=">u2", zarr_format=2, **extra)
         node[...] = array
-        engine = stores.regions(str(path.resolve())).engine
+        engine = regions(str(path.resolve())).engine
         assert engine == ("zarr-python" if extra else "tensorstore")
         prepared = images.prepare_filter(
             "uniform", path, tmp_path / f"out-{i}", size=3, options=options(block=(8, 16)), **SCIPY
@@ -165,7 +166,7 @@ def test_attributes_names_and_provenance_are_carried_over(store: Any, tmp_path: 
     out = tmp_path / "out.zarr"
     prepared = images.prepare_filter("gaussian", source, out, sigma=1.5, options=options())
     run(prepared, client)
-    info = stores.describe(out)
+    info = describe(out)
     assert info.dimension_names == ("t", "y", "x")
     assert info.attributes["voxel_size"] == [1, 0.3, 0.3]
     made = info.attributes["gridstride"]
@@ -185,7 +186,7 @@ def test_sharded_input_gives_sharded_output(store: Any, tmp_path: Path, client: 
     )
     expected = ndimage.convolve(array, images.named_kernel("sobel-x", 2))
     np.testing.assert_array_equal(run(prepared, client), expected)
-    info = stores.describe(tmp_path / "out")
+    info = describe(tmp_path / "out")
     assert (info.chunks, info.shards) == ((5, 4), (10, 20))
 
 

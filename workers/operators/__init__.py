@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
-from gridstride.workers.saving import load, save
+from typing import Any
 
-__all__ = ["load", "save"]
+from gridstride.workers import saving
+
+
+def save(operator: Any, folder: Any) -> None:
+    saving.save(operator, folder, "operator")
+
+
+def load(folder: Any) -> Any:
+    return saving.load(folder, "operator")

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from gridstride.pipeline.errors import JobFailed, UsageError, megabytes
+from gridstride.pipeline.errors import JobFailed, UsageError
 from gridstride.pipeline.storage.remote import SCHEMES, Remote, RemoteError, parse
 
 Place = Path | Remote
@@ -106,19 +106,6 @@ def zarr_store(where: Place, read_only: bool = True) -> Any:
 def kvstore(where: Place) -> dict[str, Any]:
     """A place as tensorstore takes it."""
     return where.kvstore() if isinstance(where, Remote) else {"driver": "file", "path": f"{where}/"}
-
-
-def check_disk(where: Place, needed: int) -> None:
-    """Refuse a job whose result, uncompressed, has no room on the disk that it goes to."""
-    if isinstance(where, Remote):
-        return  # nobody knows
-    parent = next(p for p in [where, *where.parents] if p.exists())
-    free = shutil.disk_usage(parent).free
-    if needed > free:
-        raise UsageError(
-            f"{parent} has {megabytes(free)} free and the result takes up to {megabytes(needed)} uncompressed: "
-            "free some space, choose another folder, or --ignore-disk if it compresses well"
-        )
 
 
 def durable_write(where: Place, data: bytes) -> None:

@@ -1,0 +1,84 @@
+"""New Zarr arrays, and what is asked before one is made: is there room, and may what is there be deleted?"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+
+from gridstride.pipeline.errors import UsageError, megabytes
+from gridstride.pipeline.storage.describe import METADATA, ArrayInfo, describe
+from gridstride.pipeline.storage.paths import Place, names, place, zarr_store
+from gridstride.pipeline.storage.remote import Remote
+
+CODECS = ("lz4", "zstd", "blosc-zstd", "gzip", "none")
+
+
+def create(
+    where: str | Path | Remote,
+    shape: Sequence[int],
+    dtype: np.dtype,
+    chunks: Sequence[int],
+    shards: Sequence[int] | None = None,
+    codec: str = "lz4",
+    dimension_names: Sequence[str | None] | None = None,
+    attributes: dict[str, Any] | None = None,
+) -> ArrayInfo:
+    """Create an empty Zarr v3 array; what is at the place already stays, but for `zarr.json`."""
+    # A chunk of a zero-length axis still needs a length.
+    chunks = tuple(max(1, int(n)) for n in chunks)
+    names = None if dimension_names is None or not any(dimension_names) else list(dimension_names)
+    zarr.create_array(
+        store=zarr_store(place(where), read_only=False),
+        shape=tuple(shape),
+        dtype=dtype,
+        chunks=chunks,
+        shards=None if shards is None else tuple(shards),
+        compressors=compressor(codec, np.dtype(dtype)),
+        fill_value=0,
+        dimension_names=names,
+        attributes=attributes or {},
+        zarr_format=3,
+        overwrite=False,
+    )
+    return describe(where)
+
+
+def compressor(codec: str, dtype: np.dtype) -> Any:
+    """zarr-python's codec for NAME or NAME:LEVEL, or None. Raises UsageError for a codec that we do not know."""
+    from zarr.codecs import BloscCodec, GzipCodec, ZstdCodec
+
+    name, _, level = codec.partition(":")
+    if name not in CODECS or (level and not level.isdigit()):
+        raise UsageError(f"unknown codec {codec!r}: expected one of {', '.join(CODECS)}, with :LEVEL if you like")
+    if name in ("lz4", "blosc-zstd"):
+        cname: Any = name.removeprefix("blosc-")
+        return BloscCodec(cname=cname, clevel=int(level or 5), shuffle="bitshuffle", typesize=dtype.itemsize)
+    if name == "zstd":
+        return ZstdCodec(level=int(level or 3))
+    return GzipCodec(level=int(level or 5)) if name == "gzip" else None
+
+
+def is_removable(where: Place) -> bool:
+    """Whether --overwrite may delete what is at a place: a Zarr store, our unfinished output, or an empty folder."""
+    if not where.is_dir():
+        return False
+    found = names(where)
+    return not found or bool(found & {*METADATA, ".gridstride"})
+
+
+def check_disk(where: Place, needed: int) -> None:
+    """Refuse a job whose result, uncompressed, has no room on the disk that it goes to."""
+    if isinstance(where, Remote):
+        return  # nobody knows
+    parent = next(p for p in [where, *where.parents] if p.exists())
+    free = shutil.disk_usage(parent).free
+    if needed > free:
+        raise UsageError(
+            f"{parent} has {megabytes(free)} free and the result takes up to {megabytes(needed)} uncompressed: "
+            "free some space, choose another folder, or --ignore-disk if it compresses well"
+        )

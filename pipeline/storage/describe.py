@@ -1,0 +1,168 @@
+"""Descriptions of Zarr arrays: shape, data type, chunks, axes, codecs; made with zarr-python.
+
+The *write unit* is the smallest piece that one writer may own: the shard where there are shards, else the chunk. Two
+writers in one unit lose each other's data, so blocks are whole write units.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+
+from gridstride.pipeline.errors import JobFailed, UsageError, first_line
+from gridstride.pipeline.storage.paths import Place, absolute, place, version, zarr_store
+from gridstride.pipeline.storage.remote import Remote
+
+METADATA = ("zarr.json", ".zarray", ".zgroup")
+# The names that mark an axis as a series of images rather than a direction in space.
+SERIES = ("t", "time", "c", "channel", "channels", "s", "sample")
+
+
+@dataclass(frozen=True)
+class ArrayInfo:
+    """A Zarr array, described: everything a plan needs, and nothing open."""
+
+    path: str
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    chunks: tuple[int, ...]
+    shards: tuple[int, ...] | None
+    dimension_names: tuple[str | None, ...]
+    attributes: dict[str, Any]
+    zarr_format: int
+    codecs: str
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def write_unit(self) -> tuple[int, ...]:
+        return self.shards or self.chunks
+
+    @property
+    def nbytes(self) -> int:
+        return int(np.prod(self.shape, dtype=object)) * self.dtype.itemsize
+
+
+def describe(where: str | Path | Remote, array: str | None = None) -> ArrayInfo:
+    """Describe the array at a place, or the array named `array` in the group there.
+
+    Raises UsageError if there is no such array, or its dtype is none that we compute with.
+    """
+    path = place(where)
+    if isinstance(path, Remote):
+        path.contact()
+    if not has_metadata(path):
+        if not path.exists():
+            raise UsageError(f"{path} does not exist")
+        raise UsageError(f"{path} is not a Zarr store: it has none of {', '.join(METADATA)}")
+    _refuse_pickles(path)
+    try:
+        node = zarr.open(zarr_store(path), mode="r")
+    except Exception as error:
+        raise UsageError(f"{path} cannot be opened as Zarr: {first_line(error)}") from error
+    if isinstance(node, zarr.Group):
+        if array is not None and isinstance(path, Remote) and path.read_only:
+            return describe(f"{path}/{array.strip('/')}")  # a web server does not list
+        known = list_arrays(node, path)
+        if array is None:
+            shown = ", ".join(known[:8]) + (", ..." if len(known) > 8 else "") if known else "none"
+            raise UsageError(f"{path} is a group: say which array with --array (it holds {shown})")
+        if array.strip("/") not in known:
+            raise UsageError(f"{path} has no array {array!r} (it holds {', '.join(known[:8]) or 'none'})")
+        return describe(path / array.strip("/"))
+    if array is not None:
+        raise UsageError(f"{path} is an array, not a group: leave out --array")
+    dtype = np.dtype(node.dtype)
+    if dtype.kind not in "buif" or dtype.itemsize > 8:
+        raise UsageError(f"{path} has dtype {dtype}: expected bool, an integer or a real floating-point type")
+    if not 1 <= node.ndim <= 5:
+        raise UsageError(f"{path} has {node.ndim} axes: expected 1 to 5")
+    metadata = node.metadata
+    axes: Any = getattr(metadata, "dimension_names", None) or node.attrs.get("_ARRAY_DIMENSIONS")
+    try:
+        codecs = ", ".join(_codec_name(c) for c in (node.compressors or ()))
+    except Exception:  # codecs zarr-python cannot name do not stop it from reading
+        codecs = "?"
+    return ArrayInfo(
+        path=absolute(path),
+        shape=tuple(int(n) for n in node.shape),
+        dtype=dtype.newbyteorder("="),
+        chunks=tuple(int(n) for n in node.chunks),
+        shards=tuple(int(n) for n in node.shards) if node.shards else None,
+        dimension_names=tuple(axes) if axes else (None,) * len(node.shape),
+        attributes=dict(node.attrs),
+        zarr_format=int(metadata.zarr_format),
+        codecs=codecs or "none",
+    )
+
+
+def _refuse_pickles(where: Place) -> None:
+    """Zarr v2 knows a codec that unpickles chunks, which can run any program."""
+    try:
+        content = json.loads((where / ".zarray").read_bytes())
+        codecs = [content.get("compressor"), *(content.get("filters") or ())]
+    except (OSError, ValueError, AttributeError, TypeError):
+        return  # there is none, or zarr-python will say what is wrong with it
+    if any(isinstance(codec, dict) and "pickle" in str(codec.get("id")) for codec in codecs):
+        raise UsageError(f"{where} is stored as Python pickles, which can run any program when they are read: refused")
+
+
+def has_metadata(where: Place) -> bool:
+    """Whether a Zarr array or group begins at a place."""
+    return any((where / name).is_file() for name in METADATA)
+
+
+def _codec_name(codec: Any) -> str:
+    if hasattr(codec, "cname"):
+        shuffle = getattr(codec.shuffle, "value", codec.shuffle)
+        return f"blosc-{getattr(codec.cname, 'value', codec.cname)} ({shuffle})"
+    return type(codec).__name__.removesuffix("Codec").lower()
+
+
+def list_arrays(group: zarr.Group, where: Place) -> list[str]:
+    """Names of the arrays in a group and in the groups inside it. Raises UsageError if nobody knows."""
+    if isinstance(where, Remote) and where.read_only and group.metadata.consolidated_metadata is None:
+        raise UsageError(f"{where} is a group, and a web server does not list: say which array with --array")
+    members = group.members(max_depth=None)
+    # Metadata may name what lies elsewhere; a name with .. in it is none of this group's.
+    return sorted(name for name, node in members if isinstance(node, zarr.Array) and ".." not in name.split("/"))
+
+
+def chunk_keys(path: str, indices: Iterable[tuple[int, ...]]) -> list[str]:
+    """The store keys of chunks (of shards, where the array has shards)."""
+    metadata = _zarr(path).metadata
+    return [str(metadata.encode_chunk_key(index)) for index in indices]
+
+
+def chunk_key(path: str, index: tuple[int, ...]) -> str:
+    return chunk_keys(path, [index])[0]
+
+
+def stamp(path: str) -> tuple[Any, ...]:
+    """Tells one array at a path from the next: workers outlive jobs, and an output may be replaced."""
+    root = place(path)
+    for name in METADATA:
+        file = root / name
+        try:
+            return (file.stat().st_ino, *version(file)) if isinstance(file, Path) else tuple(version(file))
+        except FileNotFoundError:
+            continue
+    raise JobFailed(f"{path} has lost its metadata")
+
+
+def _zarr(path: str) -> Any:
+    return _open_zarr(path, stamp(path))
+
+
+@lru_cache(maxsize=16)
+def _open_zarr(path: str, version: tuple[Any, ...]) -> Any:
+    return zarr.open_array(zarr_store(place(path)), mode="r")
