@@ -10,10 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gridstride.pipeline.errors import UsageError
-from gridstride.pipeline.simulations.plan import make_flow_plan, slab_edges
+from gridstride.pipeline.simulations.plan import Wishes, make_flow_plan, slab_edges
+from gridstride.workers.cluster import Size
 from gridstride.workers.models.edac import kinds
 from gridstride.workers.models.edac.flow import Flow
 from gridstride.workers.models.edac.kinds import EXTRA_HALO
+from gridstride.workers.models.edac.setup import Setup
 
 
 def flow(*cells: int) -> Flow:
@@ -35,8 +37,9 @@ def flow(*cells: int) -> Flow:
     )
 
 
-def plan(cells, memory=None, workers=1, threads=2, unit=16, **more):
-    return make_flow_plan(flow(*cells), unit, False, workers, threads, memory, "cpu", **more)
+def plan(cells, memory=None, workers=1, threads=2, unit=16, **wishes):
+    setup = Setup(flow(*cells), None, (), None)
+    return make_flow_plan(setup, unit, Size(workers, threads, memory), "cpu", Wishes(**wishes))
 
 
 @given(st.integers(1, 500), st.integers(1, 64), st.integers(1, 12))
