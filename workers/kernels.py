@@ -33,8 +33,8 @@ FUSED_TAPS = range(3, 18, 2)
 FUSED_SHAPES = frozenset((m, n, n) for m in (1, *FUSED_TAPS) for n in FUSED_TAPS) | {(n, n, 1) for n in FUSED_TAPS}
 DENSE_SHAPES = frozenset({(n, n, n) for n in (3, 5, 7)} | {(1, n, n) for n in range(3, 16, 2)})
 
-# What cuda/edac.cu has.
-EDAC = ("velocity", "pressure", "ghosts", "plane_sums")
+# Of operators, kernels whose sums in float32 the compiler may make of fused multiply-adds.
+FUSES = ("pass_columns", "pass_rows", "pass_direct", "cast", "halves", "correlate", "fused", "dense")
 
 
 @dataclass(frozen=True)
@@ -130,19 +130,19 @@ def source(file: str) -> str:
 
 
 def options(expression: str) -> tuple[str, ...]:
-    """Compiler options. Sums in float64 may not use fused multiply-adds: they are to have scipy's bits. Nor may the
-    steps of a flow but where the source says so: a cell's bits are not to depend on the compiler.
+    """Compiler options. Sums in float64 may not use fused multiply-adds: they are to have scipy's bits. Nor may what
+    is not in `FUSES` (a model's steps) but where the source says so: a cell's bits are not to depend on the compiler.
 
     -ftz is CuPy's: it adds it to whatever it compiles, and a later -ftz=false it overrules. It stands here so that what
     is compiled without CuPy is what a GPU runs. (float32 numbers below 1.2e-38 are 0 with it.)
     """
     name, types = expression.split("<")
-    exact = name in EDAC or types.split(",")[1:2] == [" f64"]
+    exact = name not in FUSES or types.split(",")[1:2] == [" f64"]
     return ("-std=c++17", "-ftz=true", *(["-fmad=false"] if exact else []))
 
 
 def instantiations() -> list[tuple[str, str]]:
-    """Every (file, name expression) that an operator or a flow can ask for.
+    """Every (file, name expression) that an operator can ask for; `models.registry.kernels` has those of the models.
 
     A pass reads the block's type and leaves sums, or reads sums and writes any type; correlate writes sums or
     the block's own type. All else goes through `cast`: the full product of types would be many times as many.
@@ -163,11 +163,6 @@ def instantiations() -> list[tuple[str, str]]:
             found += [("march.cu", f"dense<{i}, {o}, {z}, {y}, {x}, false>")]
             if i == "f32":  # a tap of zero matters where there are infinities
                 found += [("march.cu", f"dense<{i}, {o}, {z}, {y}, {x}, true>")]
-    for number in ACCUMULATORS:
-        for components in (2, 3):
-            found += [("edac.cu", f"velocity<{number}, {components}, {solid}>") for solid in ("false", "true")]
-            found += [("edac.cu", f"pressure<{number}, {components}>")]
-        found += [("edac.cu", f"{name}<{number}>") for name in ("ghosts", "plane_sums")]
     return found
 
 

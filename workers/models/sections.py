@@ -172,6 +172,14 @@ class Grid(Section):
         return self
 
 
+class FromStore(Section):
+    """path: a simulation's Zarr group on this grid; time: default the last one written."""
+
+    problem: Literal["from-store"]
+    path: str
+    time: Annotated[float, Field(ge=0)] | None = None
+
+
 class Schedule(Section):
     """When something is written: every so much time, every so many steps, or at given times."""
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field
 
+from gridstride.workers.models import sections
 from gridstride.workers.models.edac import problems
 from gridstride.workers.models.sections import Positive, Section, Vector, vector
 
@@ -174,12 +175,8 @@ class Random(Start):
         return problems.Random(self.seed, self.speed or case.fluid.speed, self.peak, size, origin, spacing)
 
 
-class FromStore(Start):
-    """path: a simulation's Zarr group with velocity and pressure on this grid; time: default the last one written."""
-
-    problem: Literal["from-store"]
-    path: str
-    time: Annotated[float, Field(ge=0)] | None = None
+class FromStore(sections.FromStore, Start):
+    """A snapshot with velocity and pressure."""
 
     def build(self, case: Edac) -> problems.Problem:
         raise ValueError("initial.problem is from-store, which is read from its store and has no formula")
