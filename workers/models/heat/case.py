@@ -94,12 +94,13 @@ class HeatCase(Model):
 
     @classmethod
     def problems(cls) -> Iterator[Problem]:
-        flat = {"model": "heat", "grid": {"size": {"x": 1.0, "y": 0.8}}, "diffusivity": 0.05}
-        deep = {**flat, "grid": {"size": {"x": 1.0, "y": 0.8, "z": 1.3}}}
-        run = {"run": {"until": 0.06, "precision": "double"}}
+        run = {"run": {"until": 0.3, "precision": "double"}}
+        flat = {"model": "heat", "grid": {"size": {"x": 1.0, "y": 0.8}}, "diffusivity": 0.05, **run}
+        deep = {**flat, "grid": {"size": {"x": 1.0, "y": 0.8, "z": 1.3}}, "boundaries": {"z": "insulated"}}
         faces = {"x": {"kind": "fixed", "value": 2.0}, "y-": "insulated", "y+": {"kind": "fixed", "value": 2.0}}
-        wave = {"problem": "wave", "waves": {"x": 2, "y": 2}}
-        yield Problem("periodic wave", {**flat, **run, "initial": wave, "source": 0.5})
-        yield Problem("wave between faces", {**flat, **run, "boundaries": faces, "initial": {**wave, "level": 2.0}})
-        yield Problem("box", {**deep, **run, "boundaries": {"z": "insulated"}, "initial": wave}, (8, 16))
-        yield Problem("warm spot", {**flat, **run, "initial": {"problem": "gaussian", "width": 0.06}}, (32, 64))
+        wave = {"problem": "wave"}
+        yield Problem("periodic wave", {**flat, "initial": wave, "source": 0.5}, (24, 48))
+        yield Problem("wave between faces", {**flat, "boundaries": faces, "initial": {**wave, "level": 2.0}}, (24, 48))
+        yield Problem("box", {**deep, "initial": wave}, (12, 24))
+        spot = {"problem": "gaussian", "width": 0.06}
+        yield Problem("warm spot", {**flat, "diffusivity": 0.005, "initial": spot}, (32, 64))
