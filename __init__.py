@@ -2,6 +2,8 @@
 
 >>> import gridstride
 >>> summary = gridstride.gaussian("cells.zarr", "smooth.zarr", sigma=2)     # doctest: +SKIP
+
+There is a function for each operator that `gridstride filter --help` lists.
 """
 
 from __future__ import annotations
@@ -9,13 +11,27 @@ from __future__ import annotations
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "convolve", "correlate", "gaussian", "resume", "simulate", "uniform"]
+FUNCTIONS = ("apply", "resume", "simulate")
 
 
 def __getattr__(name: str) -> Any:
     # The API brings Dask and Zarr with it: it is imported when it is first used, not by `gridstride --help`.
-    if name in __all__:
+    if name.startswith("_"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name in FUNCTIONS:
         from gridstride.pipeline import api
 
         return getattr(api, name)
+    from gridstride.workers.operators import registry
+
+    if name.replace("_", "-") in registry.names():
+        from gridstride.pipeline import api
+
+        return api.operator_function(name.replace("_", "-"))
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    from gridstride.workers.operators import registry
+
+    return ["__version__", *FUNCTIONS, *(name.replace("-", "_") for name in registry.names())]

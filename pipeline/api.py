@@ -1,21 +1,96 @@
-"""What `import gridstride` offers: every command as a function."""
+"""What `import gridstride` offers: a function for each operator, made from the registry, and the simulations."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from gridstride.pipeline import job as jobs
-from gridstride.pipeline.images import convolve, correlate, gaussian, uniform
-from gridstride.pipeline.job import Summary
+from gridstride.pipeline import runner
+from gridstride.pipeline.errors import UsageError
+from gridstride.pipeline.events.events import Events
+from gridstride.pipeline.job import Job, Parameters
 from gridstride.pipeline.options import RunOptions
+from gridstride.pipeline.reports.progress import Progress, job_facts
+from gridstride.pipeline.reports.report import reported
 from gridstride.pipeline.reports.simulations import run_shown
 from gridstride.pipeline.simulations import simulation
 from gridstride.pipeline.simulations.case import Case, load_case, make_case
 from gridstride.pipeline.simulations.simulation import FlowSummary
+from gridstride.pipeline.summary import JobSummary
+from gridstride.workers.operators import registry
 
-__all__ = ["convolve", "correlate", "gaussian", "resume", "simulate", "uniform"]
+LAYOUT = ("array", "chunks", "shards", "codec")
+Steps = Sequence[tuple[str, Parameters]]
+
+
+def prepare(steps: str | Steps, input: str | Path, out: str | Path, **arguments: Any) -> Job:
+    """Check and plan a job; see `apply`. Nothing is written and nothing is started."""
+    layout = {name: arguments.pop(name) for name in LAYOUT if name in arguments}
+    names = RunOptions.__dataclass_fields__
+    given = {name: arguments.pop(name) for name in list(arguments) if name in names}
+    options = arguments.pop("options", None) or RunOptions(**given)
+    if isinstance(steps, str):
+        steps, arguments = [(steps, arguments)], {}
+    if arguments:
+        raise UsageError(f"unknown keywords of a chain: {', '.join(arguments)}")
+    return jobs.make_job(steps, input, out, options=options, **layout)
+
+
+@reported
+def run(job: Job, client: Any = None) -> JobSummary:
+    """Run a job from where it stands, telling of it as its options say."""
+
+    @contextmanager
+    def progress(total: int, done: int, story: Events) -> Iterator[Any]:
+        with Progress(total, done, not job.options.watched, events=story) as bar:
+            yield bar.report
+
+    return runner.run(job, client, progress, job_facts(job))
+
+
+def apply(steps: str | Steps, input: str | Path, out: str | Path, **arguments: Any) -> JobSummary:
+    """Apply an operator to a Zarr array and write the result to another.
+
+    steps: an operator's name, whose parameters are keywords; or a chain of several, each (name, {parameter: value}):
+           one read, one write, with the bytes of the operators applied one after another
+    Keywords: those of the operator, of `RunOptions`, and array (which one, where the input is a group), chunks, shards
+    and codec (of the result).
+    Returns a summary. Raises UsageError if the request is wrong; blocks that failed are in `summary.failed`.
+    """
+    return run(prepare(steps, input, out, **arguments))
+
+
+class OperatorFunction(Protocol):
+    def __call__(self, input: str | Path, out: str | Path, *values: Any, **arguments: Any) -> JobSummary: ...
+
+
+def operator_function(name: str) -> OperatorFunction:
+    """The Python function of an operator: `input`, `out`, and its fields, the required ones by position too."""
+    recipe = registry.find(name)
+    required = [field for field, info in recipe.model_fields.items() if info.is_required()]
+
+    def function(input: str | Path, out: str | Path, *values: Any, **arguments: Any) -> JobSummary:
+        if len(values) > len(required):
+            raise TypeError(f"{name} takes {2 + len(required)} arguments by position: {len(values) + 2} were given")
+        return apply(name, input, out, **dict(zip(required, values, strict=False)), **arguments)
+
+    lines = [f"    {field}: {info.description}" for field, info in recipe.model_fields.items() if info.description]
+    function.__name__ = function.__qualname__ = name.replace("-", "_")
+    function.__doc__ = "\n".join([inspect.getdoc(recipe) or "", "", *lines, "    Other keywords: those of `apply`."])
+    kind = inspect.Parameter
+    places = [kind(p, kind.POSITIONAL_OR_KEYWORD) for p in ("input", "out", *required)]
+    named = [
+        kind(field, kind.KEYWORD_ONLY, default=info.get_default())
+        for field, info in recipe.model_fields.items()
+        if field not in required
+    ]
+    signature = inspect.Signature([*places, *named, kind("options", kind.VAR_KEYWORD)])
+    function.__signature__ = signature  # type: ignore[attr-defined]
+    return function
 
 
 def simulate(
@@ -27,11 +102,12 @@ def simulate(
     from_store: bool = False,
     **options: Any,
 ) -> FlowSummary:
-    """Run a Navier-Stokes simulation, or go on with it, and write it to the Zarr group `out`.
+    """Run a simulation, or go on with it, and write it to the Zarr group `out`.
 
     case: path of a case file, a mapping of its content, or a `Case`; overrides: "key.of.field=value"
-    blocks: slabs in memory, as many as pay by default; from_store: whether the state goes from store to store anyway
-    Keywords: those of `RunOptions`. Raises UsageError before anything is written, JobFailed if the flow blows up.
+    blocks: number of slabs kept in memory (default: chosen by the planner); from_store: keep the state in stores even
+            if it fits the memory
+    Keywords: those of `RunOptions`. Raises UsageError before anything is written, JobFailed if the run blows up.
     """
     if isinstance(case, str | Path):
         case = load_case(case, overrides)
@@ -40,8 +116,8 @@ def simulate(
     return run_shown(simulation.prepare(case, out, RunOptions(**options), blocks, from_store))
 
 
-def resume(out: str | Path, **options: Any) -> Summary | FlowSummary:
+def resume(out: str | Path, **options: Any) -> JobSummary | FlowSummary:
     """Go on with the unfinished job or simulation at `out`. Keywords: those of `RunOptions`."""
     if simulation.is_simulation(out):
         return run_shown(simulation.resume(out, RunOptions(**options)))
-    return jobs.run(jobs.resume(out, RunOptions(**options)))
+    return run(jobs.resume(out, RunOptions(**options)))

@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-import json
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.options import RunOptions
-from gridstride.pipeline.planning.plan import Plan
 from gridstride.pipeline.storage import fingerprints
 from gridstride.pipeline.storage.create import is_removable
-from gridstride.pipeline.storage.journal import FOLDER, Journal, job_hash, json_bytes
-from gridstride.pipeline.storage.paths import Place, names, place
+from gridstride.pipeline.storage.describe import ArrayInfo
+from gridstride.pipeline.storage.journal import FOLDER, Journal, job_hash
+from gridstride.pipeline.storage.paths import Place, names
 from gridstride.pipeline.storage.remote import Remote
-
-if TYPE_CHECKING:
-    from gridstride.pipeline.job import Job
+from gridstride.workers.region import Region
 
 
-def check_output(job: Job, options: RunOptions) -> None:
-    out, source = job.out.resolve(), place(job.input.path)
-    if out == source:
-        raise UsageError(f"the output is the input ({out}): give another place")
-    if source in out.parents:
-        raise UsageError(f"the output {out} lies inside the input {source}: give a place outside it")
-    if out in source.parents:
-        raise UsageError(f"the input lies inside the output {out}: give another place")
-    check_place(out, options)
+def check_output(source: Place, out: Place, options: RunOptions) -> None:
+    """Refuse an output that is the input, or in it, or around it, or that cannot be made."""
+    target = out.resolve()
+    if target == source:
+        raise UsageError(f"the output is the input ({target}): give another place")
+    if source in target.parents:
+        raise UsageError(f"the output {target} lies inside the input {source}: give a place outside it")
+    if target in source.parents:
+        raise UsageError(f"the input lies inside the output {target}: give another place")
+    check_place(target, options)
 
 
 def check_place(out: Place, options: RunOptions) -> None:
@@ -77,16 +76,16 @@ def _check_remote(out: Remote) -> None:
     out.contact()
 
 
-def stored_block(stored: Journal, job: Job, kind: str, block: tuple[int, ...] | None) -> tuple[int, ...]:
-    """The block shape an unfinished output was begun with, if the job is the same."""
-    record = stored.read()
-    identity = json.loads(json_bytes(job.identity(kind)))
+def check_same_job(stored: Journal, identity: dict[str, Any], block: tuple[int, ...] | None) -> tuple[int, ...]:
+    """The block shape that an unfinished output was begun with. Raises UsageError if it is another job's."""
+    record, out = stored.read(), stored.out
     if record["hash"] != job_hash(identity):
-        differs = [name for name, value in identity.items() if record["identity"].get(name) != value]
+        before = record["identity"]
+        differs = [name for name, value in identity.items() if before.get(name) != value]
         if differs == ["device"]:
             raise UsageError(
-                f"{job.out} was begun on {record['identity']['device']} and this would go on on {kind}, whose last "
-                f"bits may differ: use --device {record['identity']['device']}, or --overwrite"
+                f"{out} was begun on {before['device']} and this would go on on {identity['device']}, whose last bits "
+                f"may differ: use --device {before['device']}, or --overwrite"
             )
         what = {
             "input": "the input has changed since",
@@ -94,32 +93,26 @@ def stored_block(stored: Journal, job: Job, kind: str, block: tuple[int, ...] | 
             "output": "in another form",
         }
         reasons = ", ".join(what.get(name, name) for name in differs)
-        raise UsageError(f"{job.out} holds another job's output ({reasons}): give another place, or --overwrite")
+        raise UsageError(f"{out} holds another job's output ({reasons}): give another place, or --overwrite")
     begun_with = tuple(record["block"])
-    if block is not None and block != begun_with:
+    if block is not None and tuple(block) != begun_with:
         begun = ",".join(map(str, begun_with))
-        raise UsageError(f"{job.out} was begun with --block {begun}: leave --block out, or --overwrite")
+        raise UsageError(f"{out} was begun with --block {begun}: leave --block out, or --overwrite")
     return begun_with
 
 
-def check_input(stored: Journal, job: Job, plan: Plan) -> None:
+def check_input(stored: Journal, info: ArrayInfo, needed: Callable[[tuple[int, ...]], Region]) -> None:
     """Refuse to go on if chunks that finished blocks were made from have been written again since.
 
     Others may have been: a chunk that could not be read is mended before the job is resumed.
+    needed: what a block reads of the input
     """
-    before, now = stored.read()["fingerprint"], fingerprints.fingerprint(job.input)
+    before, now = stored.read()["fingerprint"], fingerprints.fingerprint(info)
     for name in [n for n in now if now[n] != before.get(n)]:
-        first = [int(i) * u for i, u in zip(name.split("."), job.input.write_unit, strict=True)]
-        last = [f + u for f, u in zip(first, job.input.write_unit, strict=True)]
-        for index in stored.done():
-            lo, hi = plan.needed(index)
-            # The halo of a periodic axis may reach round to the other side.
-            touched = all(
-                any(a + turn < z and y < b + turn for turn in (-n, 0, n))
-                for a, b, y, z, n in zip(first, last, lo, hi, plan.shape, strict=True)
+        index = [int(i) for i in name.split(".")]
+        chunk = Region(tuple((i * u, i * u + u) for i, u in zip(index, info.write_unit, strict=True)))
+        if any(needed(block).meets(chunk, info.shape) for block in stored.done()):
+            raise UsageError(
+                f"{info.path} has changed since {stored.out} was begun (chunk {name}, which finished blocks were "
+                "made from): --overwrite starts afresh"
             )
-            if touched:
-                raise UsageError(
-                    f"{job.input.path} has changed since {job.out} was begun (chunk {name}, which finished blocks were "
-                    "made from): --overwrite starts afresh"
-                )

@@ -15,7 +15,7 @@ from gridstride.workers.clusters.kubernetes import Options as Kubernetes
 from gridstride.workers.clusters.slurm import Options as Slurm
 from gridstride.workers.clusters.ssh import Options as SSH
 from gridstride.workers.security import TLSFiles
-from gridstride.workers.sizes import Bytes
+from gridstride.workers.sizes import Bytes, parse_size
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,8 @@ class RunOptions:
     cluster: path of a cluster file, or None for the defaults
     workers, memory: override the cluster file (memory: bytes of all processes together)
     block: block shape
-    halos: where blocks get them from: neighbours (`map_overlap`), store (each task reads its own), or auto
+    halos: where blocks get them: exchange (from their neighbours, by `map_overlap`), read (each task reads its own), or
+           auto
     overwrite: replace what is at the output
     ignore_disk: start even if the result, uncompressed, has no room
     quiet: show no progress
@@ -47,6 +48,23 @@ class RunOptions:
     log_json: bool = False
     log: str | None = None
     report: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("workers", "memory"):
+            value = getattr(self, name)
+            if isinstance(value, str):
+                value = parse_size(value) if name == "memory" else int(value)
+            object.__setattr__(self, name, None if value is None else int(value))
+        if self.block is not None:
+            object.__setattr__(self, "block", tuple(int(n) for n in self.block))
+        # The first edition's words.
+        halos = {"neighbours": "exchange", "store": "read"}.get(self.halos, self.halos)
+        object.__setattr__(self, "halos", halos)
+        for name, known in (("device", ("auto", "gpu", "cpu")), ("halos", ("auto", "exchange", "read"))):
+            if getattr(self, name) not in known:
+                raise UsageError(f"{name} is {getattr(self, name)!r}: expected one of {', '.join(known)}")
+        if self.workers is not None and self.workers < 1:
+            raise UsageError(f"workers is {self.workers}: expected 1 or more")
 
     @property
     def watched(self) -> bool:

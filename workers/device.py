@@ -1,8 +1,7 @@
 """Which device blocks are computed on, and the way there and back.
 
-A block on a GPU goes through three stages, each of which ends when the GPU is done: upload, kernel, download. A few
-blocks (`Places`) are on the GPU at a time, so that one is computed while another is copied; other threads meanwhile
-decode and encode. A block that the GPU's memory does not hold is cut in two, and again, until the pieces fit.
+A block on a GPU goes through three stages, each of which ends when the GPU is done: upload, kernel, download. A block
+that the GPU's memory does not hold is cut in two, and again, until the pieces fit.
 """
 
 from __future__ import annotations
@@ -10,26 +9,19 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 import os
-import queue
 import sys
-import threading
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
-from math import prod
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from gridstride.workers.operators.base import Block
-from gridstride.workers.split import halves, where
+from gridstride.workers.operators.base import Operator, Report, Window
+from gridstride.workers.region import Region
+from gridstride.workers.slots import DeviceSlot, slots
+from gridstride.workers.split import halves
 from gridstride.workers.stages import stages
 
-# Blocks on a GPU at one time: one is computed while the next is uploaded or the last downloaded.
-BLOCKS_ON_DEVICE = 2
-# A piece of pinned memory; each place on the GPU has two.
-STAGING_BYTES = 32 * 2**20
 # Elements below which a block is not cut for lack of memory: a GPU without room for so few has none to speak of.
 SMALLEST_PIECE = 2**15
 
@@ -64,50 +56,86 @@ def resolve(wanted: str) -> tuple[str, str]:
 
 
 def device_memory() -> int:
-    """Bytes that are free for us on the fullest GPU, asked of NVML: the client, which plans, makes no CUDA context."""
+    """Bytes that are free for us on the fullest of the GPUs that this process may use, asked of NVML: the client, which
+    plans, makes no CUDA context."""
     import pynvml
 
     pynvml.nvmlInit()
-    handles = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())]
-    return int(0.85 * min(pynvml.nvmlDeviceGetMemoryInfo(handle).free for handle in handles))
+    return int(0.85 * min(pynvml.nvmlDeviceGetMemoryInfo(handle).free for handle in _visible_gpus(pynvml)))
 
 
-def compute(operator: Any, block: Block, device: str) -> np.ndarray:
-    """The operator's result for a block in host memory, as an array in host memory.
+def _visible_gpus(nvml: Any) -> list[Any]:
+    """NVML's handles of the GPUs that CUDA_VISIBLE_DEVICES leaves: by number, by UUID or by the start of one."""
+    count = nvml.nvmlDeviceGetCount()
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is None:
+        return [nvml.nvmlDeviceGetHandleByIndex(number) for number in range(count)]
+    handles = []
+    for name in (part.strip() for part in visible.split(",")):
+        if name.isdigit() and int(name) < count:
+            handles.append(nvml.nvmlDeviceGetHandleByIndex(int(name)))
+        elif name.startswith("MIG-"):
+            handles.append(nvml.nvmlDeviceGetHandleByUUID(name))
+        elif name.startswith("GPU-"):
+            everyone = map(nvml.nvmlDeviceGetHandleByIndex, range(count))
+            handles += [handle for handle in everyone if _text(nvml.nvmlDeviceGetUUID(handle)).startswith(name)]
+        else:
+            break  # as CUDA: what follows a name that is none is not seen
+    return handles
 
-    Raises MemoryError if the GPU has no room even for a small part of the block.
+
+def _text(value: str | bytes) -> str:
+    return value.decode() if isinstance(value, bytes) else value
+
+
+@dataclass
+class Result:
+    """What was made of a window: its values, or the reports of its parts."""
+
+    values: np.ndarray | None
+    reports: list[Report]
+
+
+def compute(operator: Operator, window: Window, device: str) -> Result:
+    """The operator's result for a window in host memory, as an array in host memory, or its reports.
+
+    Raises MemoryError if the device has no room even for a small part of the window.
     """
+    values = np.empty(window.want.shape, operator.out_grid(window.grid).dtype) if operator.writes() else None
+    result = Result(values, [])
     if device == "cpu":
         with stages("kernel"):  # which is where Numba loads and, the first time, compiles
-            return _on_cpu(operator, block)
-    with stages("wait"):
-        place = places.take()
-    try:
-        result = _attempt(operator, block, place)
-    finally:
-        places.give_back(place)
-    if result is not None:
+            _on_cpu(operator, window, window.want, result)
         return result
-    with places.alone() as place:
-        return _in_pieces(operator, block, place)
-
-
-def _on_cpu(operator: Any, block: Block) -> np.ndarray:
-    """The result, by halves where memory does not suffice for the whole (and an operator's results do not depend on
-    it). Raises MemoryError where it does not suffice for a small part either."""
-    from gridstride.workers import cpu
-
+    with stages("wait"):
+        slot = slots.take()
     try:
-        return operator.compute(block, cpu)
+        done = _attempt(operator, window, window.want, slot, result)
+    finally:
+        slots.give_back(slot)
+    if not done:
+        with slots.alone() as slot:
+            _in_pieces(operator, window, slot, result)
+    return result
+
+
+def _on_cpu(operator: Operator, window: Window, want: Region, result: Result) -> None:
+    """Compute a part of the window, by halves where memory does not suffice for the whole (and an operator's results do
+    not depend on it). Raises MemoryError where it does not suffice for a small part either."""
+    try:
+        part = window.part(operator.needed(want, window.grid), want)
+        values = np.empty((0,)) if result.values is None else result.values[want.within(window.want)]
+        report = operator.cpu(part, values)
+        if report is not None:
+            result.reports.append(report)
+        return
     except MemoryError as error:
-        if not operator.exact or prod(block.extent) < 2 * SMALLEST_PIECE:
+        if not operator.exact or want.size < 2 * SMALLEST_PIECE:
             raise
         traceback.clear_frames(error.__traceback__)  # they hold the attempt's arrays
     shortages.count += 1
-    result = np.empty(operator.out_shape(block.extent), operator.out_dtype)
-    for piece in halves(operator, block):
-        result[where(operator, piece, block)] = _on_cpu(operator, piece)
-    return result
+    for half in halves(operator, want, window.grid):
+        _on_cpu(operator, window, half, result)
 
 
 class Shortages:
@@ -125,154 +153,40 @@ class Shortages:
 shortages = Shortages()
 
 
-# --- the way there and back -------------------------------------------------------------------------------------
-
-
-class Place:
-    """Room for one block on the GPU: a stream, and two pieces of pinned memory that its copies go through.
-
-    The host fills (or empties) one piece while the GPU copies the other. Pinned memory is a fixed sum this way, however
-    large the blocks are; and what goes in and out is ordinary memory, which anyone may keep.
-    """
-
-    def __init__(self) -> None:
-        import cupy
-
-        self.stream = cupy.cuda.Stream(non_blocking=True)
-        # Waiting threads sleep (block=True): the cores are for those that decode and encode.
-        self._done = cupy.cuda.Event(block=True, disable_timing=True)
-        self._pinned = [
-            (
-                np.frombuffer(cupy.cuda.alloc_pinned_memory(STAGING_BYTES), np.uint8, STAGING_BYTES),
-                cupy.cuda.Event(block=True, disable_timing=True),
-            )
-            for _ in range(2)
-        ]
-
-    def wait(self) -> None:
-        """Until the GPU has done all that this place asked of it."""
-        self._done.record(self.stream)
-        self._done.synchronize()
-
-    def upload(self, data: np.ndarray) -> Any:
-        """A copy on the GPU."""
-        import cupy
-
-        there = cupy.empty(data.shape, data.dtype)
-        source = np.ascontiguousarray(data).reshape(-1).view(np.uint8)
-        for number, first in enumerate(range(0, source.size, STAGING_BYTES)):
-            piece = source[first : first + STAGING_BYTES]
-            pinned, copied = self._pinned[number % 2]
-            copied.synchronize()  # the copy before last, which is still to be read from here
-            pinned[: piece.size] = piece
-            self._copy(there.data.ptr + first, pinned.ctypes.data, piece.size, cupy.cuda.runtime.memcpyHostToDevice)
-            copied.record(self.stream)
-        self.wait()
-        return there
-
-    def download(self, result: Any) -> np.ndarray:
-        """A copy in host memory."""
-        import cupy
-
-        result = cupy.ascontiguousarray(result)
-        here = np.empty(result.shape, result.dtype)
-        target = here.reshape(-1).view(np.uint8)
-        pieces = [target[first : first + STAGING_BYTES] for first in range(0, target.size, STAGING_BYTES)]
-        for number in range(len(pieces) + 1):
-            if number < len(pieces):
-                pinned, copied = self._pinned[number % 2]
-                source, size = result.data.ptr + number * STAGING_BYTES, pieces[number].size
-                self._copy(pinned.ctypes.data, source, size, cupy.cuda.runtime.memcpyDeviceToHost)
-                copied.record(self.stream)
-            if number > 0:
-                pinned, copied = self._pinned[(number - 1) % 2]
-                copied.synchronize()
-                pieces[number - 1][...] = pinned[: pieces[number - 1].size]
-        return here
-
-    def _copy(self, target: int, source: int, size: int, kind: int) -> None:
-        import cupy
-
-        cupy.cuda.runtime.memcpyAsync(target, source, size, kind, self.stream.ptr)
-
-
-class Places:
-    """The places on this process's GPU. Threads that find none wait; other processes may use the GPU too.
-
-    Streams belong to places, not to threads, because CuPy's pool keeps freed memory for the stream that it was used on:
-    with a stream a thread, it would keep a block's memory for each of them.
-    """
-
-    def __init__(self, count: int) -> None:
-        self.count = count
-        self.splits = 0  # blocks, and parts of blocks, that were cut in two for lack of memory
-        self._free: queue.LifoQueue[Place | None] = queue.LifoQueue()  # last in, first out: fewest come into use
-        self._turn = threading.Lock()
-        for _ in range(count):
-            self._free.put(None)
-
-    def take(self) -> Place:
-        """Wait for a place; it must be given back."""
-        place = self._free.get()
-        if place is not None:
-            return place
-        try:
-            return Place()
-        except BaseException:
-            self._free.put(None)
-            raise
-
-    def give_back(self, place: Place) -> None:
-        self._free.put(place)
-
-    @contextmanager
-    def alone(self) -> Iterator[Place]:
-        """A place, when all the others are empty."""
-        taken: list[Place | None] = []
-        with stages("wait"):
-            self._turn.acquire()  # one at a time, or two would hold a place each and wait for the other's
-        try:
-            with stages("wait"):
-                for _ in range(self.count):
-                    taken.append(self._free.get())
-            place = next((place for place in taken if place is not None), None)
-            if place is None:
-                place = taken[0] = Place()
-            yield place
-        finally:
-            for each in taken:
-                self._free.put(each)
-            self._turn.release()
-
-
-places = Places(BLOCKS_ON_DEVICE)
-
-
-def _attempt(operator: Any, block: Block, place: Place) -> np.ndarray | None:
-    """The result for a block, or None if the GPU's memory does not suffice."""
+def _attempt(operator: Operator, window: Window, want: Region, slot: DeviceSlot, result: Result) -> bool:
+    """Compute a part of the window; False if the GPU's memory does not suffice."""
     try:
-        return _on_gpu(operator, block, place)
+        values = _on_gpu(operator, window.part(operator.needed(want, window.grid), want), slot)
     except Exception as error:
         if not _is_out_of_memory(error):
             raise
         # The frames of the error hold the attempt's arrays on the GPU.
         traceback.clear_frames(error.__traceback__)
-        return None
+        return False
+    if result.values is None:
+        result.reports.append(values)
+    elif want == window.want:
+        result.values = values
+    else:
+        result.values[want.within(window.want)] = values
+    return True
 
 
-def _on_gpu(operator: Any, block: Block, place: Place) -> np.ndarray:
+def _on_gpu(operator: Operator, window: Window, slot: DeviceSlot) -> np.ndarray:
     from gridstride.workers import gpu
 
-    with place.stream:
+    with slot.stream:
         with stages("upload"):
-            there = replace(block, data=place.upload(block.data))
+            arrays = [slot.upload(data) for data in window.arrays]
+            there = replace(window, data=arrays[0], others=tuple(arrays[1:]))
+            del arrays
         with stages("kernel"):
-            result = operator.compute(there, gpu)
+            values = gpu.compute(operator, there, gpu.this_gpu())
             del there
-            place.wait()
+            slot.wait()
             _forget_fft_plans()
         with stages("download"):
-            return place.download(result)
+            return slot.download(values)
 
 
 def _is_out_of_memory(error: Exception) -> bool:
@@ -283,33 +197,21 @@ def _is_out_of_memory(error: Exception) -> bool:
     return package in ("cupy", "cupy_backends") and 2 in (getattr(error, "status", 0), getattr(error, "result", 0))
 
 
-# --- blocks that the GPU's memory does not hold -----------------------------------------------------------------
-
-
-def _in_pieces(operator: Any, block: Block, place: Place) -> np.ndarray:
-    """The result for a block that did not fit: tried once more, then cut in two, and so on."""
-    result = None
-    waiting = [block]
+def _in_pieces(operator: Operator, window: Window, slot: DeviceSlot, result: Result) -> None:
+    """Compute a window that did not fit: tried once more, then cut in two, and so on."""
+    waiting = [window.want]
     while waiting:
-        piece = waiting.pop()
+        want = waiting.pop()
         _free_memory()
-        values = _attempt(operator, piece, place)
-        if values is None:
-            if prod(piece.extent) < 2 * SMALLEST_PIECE:
-                raise MemoryError(
-                    f"the GPU has no room for {' x '.join(map(str, piece.extent))} elements and their halo, to which a "
-                    f"block of {' x '.join(map(str, block.extent))} was cut: is another program using its memory?"
-                )
-            waiting.extend(halves(operator, piece))
-            places.splits += 1
-        elif piece is block:
-            return values
-        else:
-            if result is None:
-                result = np.empty(operator.out_shape(block.extent), operator.out_dtype)
-            result[where(operator, piece, block)] = values
-    assert result is not None
-    return result
+        if _attempt(operator, window, want, slot, result):
+            continue
+        if want.size < 2 * SMALLEST_PIECE:
+            raise MemoryError(
+                f"the GPU has no room for {' x '.join(map(str, want.shape))} elements and their halo, to which a "
+                f"block of {' x '.join(map(str, window.want.shape))} was cut: is another program using its memory?"
+            )
+        waiting.extend(halves(operator, want, window.grid))
+        slots.splits += 1
 
 
 def _free_memory() -> None:

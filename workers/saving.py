@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 from pydantic import BaseModel
 
-OURS = "gridstride.workers."
+OURS = "gridstride."
 GROUPS = ("gridstride.operators", "gridstride.models")
 
 

@@ -1,7 +1,8 @@
-"""What commands take: kinds of values, and the options that many commands share. Imports nothing heavy, as `cli`."""
+"""What commands share: kinds of values, options, and how a command ends. Imports nothing heavy."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -59,8 +60,7 @@ def words(_ctx: Any, _param: Any, value: str | None) -> Any:
     return [part.strip() for part in value.split(",")]
 
 
-def names(_ctx: Any, _param: Any, value: str | None) -> list[str] | None:
-    return None if value is None else [part.strip() for part in value.split(",")]
+Decorator = Callable[[Any], Any]
 
 
 def _apply(options: Sequence[Callable[[Any], Any]]) -> Callable[[Any], Any]:
@@ -76,12 +76,13 @@ RUN_OPTIONS = _apply(
     [
         click.option("--device", type=click.Choice(["auto", "gpu", "cpu"]), default="auto", show_default=True),
         click.option("--cluster", metavar="FILE", help="Cluster file (see cluster.yaml)."),
-        click.option("--workers", type=click.IntRange(1), help="Worker processes."),
+        click.option("--workers", type=click.IntRange(1), help="Number of worker processes."),
         click.option("--memory", type=Size(), help="Host memory for all processes together, such as 2GB."),
         click.option(
             "--halos",
-            type=click.Choice(["auto", "neighbours", "store"]),
+            type=click.Choice(["auto", "exchange", "read", "neighbours", "store"]),
             default="auto",
+            metavar="[auto|exchange|read]",
             help="Where blocks get their halos: from their neighbours (map_overlap), or each task reads its own.",
         ),
         click.option("--ignore-disk", is_flag=True, help="Start even if the uncompressed result has no room."),
@@ -99,29 +100,65 @@ TOLD_OPTIONS = _apply(
 JOB_OPTIONS = _apply(
     [
         click.option("--array", metavar="NAME", help="Which array, where the input is a group."),
-        click.option("--axes", callback=names, metavar="A,B", help="Axes to filter, by name or number."),
-        click.option("--spatial", type=int, metavar="N", help="Filter the last N axes, the others slice by slice."),
-        click.option(
-            "--mode", default="reflect", callback=words, show_default=True, metavar="MODE[,MODE]",
-            help="Boundary: reflect, mirror, nearest, wrap or constant; one, or one per filtered axis.",
-        ),
-        click.option("--cval", type=float, default=0.0, help="Value outside, in mode constant."),
-        click.option("--dtype", help="Of the result; the input's by default."),
-        click.option(
-            "--precision", type=click.Choice(["auto", "single", "double"]), default="auto",
-            help="Of the sums. auto: float32, but float64 for 32-bit integers and wider.", show_default=True,
-        ),
-        click.option(
-            "--cast", type=click.Choice(["round", "scipy"]), default="round", show_default=True,
-            help="To integers: round and saturate, or truncate and wrap around as scipy does.",
-        ),
-        click.option("--block", type=Shape(), metavar="Z,Y,X", help="Block shape; as memory allows by default."),
-        click.option("--chunks", type=Shape(), metavar="Z,Y,X", help="Chunks of the result; the input's by default."),
-        click.option("--shards", type=Shape(), metavar="Z,Y,X", help="Shards of the result; the input's by default."),
+        click.option("--block", type=Shape(), metavar="Z,Y,X", help="Block shape (default: the largest that fits)."),
+        click.option("--chunks", type=Shape(), metavar="Z,Y,X", help="Chunks of the result (default: the input's)."),
+        click.option("--shards", type=Shape(), metavar="Z,Y,X", help="Shards of the result (default: the input's)."),
         click.option("--codec", metavar="NAME[:LEVEL]", help="lz4 (default), zstd, blosc-zstd, gzip or none."),
         click.option("--overwrite", is_flag=True, help="Delete what is at OUT first."),
         click.option("--dry-run", is_flag=True, help="Print the plan and stop."),
         TOLD_OPTIONS,
         RUN_OPTIONS,
     ]
-)  # fmt: skip
+)
+
+
+def job_parameters() -> list[click.Parameter]:
+    """The options of every job, for a command that is not made by decorators."""
+    return click.command("job")(JOB_OPTIONS(lambda **_: None)).params
+
+
+def guard(command: Callable[..., Any]) -> Callable[..., Any]:
+    """One line and an exit code for what goes wrong; the traceback with --debug."""
+    from functools import wraps
+
+    def again(kwargs: dict[str, Any]) -> str:
+        return f"; go on with: gridstride resume {kwargs['out']}" if kwargs.get("out") else ""
+
+    def end(text: str, code: int, kwargs: dict[str, Any], hint: str = "") -> None:
+        if kwargs.get("log_json"):
+            from gridstride.pipeline.events.events import Events
+
+            Events(as_json=True).say("exit", text, "error", code=code)
+        else:
+            click.echo(f"gridstride: {text}{hint}", err=True)
+        sys.exit(code)
+
+    @wraps(command)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        debug = bool(kwargs.get("debug"))
+        try:
+            return command(*args, **kwargs)
+        except KeyboardInterrupt:
+            end(f"stopped{again(kwargs)}", 130, kwargs)
+        except (click.exceptions.Exit, click.ClickException, SystemExit):
+            raise
+        except Exception as error:
+            if debug:
+                raise
+            code = getattr(error, "exit_code", 1)
+            text = " ".join(str(error).split()) or type(error).__name__
+            kind = "" if hasattr(error, "exit_code") else f"{type(error).__name__}: "
+            hint = "" if hasattr(error, "exit_code") else " (--debug shows where)"
+            text += again(kwargs) if type(error).__name__ == "ClusterGone" else ""
+            end(kind + text, code, kwargs, hint)
+
+    return run
+
+
+def split_options(values: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+    """Split a command's values into the job's parameters and `RunOptions`."""
+    from gridstride.pipeline.options import RunOptions
+
+    names = RunOptions.__dataclass_fields__
+    options = {name: values.pop(name) for name in list(values) if name in names}
+    return values, RunOptions(**options)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from gridstride.pipeline.errors import megabytes
 from gridstride.pipeline.events.events import Events
+from gridstride.pipeline.job import Job
 from gridstride.pipeline.planning.plan import Plan
-
-if TYPE_CHECKING:
-    from gridstride.pipeline.job import Prepared
+from gridstride.pipeline.sweep.record import Record
 
 # Stages in the order a block goes through them.
 STAGES = (
@@ -90,17 +89,17 @@ class Progress(Bar):
         self.done = done
         self.voxels = self.bytes_in = self.bytes_out = 0
 
-    def report(self, record: dict[str, Any]) -> None:
+    def report(self, record: Record) -> None:
         """Count a finished block, or box of blocks."""
-        if not record["skipped"]:
-            self.voxels += record["voxels"]
-            self.bytes_in += record["bytes_in"]
-            self.bytes_out += record["bytes_out"]
-        self.done += record.get("blocks", 1)
+        if not record.skipped:
+            self.voxels += record.voxels
+            self.bytes_in += record.bytes_in
+            self.bytes_out += record.bytes_out
+        self.done += record.blocks
         read, written = self.bytes_in / self.seconds / 1e9, self.bytes_out / self.seconds / 1e9
         rate = f"{self.voxels / self.seconds / 1e6:.1f} Mvoxel/s, {read:.2f} GB/s in, {written:.2f} GB/s out"
         self.show(self.done, rate, voxels=self.voxels, bytes_in=self.bytes_in, bytes_out=self.bytes_out)
-        self.events.spans.take(record.get("worker", ""), record.get("spans", ()))
+        self.events.spans.take(record.worker, record.spans)
 
 
 class StepProgress(Bar):
@@ -125,42 +124,38 @@ class StepProgress(Bar):
         self.show(step, f"t = {step * self.dt:.4g}, {rate:.1f} Mcell-steps/s", time_reached=step * self.dt)
 
 
-def job_facts(prepared: Prepared) -> dict[str, str]:
+def job_facts(job: Job) -> dict[str, str]:
     """A job and its plan in words, line by line."""
-    job, operator = prepared.job, prepared.job.operator
-    taps = ", ".join(str(b + a + 1) for b, a in operator.halo)
+    size, layout = job.environment.size, job.layout
     facts = {
-        "device": prepared.reason,
-        "workers": f"{prepared.size.workers} with {prepared.size.threads} threads each",
-        "algorithm": f"{operator_name(operator)}, taps {taps}, sums in {operator.precision} precision",
-        "dtype": f"{job.input.dtype} -> {operator.out_dtype}",
-        "chunks": f"{shape_text(job.input.chunks)} ({job.input.codecs}) -> {shape_text(job.chunks)} ({job.codec})",
+        "device": job.environment.reason,
+        "workers": f"{size.workers} with {size.threads} threads each",
+        "algorithm": job.operator.describe(),
+        "dtype": f"{job.input.dtype} -> {job.out_grid.dtype}",
+        "chunks": f"{shape_text(job.input.chunks)} ({job.input.codecs}) -> "
+        f"{shape_text(layout.chunks)} ({layout.codec})",
     }
-    if job.shards:
-        facts["shards"] = shape_text(job.shards)
-    return facts | plan_facts(prepared.plan)
-
-
-def operator_name(operator: Any) -> str:
-    return getattr(operator, "algorithm", operator.kind)
+    if layout.shards:
+        facts["shards"] = shape_text(layout.shards)
+    return facts | plan_facts(job.plan)
 
 
 def plan_facts(plan: Plan) -> dict[str, str]:
     """The plan in words, line by line."""
-    rows: dict[str, str] = {}
-    rows["input"] = f"{shape_text(plan.shape)}, {megabytes(plan.bytes_in)}"
-    rows["result"] = f"{shape_text(plan.out_shape)}, {megabytes(plan.bytes_out)} before compression"
-    rows["halo"] = ", ".join(f"{b}+{a}" for b, a in plan.halo)
-    rows["blocks"] = f"{plan.blocks} of {shape_text(plan.block)} (grid {shape_text(plan.grid)})"
-    rows["batches"] = f"{plan.batches} of up to {shape_text(plan.batch)} blocks"
-    rows["halo overhead"] = f"{plan.halo_overhead:.1%} more elements taken in than the grid has"
-    rows["reads"] = f"{megabytes(plan.bytes_in)} and the edges between batches; writes {megabytes(plan.bytes_out)}"
-    rows["halos"] = "from neighbours, by map_overlap" if plan.halos == "neighbours" else "read with the blocks"
-    rows["tasks"] = f"about {plan.tasks} ({plan.tasks / max(1, plan.blocks):.3g} a block)"
     parts = ", ".join(f"{name} {megabytes(size)}" for name, size in plan.memory_parts.items() if size)
-    rows["memory per worker"] = f"{megabytes(plan.memory_per_worker)} ({parts})"
-    rows["memory in all"] = megabytes(plan.memory_total)
-    return rows
+    return {
+        "input": f"{shape_text(plan.in_shape)}, {megabytes(plan.bytes_in)}",
+        "result": f"{shape_text(plan.shape)}, {megabytes(plan.bytes_out)} before compression",
+        "halo": ", ".join(f"{b}+{a}" for b, a in plan.halo.depth) + " (where blocks are cut)",
+        "blocks": f"{plan.blocks} of {shape_text(plan.block)} (grid {shape_text(plan.grid)})",
+        "batches": f"{plan.batches} of up to {shape_text(plan.batch)} blocks",
+        "halo overhead": f"{plan.halo.overhead:.1%} more elements taken in than the grid has",
+        "reads": f"{megabytes(plan.bytes_in)} and the edges between batches; writes {megabytes(plan.bytes_out)}",
+        "halos": "exchanged between neighbours, by map_overlap" if plan.halos == "exchange" else "read with the blocks",
+        "tasks": f"about {plan.tasks} ({plan.tasks / max(1, plan.blocks):.3g} a block)",
+        "memory per worker": f"{megabytes(plan.memory_per_worker)} ({parts})",
+        "memory in all": megabytes(plan.memory_total),
+    }
 
 
 def plan_table(facts: dict[str, str]) -> Table:

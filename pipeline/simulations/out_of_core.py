@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 from gridstride.pipeline.errors import JobFailed
-from gridstride.pipeline.planning.batches import CLIENT_BYTES, WORKER_BYTES
+from gridstride.pipeline.planning.request import CLIENT_BYTES, WORKER_BYTES
 from gridstride.pipeline.simulations import states, tasks
 from gridstride.pipeline.simulations.job import Simulation
 from gridstride.pipeline.simulations.pass_plan import plan_pass
@@ -19,13 +19,13 @@ from gridstride.pipeline.simulations.plan import slabs
 from gridstride.pipeline.simulations.recorder import Recorder
 from gridstride.pipeline.simulations.states import Checkpoint
 from gridstride.pipeline.simulations.tasks import Due, Place, Record
-from gridstride.pipeline.storage.journal import Journal, json_bytes
+from gridstride.pipeline.storage.journal import Journal, job_hash, json_bytes
 from gridstride.pipeline.sweep.block_task import Work, write_work
 from gridstride.pipeline.sweep.sweep import Sweep
 from gridstride.pipeline.sweep.waiting import Waiting
-from gridstride.workers import saving
 from gridstride.workers.models.block import Block
 from gridstride.workers.models.steps import Steps
+from gridstride.workers.operators.base import Grid
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -66,20 +66,20 @@ class Passes:
         source = states.state_path(recorder.out, checkpoint.state)
         journal = Journal(target)
         what = {"first": checkpoint.step, "steps": steps, "block": plan.block}
-        what = json.loads(json_bytes(what))
+        what = json.loads(json_bytes({"hash": job_hash(what), **what}))
         if journal.exists() and journal.read() != what:
             journal.forget()
-        journal.folder.mkdir(parents=True, exist_ok=True)
-        saving.save(operator, journal.folder, "operator")
+        journal.make_folder()
         journal.begin(what)
-        write_work(target, source, device, plan)
-        work = Work(source, target, device, plan, operator)
+        grid = Grid.of(plan.in_shape, simulation.setup.domain.dtype)
+        work = Work(source, target, "", target, what["hash"], device, plan, operator, grid)
+        write_work(work)
         run_id = f"{self.run_id}{time.time_ns():x}"
         patience = simulation.config.patience
-        outcome = Sweep(self.client, work, run_id, recorder.take_block, recorder.events, patience).run()
-        recorder.add_stages(outcome.stages)
-        if outcome.failed:
-            reasons = [reason for reasons in outcome.failed.values() for reason in reasons]
+        summary = Sweep(self.client, work, run_id, recorder.take_block, recorder.events, patience).run()
+        recorder.add_stages(summary.stages)
+        if summary.failed:
+            reasons = [reason for reasons in summary.failed.values() for reason in reasons]
             blown = [r.partition("FloatingPointError: ")[2] for r in reasons if "FloatingPointError" in r]
             if blown:
                 recorder.stop(min(blown).partition(" (")[0])

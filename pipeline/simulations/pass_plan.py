@@ -7,11 +7,13 @@ from math import ceil, prod
 
 from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.planning.batches import STORE_BYTE_SECONDS, TASK_SECONDS
-from gridstride.pipeline.planning.plan import Plan, Request, make_plan
+from gridstride.pipeline.planning.plan import Plan, make_plan
+from gridstride.pipeline.planning.request import Request
 from gridstride.pipeline.simulations.plan import FlowPlan, cell_seconds
 from gridstride.workers.cluster import Size
 from gridstride.workers.models.base import Domain, Setup
 from gridstride.workers.models.steps import Steps
+from gridstride.workers.operators.base import Grid
 
 STEPS = (2, 4, 8, 16)
 PLANES = 8  # of a chunk of the state along the slab axis, in three dimensions; in two, rows
@@ -59,14 +61,10 @@ def plan_pass(operator: Steps, size: Size, device: str, block: Sequence[int] | N
     domain = operator.setup.domain
     shape = (domain.arrays, *domain.cells)
     request = Request(
-        shape=shape,
-        out_shape=shape,
-        itemsize=domain.dtype.itemsize,
-        out_itemsize=domain.dtype.itemsize,
+        operator=operator,
+        grid=Grid.of(shape, domain.dtype),
         write_unit=(shape[0], *chunks),
-        halo=operator.halo,
-        modes=operator.modes,
-        scratch=lambda extent: operator.scratch_bytes(extent, device),
+        read_unit=(shape[0], *chunks),
         workers=size.workers,
         threads=size.threads,
         memory=size.memory,
@@ -79,7 +77,7 @@ def plan_pass(operator: Steps, size: Size, device: str, block: Sequence[int] | N
 def _cost_of_a_step(plan: Plan, steps: int, chunks: Sequence[int], domain: Domain) -> float:
     """Estimated seconds of one thread for a step of one cell, in passes of `steps` steps."""
     read = taken = 1.0
-    for b, n, (before, after), chunk in zip(plan.block[1:], plan.shape[1:], plan.depth[1:], chunks, strict=True):
+    for b, n, (before, after), chunk in zip(plan.block[1:], plan.shape[1:], plan.halo.depth[1:], chunks, strict=True):
         if b < n:
             read *= (b + chunk * (ceil(before / chunk) + ceil(after / chunk))) / b
             taken *= (b + (before + after) / 2) / b  # what each step computes, on average

@@ -12,7 +12,7 @@ from math import ceil, prod
 from typing import Any
 
 from gridstride.pipeline.errors import UsageError, megabytes
-from gridstride.pipeline.planning.batches import CLIENT_BYTES, HEADROOM, WORKER_BYTES
+from gridstride.pipeline.planning.request import CLIENT_BYTES, HEADROOM, WORKER_BYTES
 from gridstride.workers.cluster import Size
 from gridstride.workers.models.base import Domain, Index, Setup
 from gridstride.workers.models.block import Block

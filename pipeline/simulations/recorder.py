@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from gridstride.pipeline.simulations.diagnostics import Diagnostics
 from gridstride.pipeline.simulations.job import Simulation
 from gridstride.pipeline.simulations.states import Checkpoint
 from gridstride.pipeline.simulations.tasks import Due, Record
+from gridstride.pipeline.sweep.record import Record as BlockRecord
 
 
 class Recorder:
@@ -73,9 +73,9 @@ class Recorder:
             self.events.say("checkpoint", f"checkpoint at step {step}", step=step)
         self.report(step)
 
-    def take_block(self, record: dict[str, Any]) -> None:
+    def take_block(self, record: BlockRecord) -> None:
         """What a block of a pass says of its worker."""
-        self.events.spans.take(record["worker"], record["spans"])
+        self.events.spans.take(record.worker, record.spans)
 
     def add_stages(self, seconds: dict[str, float]) -> None:
         for name, value in seconds.items():

@@ -1,11 +1,13 @@
 """What a job has done, on disk beside its result, so that it can be killed at any moment and resumed.
 
     OUT/.gridstride/
-        job.json         what determines every byte of the result; its hash is the job's identity
+        job.json         the job: what determines every byte of the result, and its hash, which is its identity
         operator.json    the operator, with operator.npz for its arrays
-        work.json        what else the workers need
-        blocks/I.J.K     one empty file per finished block, or box of blocks (I0-I1.J.K0-K1, both ends counted), made
-                         after its data is on disk
+        sweep.json       what workers need for a sweep, with sweep.npz
+        blocks/HASH/I.J.K  one empty file per finished block, or box of blocks (I0-I1.J.K0-K1, both ends counted), made
+                         after its data is on disk. A task of a job that was replaced marks nothing in the new one
+        reports/         of a sweep that only reports: what each block has to say, written before its marker
+        first-N/         the same files for sweeps that come before the one that writes the result
         lock             held while a client writes here
         summary.json     the last run's figures
         events.jsonl     what happened in all runs, a line for each event; spans.jsonl: which thread did what when
@@ -25,6 +27,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
+from io import BytesIO
 from itertools import product
 from typing import Any
 
@@ -63,12 +66,12 @@ def marked_box(name: str) -> tuple[Index, Index]:
 
 
 class Journal:
-    """The journal of the job that writes `out`."""
+    """The journal of the job that writes `out`, or of one of its first sweeps (`part`)."""
 
-    def __init__(self, out: str | Place) -> None:
+    def __init__(self, out: str | Place, part: str = "") -> None:
         self.out = place(out)
-        self.folder = self.out / FOLDER
-        self.blocks = self.folder / "blocks"
+        self.folder = self.out / FOLDER / part if part else self.out / FOLDER
+        self._hash = ""
         self._lock: FileLock | ObjectLock | None = None
 
     def exists(self) -> bool:
@@ -85,8 +88,41 @@ class Journal:
                 f"{self.folder / 'job.json'} cannot be read ({error}): --overwrite starts afresh"
             ) from None
 
+    @property
+    def hash(self) -> str:
+        """The job's identity. Raises UsageError if there is no job."""
+        if not self._hash:
+            self._hash = Journal(self.out).read()["hash"]
+        return self._hash
+
+    @property
+    def blocks(self) -> Place:
+        """Where the job's markers are."""
+        return self.folder / "blocks" / self.hash
+
+    def is_current(self, job: str) -> bool:
+        """Whether the job of a hash is still the one that writes here."""
+        try:
+            return json.loads((self.out / FOLDER / "job.json").read_bytes())["hash"] == job
+        except (FileNotFoundError, ValueError, KeyError):
+            return False
+
+    def make_folder(self) -> Place:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return self.folder
+
+    def begin_sweep(self) -> None:
+        """Make room for the markers of a sweep of this job."""
+        with ends_if_lost(self.out):
+            self.blocks.mkdir(parents=True, exist_ok=True)
+            sync_folder(self.blocks.parent)
+            sync_folder(self.folder)
+
     def begin(self, job: dict[str, Any]) -> None:
-        """Record a new job. From here on the folder is this job's."""
+        """Record a new job. From here on the folder is this job's. job: with its "hash", or else all that identifies
+        it"""
+        job = {"hash": job_hash(job), **job}
+        self._hash = job["hash"]
         with ends_if_lost(self.out):
             self.blocks.mkdir(parents=True, exist_ok=True)
             durable_write(self.folder / "job.json", json_bytes(job))
@@ -109,6 +145,7 @@ class Journal:
 
     def forget(self) -> None:
         """Delete the markers, then the job: whenever this is killed, no marker is left of data that is gone."""
+        self._hash = ""
         for name in ("blocks", "job.json"):
             if (self.folder / name).exists():
                 remove(self.folder / name)
@@ -127,6 +164,23 @@ class Journal:
     def markers(self) -> Iterator[str]:
         """Names of the markers that are there."""
         return (name for name in names(self.blocks) if not name.endswith(".tmp"))
+
+    # --- reports of a sweep that only reports ---
+    def write_reports(self, first: Index, last: Index, reports: Sequence[np.ndarray]) -> None:
+        """Keep what a block, or a box of blocks, has to say. Call it before the block is marked."""
+        packed = BytesIO()
+        np.savez(packed, *reports)
+        with ends_if_lost(self.out):
+            (self.folder / "reports").mkdir(parents=True, exist_ok=True)
+            durable_write(self.folder / "reports" / f"{marker_name(first, last)}.npz", packed.getvalue())
+
+    def reports(self) -> list[np.ndarray]:
+        """What all blocks that are marked have to say, in the order of their names."""
+        found = []
+        for name in sorted(self.markers()):
+            with np.load(BytesIO((self.folder / "reports" / f"{name}.npz").read_bytes()), allow_pickle=False) as stored:
+                found += [stored[key] for key in stored.files]
+        return found
 
     def done(self) -> set[Index]:
         """Indices of the finished blocks."""
@@ -166,6 +220,8 @@ class Journal:
 
 
 @lru_cache(maxsize=16)
-def journal(out: str) -> Journal:
-    """The journal of `out`, one object per process."""
-    return Journal(out)
+def journal(out: str, part: str, job: str) -> Journal:
+    """The journal of a job at `out`, one object per process and job."""
+    found = Journal(out, part)
+    found._hash = job
+    return found

@@ -60,6 +60,23 @@ class Regions:
                 self._array[where].write(data).result()
             else:
                 self._array[where] = data
+                self._sync(start, data.shape)
+
+    def _sync(self, start: Sequence[int], shape: Sequence[int]) -> None:
+        """Bring chunks to the disk: zarr-python renames them into place without."""
+        if isinstance(self.root, Remote):
+            return
+        path = str(self.root)
+        info = _info(path, stamp(path))
+        spans = zip(start, shape, info.write_unit, strict=True)
+        for index in product(*(range(a // u, ceil((a + n) / u)) for a, n, u in spans)):
+            file = self.root / chunk_key(path, index)
+            if file.exists():  # chunks that hold nothing but the fill value are not written
+                handle = os.open(file, os.O_RDONLY)
+                try:
+                    os.fsync(handle)
+                finally:
+                    os.close(handle)
 
 
 @lru_cache(maxsize=1)

@@ -1,167 +1,206 @@
-"""What workers do for a sweep: read blocks, compute and write them, and mark in the journal that they are done."""
+"""The workers' side of a sweep: read what blocks need, compute and write them, and mark in the journal that they are
+done."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
-from math import prod
-from typing import Any
 
 import numpy as np
 
 from gridstride.pipeline.planning.plan import Plan
-from gridstride.pipeline.storage.journal import FOLDER, journal, json_bytes, marker_name
-from gridstride.pipeline.storage.paths import durable_write, place
+from gridstride.pipeline.storage.journal import FOLDER, Journal, journal, marker_name
+from gridstride.pipeline.storage.paths import place
 from gridstride.pipeline.storage.regions import read_wrapped, regions, sync_chunk_folders
+from gridstride.pipeline.sweep.record import Box, Index, Record
 from gridstride.workers import device as devices
-from gridstride.workers import operators
-from gridstride.workers import split as parts
+from gridstride.workers import saving
 from gridstride.workers.cluster import this_worker
-from gridstride.workers.operators.base import Block
+from gridstride.workers.operators.base import Grid, Operator, Window
+from gridstride.workers.region import Region
+from gridstride.workers.split import parts
 from gridstride.workers.stages import stages
 
-Index = tuple[int, ...]
-Box = tuple[Index, Index]  # of blocks: the first and the last
-# A block whose workers died is computed in 2^3 parts, for want of memory may be what they died of.
+# A block whose workers were lost is computed in 2^3 parts: lack of memory may be what ended them.
 HALVINGS = 3
+
+
+class JobReplaced(RuntimeError):
+    """Another job writes where this one did."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """What a worker needs to compute any block of a sweep."""
+    """What a worker needs to compute any block of a sweep. In the output's journal it is sweep.json.
+
+    input:  address of the array that is read
+    out:    address of the job's output, in which the journal is; part: of the journal, "" or "first-N"
+    target: address of the array that is written; "" if the sweep only reports
+    job:    the job's hash
+    """
 
     input: str
     out: str
+    part: str
+    target: str
+    job: str
     device: str
     plan: Plan
-    operator: Any
+    operator: Operator
+    grid: Grid
+
+    @property
+    def journal(self) -> Journal:
+        return journal(self.out, self.part, self.job)
+
+    def needed(self, region: Region) -> Region:
+        return self.operator.needed(region, self.grid)
 
 
-def write_work(out: str, input: str, device: str, plan: Plan) -> None:
-    """Put beside the operator what else the workers need; they read it from the output's folder."""
-    content = {"input": input, "device": device, "plan": asdict(plan)}
-    durable_write(place(out) / FOLDER / "work.json", json_bytes(content))
+def write_work(work: Work) -> None:
+    """Put a sweep's work into its journal, where the workers read it."""
+    saving.save(work, work.journal.folder, "sweep")
 
 
 @lru_cache(maxsize=4)
-def open_work(out: str, run_id: str) -> Work:
+def open_work(out: str, part: str, run_id: str) -> Work:
     """Read a sweep's work, once per process. `run_id` tells one run from the next."""
-    import json
-
     folder = place(out) / FOLDER
     with stages.unmeasured("read + decode", "what is to be computed"):
-        content, operator = json.loads((folder / "work.json").read_bytes()), operators.load(folder)
-
-    def tuples(value: Any) -> Any:
-        return tuple(tuples(v) for v in value) if isinstance(value, list) else value
-
-    plan = Plan(**{name: tuples(value) for name, value in content["plan"].items()})
-    return Work(content["input"], out, content["device"], plan, operator)
+        return saving.load(folder / part if part else folder, "sweep")
 
 
-def read_region(path: str, start: Index, stop: Index, what: str | None = None) -> np.ndarray:
+class Active:
+    """The jobs whose blocks threads of this process compute now: out, hash and how many."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.jobs: Counter[tuple[str, str]] = Counter()
+
+    @contextmanager
+    def __call__(self, work: Work) -> Iterator[None]:
+        key = work.out, work.job
+        with self._lock:
+            self.jobs[key] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self.jobs[key] -= 1
+
+
+active = Active()
+
+
+def foreign_jobs(out: str, job: str) -> int:
+    """Blocks of other jobs that this process computes for the same output: of a client that is gone, say."""
+    return sum(count for (where, whose), count in active.jobs.items() if where == out and whose != job)
+
+
+def read_region(path: str, region: Region, what: str | None = None) -> np.ndarray:
     """A region of the input. what: it is read for; itself by default."""
-    with stages("read + decode", what or " x ".join(f"{a}:{b}" for a, b in zip(start, stop, strict=True))):
-        return read_wrapped(path, start, stop)
+    text = what or " x ".join(f"{a}:{b}" for a, b in region.spans)
+    with stages("read + decode", text):
+        return read_wrapped(path, region.start, region.stop)
 
 
-def compute_block(data: np.ndarray, out: str, run_id: str, first: Index, block_id: Index) -> np.ndarray:
+def compute_block(data: np.ndarray, out: str, part: str, run_id: str, first: Index, block_id: Index) -> np.ndarray:
     """Compute and write one block of a batch; `first` is the grid index of the batch array's first chunk.
 
     `map_overlap` has put the neighbours' edges around the block, on every side where there is a chunk.
     """
-    work = open_work(out, run_id)
+    work = open_work(out, part, run_id)
     index = tuple(f + i for f, i in zip(first, block_id, strict=True))
-    start = work.plan.start(index)
-    lo = tuple(s - (before if i > 0 else 0) for s, i, (before, _) in zip(start, block_id, work.plan.depth, strict=True))
+    spans = []
+    for axis, (i, size) in enumerate(zip(block_id, data.shape, strict=True)):
+        before = work.plan.halo.depth[axis][0] if i > 0 else 0
+        start = 0 if work.plan.grid[axis] == 1 else work.plan.region(index).start[axis] - before
+        spans.append((start, start + size))
     record = np.empty((1,) * data.ndim, object)
-    record[(0,) * data.ndim] = _finish(work, index, data, lo)
+    record[(0,) * data.ndim] = _finish(work, (index, index), data, Region(tuple(spans)))
     return record
 
 
-def compute_boxes(out: str, run_id: str, boxes: Sequence[Box], sparing: bool = False) -> list[dict[str, Any]]:
-    """Compute and write boxes of blocks, each as one, reading just what they need; `sparing`: in parts, each with its
+def compute_boxes(out: str, part: str, run_id: str, boxes: Sequence[Box], low_memory: bool = False) -> list[Record]:
+    """Compute and write boxes of blocks, each as one, reading just what they need. low_memory: in parts, each with its
     own halo, where the operator's results do not depend on it."""
-    work = open_work(out, run_id)
+    work = open_work(out, part, run_id)
     records = []
-    for first, last in boxes:
-        if _has(out, first, last):
-            records.append(skipped(first, last))
-        elif sparing and work.operator.exact:
-            records.append(_write(work, first, last, _in_parts(work, first, last)))
+    for box in boxes:
+        if _has(work, box):
+            records.append(_record(box, skipped=True))
+        elif low_memory and work.operator.exact:
+            with active(work):
+                records.append(_write(work, box, _in_parts(work, box)))
         else:
-            start, stop = work.plan.needed(first, last)
-            data = read_region(work.input, start, stop, name_of(first, last))
-            records.append(_finish(work, first, data, start, last))
+            have = work.needed(work.plan.region(*box))
+            records.append(_finish(work, box, read_region(work.input, have, name_of(box)), have))
     return records
 
 
-def name_of(first: Index, last: Index) -> str:
+def name_of(box: Box) -> str:
     """A block, or a box of blocks, for people."""
-    return f"{'block' if first == last else 'blocks'} {marker_name(first, last)}"
+    return f"{'block' if box[0] == box[1] else 'blocks'} {marker_name(*box)}"
 
 
-def _has(out: str, first: Index, last: Index) -> bool:
-    with stages.unmeasured("read + decode", f"the marker of {name_of(first, last)}"):
-        return journal(out).has(first, last)
+def _has(work: Work, box: Box) -> bool:
+    with stages.unmeasured("read + decode", f"the marker of {name_of(box)}"):
+        return work.journal.has(*box)
 
 
-def _in_parts(work: Work, first: Index, last: Index) -> np.ndarray:
+def _in_parts(work: Work, box: Box) -> devices.Result:
     """The result for a block or box of blocks, with the memory that a part of it takes, the result's own aside."""
-    operator, start = work.operator, work.plan.start(first)
-    whole = Block(None, start, start, work.plan.stop(last), work.plan.shape)
-    result = np.empty(operator.out_shape(whole.extent), operator.out_dtype)
-    for part in parts.ranges(operator, whole, HALVINGS):
-        lo, hi = parts.reach(operator, part)
-        part = replace(part, data=read_region(work.input, lo, hi, name_of(first, last)), lo=lo)
-        result[parts.where(operator, part, whole)] = devices.compute(operator, part, work.device)
-        del part  # before the next is read
+    want, grid = work.plan.region(*box), work.grid
+    values = np.empty(want.shape, work.operator.out_grid(grid).dtype) if work.operator.writes() else None
+    result = devices.Result(values, [])
+    for part in parts(work.operator, want, grid, HALVINGS):
+        have = work.needed(part)
+        window = Window(read_region(work.input, have, name_of(box)), have, part, grid)
+        made = devices.compute(work.operator, window, work.device)
+        result.reports += made.reports
+        if values is not None:
+            values[part.within(want)] = made.values
+        del window, made  # before the next is read
     return result
 
 
-def skipped(first: Index, last: Index) -> dict[str, Any]:
-    """The record of what was done before: a rerun after its worker died. What it wrote is final."""
-    return {"index": first, "blocks": count(first, last), "skipped": True, **_drained()}
+def _finish(work: Work, box: Box, data: np.ndarray, have: Region) -> Record:
+    """Compute, write and mark a block, or a box of blocks."""
+    if _has(work, box):
+        return _record(box, skipped=True)
+    with active(work):
+        window = Window(data, have, work.plan.region(*box), work.grid)
+        return _write(work, box, devices.compute(work.operator, window, work.device))
 
 
-def _finish(work: Work, index: Index, data: np.ndarray, lo: Index, last: Index | None = None) -> dict[str, Any]:
-    """Compute, write and mark a block, or the box of blocks up to `last`."""
-    last = last or index
-    if _has(work.out, index, last):
-        return skipped(index, last)
-    block = Block(data, lo, work.plan.start(index), work.plan.stop(last), work.plan.shape)
-    return _write(work, index, last, devices.compute(work.operator, block, work.device))
+def _write(work: Work, box: Box, result: devices.Result) -> Record:
+    """Write and mark a block, or a box of blocks.
+
+    Raises JobReplaced, and writes nothing, where another job has taken the output meanwhile.
+    """
+    want = work.plan.region(*box)
+    with stages("encode + write", name_of(box)):
+        if not work.journal.is_current(work.job):
+            raise JobReplaced(f"{work.out} belongs to another job now: {name_of(box)} is not written")
+        if result.values is None:
+            work.journal.write_reports(*box, result.reports)
+        else:
+            regions(work.target).write(want.start, result.values)
+            sync_chunk_folders(work.target, want.start, want.stop)
+        work.journal.mark(*box)
+    written = 0 if result.values is None else result.values.nbytes
+    # Halos do not count: what is read for them is read for a neighbour too.
+    taken = want if work.plan.in_shape == work.plan.shape else work.needed(want)
+    return _record(box, voxels=want.size, bytes_in=taken.size * work.plan.itemsize, bytes_out=written)
 
 
-def _write(work: Work, index: Index, last: Index, result: np.ndarray) -> dict[str, Any]:
-    """Write and mark a block, or the box of blocks up to `last`."""
-    start, stop = work.plan.start(index), work.plan.stop(last)
-    written = work.plan.out_range(index, last)
-    with stages("encode + write", name_of(index, last)):
-        regions(work.out).write(written[0], result)
-        sync_chunk_folders(work.out, *written)
-        journal(work.out).mark(index, last)
-    return {
-        "index": index,
-        "blocks": count(index, last),
-        "skipped": False,
-        "voxels": result.size,
-        "bytes_in": prod(b - a for a, b in zip(start, stop, strict=True)) * work.plan.itemsize,
-        "bytes_out": result.nbytes,
-        **_drained(),
-    }
-
-
-def _drained() -> dict[str, Any]:
-    """What this process measured since it was last asked, and which worker it is."""
-    return {
-        "worker": this_worker(),
-        "stages": stages.drain(),
-        "spans": stages.spans(),
-        "shortages": devices.shortages.drain(),
-    }
-
-
-def count(first: Index, last: Index) -> int:
-    return prod(b - a + 1 for a, b in zip(first, last, strict=True))
+def _record(box: Box, skipped: bool = False, voxels: int = 0, bytes_in: int = 0, bytes_out: int = 0) -> Record:
+    """A record with what this process measured since it last made one."""
+    return Record(
+        box, skipped, voxels, bytes_in, bytes_out, this_worker(), stages.drain(), stages.spans(),
+        devices.shortages.drain(),
+    )  # fmt: skip

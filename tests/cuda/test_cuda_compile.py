@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from benchmarks import kernels as record
-from gridstride.workers import gpu, kernels
+from gridstride.workers import gpu, kernels, launches
 from gridstride.workers.operators.base import Block
 from tests.cuda_host import table
 from tests.marks import quick
@@ -235,11 +235,11 @@ def test_kernels_that_march_are_listed_and_within_limits():
 def test_z_is_cut_so_that_all_multiprocessors_have_work():
     for size, taps, columns in ((512, 17, 256), (512, 17, 16), (100, 7, 300), (1000, 3, 1), (1, 1, 5), (64, 17, 1000)):
         chunk = gpu.march_length(size, taps, columns)
-        chunks = kernels.ceil_div(size, chunk)
+        chunks = launches.ceil_div(size, chunk)
         assert 1 <= chunk <= size
         assert chunks == 1 or chunk >= taps
-        waves = kernels.ceil_div(columns * chunks, gpu.BLOCKS_AT_ONCE)
-        assert waves * (chunk + taps) <= kernels.ceil_div(columns, gpu.BLOCKS_AT_ONCE) * (size + taps)
+        waves = launches.ceil_div(columns * chunks, gpu.BLOCKS_AT_ONCE)
+        assert waves * (chunk + taps) <= launches.ceil_div(columns, gpu.BLOCKS_AT_ONCE) * (size + taps)
 
 
 @pytest.mark.parametrize("taps", [(1, 1), (3, 3), (200, 200), (1, 5000), (5000, 1), (65, 13)])

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gridstride.workers import gpu, kernels
+from gridstride.workers import gpu, kernels, launches
 from gridstride.workers.operators import Correlate, Pass, Separable
 from gridstride.workers.operators.base import Block
 from tests.cuda_host import table
@@ -101,7 +101,7 @@ def test_how_z_is_cut_into_chunks_does_not_matter(host, monkeypatch, at_once):
     for kernel, taps in (("fused", (3, 3, 3)), ("dense", (3, 3, 3)), ("fused", (5, 5, 1)), ("dense", (1, 5, 5))):
         case = table.march_case(rng, (31, 20, 34), kernel, taps, "uint16", "uint16")
         wanted = table.marched(case)
-        for max_grid in (2, kernels.MAX_GRID):
+        for max_grid in (2, launches.MAX_GRID):
             assert_same(host.compute(case.op, whole(case.data), max_grid), wanted, case.name)
 
 

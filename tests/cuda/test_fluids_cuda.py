@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from gridstride.workers import gpu as plans
-from gridstride.workers import kernels
+from gridstride.workers import kernels, launches
 from gridstride.workers.models.edac import cpu, gpu, measures
 from gridstride.workers.models.edac.block import LEVELS
 from gridstride.workers.models.edac.geometry import Geometry
@@ -187,7 +187,7 @@ def test_no_launch_changes_a_bit(program, monkeypatch, cells):
     flow = make_flow(rng, cells, WALLS, sponge=True)
     state, keep = some_state(rng, flow), some_solid(rng, flow)
     found = []
-    for at_once, max_grid, seed in ((16, 3, 1), (1, 1, 2), (1000, 1, 3), (1000, kernels.MAX_GRID, 4), (30, 7, 5)):
+    for at_once, max_grid, seed in ((16, 3, 1), (1, 1, 2), (1000, 1, 3), (1000, launches.MAX_GRID, 4), (30, 7, 5)):
         monkeypatch.setattr(plans, "BLOCKS_AT_ONCE", at_once)
         gpu.plan_advance.cache_clear()
         host = Host(program, seed)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from gridstride.workers import gpu as plans
-from gridstride.workers import kernels
+from gridstride.workers import kernels, launches
 from gridstride.workers.models.edac import cpu, gpu
 from gridstride.workers.models.edac.block import FlowBlock
 from gridstride.workers.models.edac.kinds import CUT, EXTRA_HALO, FIXED, OUTFLOW, PERIODIC, SLIP
@@ -54,9 +54,9 @@ def test_launches_are_of_kernels_that_are_compiled_and_fit_shared_memory(cells, 
     every = set(kernels.instantiations())
     for launch in plan.launches:
         assert (launch.file, launch.expression) in every
-        assert launch.shared <= kernels.SHARED_BYTES
+        assert launch.shared <= launches.SHARED_BYTES
         assert launch.block == (32, 8)
-        assert 0 < launch.grid <= kernels.MAX_GRID
+        assert 0 < launch.grid <= launches.MAX_GRID
 
 
 def test_marches_are_long_where_there_are_many_and_short_where_there_are_few(monkeypatch):

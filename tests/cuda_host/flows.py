@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from gridstride.workers import kernels
-from gridstride.workers.kernels import MAX_GRID, Plan
+from gridstride.workers import launches
+from gridstride.workers.launches import MAX_GRID, Launches
 from gridstride.workers.models.base import Advance, Index
 from gridstride.workers.models.edac import cpu, gpu
 from gridstride.workers.models.edac.block import LEVELS, FlowBlock
@@ -37,7 +37,7 @@ class OnHost:
     def to_host(array: np.ndarray) -> np.ndarray:
         return array
 
-    def run(self, plan: Plan, data: np.ndarray, more: dict[str, np.ndarray]) -> None:
+    def run(self, plan: Launches, data: np.ndarray, more: dict[str, np.ndarray]) -> None:
         changed = {"data", "peaks", "removed"} & {"data", *more}
         self.host.change(plan, {"data": data, **more}, sorted(changed), self.max_grid)
 
@@ -214,8 +214,8 @@ def sums_of_planes(host, count, length):
     """Sums of whole numbers, which are the same in any order; and NumPy's."""
     parts = np.random.default_rng(0).integers(-1000, 1000, (count, length)).astype(float)
     arrays = {"parts": parts, "sums": np.full(count, np.nan), "peaks": np.zeros(1, np.int32)}
-    plan = kernels.Plan((0,), np.dtype(np.uint8))
-    places = (kernels.Ref(name) for name in ("parts", "sums", "peaks"))
+    plan = launches.Launches((0,), np.dtype(np.uint8))
+    places = (launches.Ref(name) for name in ("parts", "sums", "peaks"))
     args = next(places), next(places), np.int64(count), np.int64(length), next(places), np.int32(1)
     plan.launch(gpu.FILE, "plane_sums<f32>", count, (gpu.WIDTH, gpu.WARPS), gpu.THREADS * 8, args)
     host.change(plan, arrays, ["sums"], max_grid=2)

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 import scipy.fft
 
-from gridstride.workers import gpu, kernels
+from gridstride.workers import gpu, kernels, launches
 from gridstride.workers.gpu import Machine
-from gridstride.workers.kernels import Plan, Ref
+from gridstride.workers.launches import Launches, Ref
 from gridstride.workers.operators.base import Block
 
 HERE = Path(__file__).parent
@@ -98,22 +98,22 @@ class Host:
     def __init__(self, program: Path, seed: int = 0) -> None:
         self.program, self.seed, self.process = program, seed, None
 
-    def compute(self, op: Any, block: Block, max_grid: int = kernels.MAX_GRID) -> np.ndarray:
+    def compute(self, op: Any, block: Block, max_grid: int = launches.MAX_GRID) -> np.ndarray:
         """What workers.gpu makes of an operator and a block, on at most max_grid blocks of threads a launch."""
         machine = Machine(np, scipy.fft, lambda plan, data: self.run(plan, data, max_grid))
         return getattr(gpu, method(op))(op, block, machine)
 
-    def run(self, plan: Plan, data: np.ndarray, max_grid: int = kernels.MAX_GRID) -> np.ndarray:
+    def run(self, plan: Launches, data: np.ndarray, max_grid: int = launches.MAX_GRID) -> np.ndarray:
         """Raises HostError on a sanitizer's report or an output element that was never written."""
         contents = {"data": (data.nbytes, 0, [(0, data.tobytes())])}
         return self._result(plan, contents, max_grid)
 
     def change(
         self,
-        plan: Plan,
+        plan: Launches,
         arrays: dict[str, np.ndarray],
         changed: Iterable[str],
-        max_grid: int = kernels.MAX_GRID,
+        max_grid: int = launches.MAX_GRID,
         sparse: dict[str, tuple[int, list[tuple[int, bytes]]]] | None = None,
     ) -> None:
         """Run a plan whose kernels change some of the arrays, or of those as in `run_sparse`: the changed arrays get
@@ -125,15 +125,15 @@ class Host:
             array[...] = np.frombuffer(answer[: array.nbytes], array.dtype).reshape(array.shape)
             answer = answer[array.nbytes :]
 
-    def run_sparse(self, plan: Plan, nbytes: int, pieces: list[tuple[int, bytes]]) -> np.ndarray:
+    def run_sparse(self, plan: Launches, nbytes: int, pieces: list[tuple[int, bytes]]) -> np.ndarray:
         """With data of nbytes zeros but for the pieces (offset, bytes): for arrays larger than memory."""
-        return self._result(plan, {"data": (nbytes, 1, pieces)}, kernels.MAX_GRID)
+        return self._result(plan, {"data": (nbytes, 1, pieces)}, launches.MAX_GRID)
 
-    def _result(self, plan: Plan, contents: dict, max_grid: int) -> np.ndarray:
+    def _result(self, plan: Launches, contents: dict, max_grid: int) -> np.ndarray:
         answer = self._talk(*self._request(plan, contents, max_grid, ["out"]))
         return np.frombuffer(answer, plan.out_dtype).reshape(plan.out_shape)
 
-    def _request(self, plan: Plan, contents: dict, max_grid: int, wanted: list[str]) -> tuple[bytes, int]:
+    def _request(self, plan: Launches, contents: dict, max_grid: int, wanted: list[str]) -> tuple[bytes, int]:
         """What is asked of the program: to make buffers of contents, to launch, and to send some back; and its size."""
         contents["out"] = (int(np.prod(plan.out_shape)) * plan.out_dtype.itemsize, 0, [])
         contents["constants"] = (len(plan.constants), 0, [(0, bytes(plan.constants))])

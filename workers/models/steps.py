@@ -1,67 +1,79 @@
 """Some time steps of a simulation as an operator, for grids that no memory holds: a sweep from state to state.
 
-The array is (levels x fields, z, y, x): all time levels of each field. Its first axis is never cut.
+The array is (levels x fields, z, y, x): every time level of each field.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gridstride.workers.families.local import Local
 from gridstride.workers.models.base import Setup
-from gridstride.workers.operators.base import Block, Halo
+from gridstride.workers.operators.base import Grid, Window
+from gridstride.workers.operators.boundary import Taps
+from gridstride.workers.region import Region
+
+if TYPE_CHECKING:
+    from gridstride.workers.gpu import Machine
 
 
 @dataclass(frozen=True)
-class Steps:
+class Steps(Local):
     """`steps` steps of a simulation that is at step `first`."""
-
-    kind: ClassVar[str] = "steps"
-    precision: ClassVar[str] = "the state's"
-    exact: ClassVar[bool] = True
-    channel_axis: ClassVar[int] = 0  # the fields: no cut for lack of memory may part them
 
     setup: Setup
     first: int
     steps: int
 
-    @property
-    def halo(self) -> Halo:
+    def reads(self, grid: Grid) -> tuple[Taps, ...]:
         domain = self.setup.domain
-        deep = domain.halo(self.steps)
-        return ((0, 0), *((0, 0) if domain.planar and axis == 0 else deep for axis in range(3)))
+        before, after = domain.halo(self.steps)
+        taps = [Taps()]
+        for axis in range(3):
+            planar = domain.planar and axis == 0
+            mode = "wrap" if domain.periodic(axis) else "constant"
+            taps.append(Taps() if planar else Taps(before + 1 + after, -before, mode=mode))
+        return tuple(taps)
 
-    @property
-    def modes(self) -> tuple[str, ...]:
-        return ("nearest", *("wrap" if self.setup.domain.periodic(axis) else "nearest" for axis in range(3)))
+    def uncut(self, grid: Grid) -> frozenset[int]:
+        return frozenset([0])
 
-    @property
-    def out_dtype(self) -> np.dtype:
-        return self.setup.domain.dtype
+    def out_grid(self, grid: Grid) -> Grid:
+        return grid.having(self.setup.domain.dtype)
 
-    def out_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        return shape
+    def describe(self) -> str:
+        return f"{self.steps} steps"
 
-    def scratch_bytes(self, extent: tuple[int, ...], device: str) -> int:
+    def scratch(self, want: Region, grid: Grid, device: str) -> int:
         """The block's ring of levels, with halos on all sides, and what else the model holds."""
         domain = self.setup.domain
-        cells = int(np.prod([n + 2 * sum(h) for n, h in zip(extent[1:], self.halo[1:], strict=True)], dtype=np.int64))
+        deep = 2 * sum(domain.halo(self.steps))
+        cells = 1
+        for axis, n in enumerate(want.shape[1:]):
+            cells *= n if domain.planar and axis == 0 else n + deep
         arrays = (domain.levels + 1) * domain.fields + self.setup.extra_arrays + 1
         return arrays * cells * domain.dtype.itemsize
 
-    def compute(self, block: Block, device: Any) -> np.ndarray:
-        """All levels after the steps; raises FloatingPointError if a field went beyond the domain's limit."""
-        domain = self.setup.domain
-        here = self.setup.block(block.start[1:], block.stop[1:], self.steps, device.name, self.first)  # type: ignore[arg-type]
+    def cpu(self, window: Window, out: np.ndarray) -> None:
+        out[...] = self._advanced(window, "cpu")
+
+    def on_gpu(self, window: Window, machine: Machine) -> Any:
+        return self._advanced(window, "gpu")
+
+    def _advanced(self, window: Window, device: str) -> Any:
+        """Every level after the steps; raises FloatingPointError if a field went beyond the domain's limit."""
+        limit, want = self.setup.domain.limit, window.want
+        start: Any = want.start[1:]
+        stop: Any = want.stop[1:]
+        here = self.setup.block(start, stop, self.steps, device, self.first)
         first, last = here.held()
-        data = block.data[
-            (slice(None), *(slice(a - lo, b - lo) for a, b, lo in zip(first, last, block.lo[1:], strict=True)))
-        ]
-        here.load(data, first)
+        held = Region.of((0, *first), (window.grid.shape[0], *last))
+        here.load(window.data[held.within(window.have)], first)
         here.fill()
-        done = here.advance(self.steps, domain.limit)
-        if not done.peaks[-1] <= domain.limit:
+        done = here.advance(self.steps, limit)
+        if not done.peaks[-1] <= limit:
             raise FloatingPointError(here.where_largest())
         return here.backend.xp.asarray(here.saved())

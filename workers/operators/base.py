@@ -1,153 +1,230 @@
-"""What an operator is: its halo, its output, its scratch memory, and the block that it computes.
+"""The operator protocol: what an operator says of its geometry, and how it computes one block.
 
-An operator sees a block of a larger grid and its halo:
-
-            lo      start                 stop     hi
+        start of have   want              stop of want   stop of have
              |  before |     the block      | after |
     ---------+---------+--------------------+-------+--------> one axis, global index
              |<-------------- data --------------->|
 
-`data` holds what exists of the halo. Where the halo reaches past the edge of the grid, the operator finds the value by
-mapping the *global* index (`boundary_table`), so that no result depends on how the grid was cut into blocks. On a
-periodic axis (`wrap`) that is cut, `data` holds the values from the other side, at indices below 0 or past the end.
+A `Recipe` is what a user asks for: fields and `bind`, which makes an `Operator` for one grid. Adding an operator is
+docs/operators.md.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from gridstride.workers.launches import Launches
+from gridstride.workers.region import Region, Span
+
+if TYPE_CHECKING:
+    from gridstride.workers.gpu import Machine
 
 Cast = Literal["round", "scipy"]
-Halo = tuple[tuple[int, int], ...]
-
-# scipy.ndimage gives the filters' modes a second name each.
-MODES = {
-    "reflect": "reflect",
-    "grid-mirror": "reflect",
-    "mirror": "mirror",
-    "nearest": "nearest",
-    "wrap": "wrap",
-    "grid-wrap": "wrap",
-    "constant": "constant",
-    "grid-constant": "constant",
+Device = Literal["cpu", "gpu"]
+# What one block of a sweep that only reports has to say: an array of any shape, such as a histogram.
+Report = np.ndarray
+# float32 holds integers exactly up to 2^24: wider types are summed in float64 unless the user says otherwise.
+WIDE = ("int32", "uint32", "int64", "uint64", "float64")
+# Names that mark an axis as a series of images rather than a direction in space, and what they say it is.
+SERIES: dict[str, Literal["channel", "time"]] = {
+    **dict.fromkeys(("t", "time"), "time"),  # type: ignore[arg-type]
+    **dict.fromkeys(("c", "channel", "channels", "s", "sample"), "channel"),  # type: ignore[arg-type]
 }
 
 
 @dataclass(frozen=True)
-class Block:
-    """One block and its halo.
+class Axis:
+    """One axis of a grid. spacing: between elements, in `unit`"""
 
-    data:  array (NumPy or CuPy) of the global indices lo .. lo + data.shape
-    lo:    global index of data's first element, an axis each
-    start, stop: the global range the operator computes, an axis each
-    shape: the whole grid's shape
+    name: str
+    type: Literal["space", "channel", "time"] = "space"
+    spacing: float = 1.0
+    unit: str | None = None
+
+    @classmethod
+    def named(cls, name: str) -> Axis:
+        return cls(name, SERIES.get(name.lower(), "space"))
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Shape, dtype and axes of an array; `others` are the dtypes of further arrays on the same grid (a mask, say)."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    axes: tuple[Axis, ...]
+    others: tuple[np.dtype, ...] = field(default=())
+
+    @classmethod
+    def of(cls, shape: Sequence[int], dtype: Any, names: Sequence[str | None] | None = None) -> Grid:
+        names = names or [""] * len(shape)
+        return cls(tuple(shape), np.dtype(dtype), tuple(Axis.named(name or "") for name in names))
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        return Region.whole(self.shape).size * self.dtype.itemsize
+
+    def having(self, dtype: Any = None, shape: Sequence[int] | None = None) -> Grid:
+        """One array on this grid, of another dtype or shape: what an operator gives out."""
+        shape = self.shape if shape is None else tuple(shape)
+        return Grid(shape, self.dtype if dtype is None else np.dtype(dtype), self.axes)
+
+    def axis_list(self) -> str:
+        """The axes for people: 0 (z), 1 (y), 2 (x)."""
+        return ", ".join(f"{i} ({axis.name})" if axis.name else str(i) for i, axis in enumerate(self.axes))
+
+
+@dataclass(frozen=True)
+class Window:
+    """One block's view of its input.
+
+    data: the elements `have` of the input (NumPy, or CuPy on a GPU), which may pass the ends of an axis (modulo n) and
+          may be more than what is needed
+    want: the block to compute, in the OUTPUT's indices, always inside the output's grid
+    grid: the whole input's; others: further arrays of the same elements
     """
 
     data: Any
-    lo: tuple[int, ...]
-    start: tuple[int, ...]
-    stop: tuple[int, ...]
-    shape: tuple[int, ...]
+    have: Region
+    want: Region
+    grid: Grid
+    others: tuple[Any, ...] = ()
 
     @property
-    def extent(self) -> tuple[int, ...]:
-        return tuple(b - a for a, b in zip(self.start, self.stop, strict=True))
+    def arrays(self) -> tuple[Any, ...]:
+        return self.data, *self.others
+
+    def part(self, need: Region, want: Region | None = None) -> Window:
+        """The window of a smaller want, or of this one, with just the data it needs."""
+        want = self.want if want is None else want
+        if need == self.have:
+            return replace(self, want=want)
+        cut = tuple(crop(array, self.have, need, self.grid.shape) for array in self.arrays)
+        return replace(self, data=cut[0], others=cut[1:], have=need, want=want)
 
 
-class Operator(Protocol):
-    """Work with a halo. Implementations are frozen dataclasses that `save` and `load` carry to the workers."""
+def crop(array: Any, have: Region, need: Region, shape: Sequence[int]) -> Any:
+    """The elements `need` of an array that holds `have`: a view where they lie in a row, else a copy.
 
-    kind: str
-
-    @property
-    def halo(self) -> Halo:
-        """Elements needed before and after a block, an axis each."""
-        ...
-
-    @property
-    def modes(self) -> tuple[str, ...]:
-        """Boundary mode of each axis."""
-        ...
-
-    @property
-    def exact(self) -> bool:
-        """Whether results are the same bits however the grid is cut."""
-        ...
-
-    @property
-    def out_dtype(self) -> np.dtype: ...
-
-    def out_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Shape of the result for an input of this shape (they differ along a channel axis only)."""
-        ...
-
-    def scratch_bytes(self, extent: tuple[int, ...], device: str) -> int:
-        """Working memory in bytes on the device ("cpu" or "gpu") for a block of this extent, beyond the block with
-        its halo and the result."""
-        ...
-
-    def compute(self, block: Block, device: Any) -> Any:
-        """The result for `block.start` to `block.stop`, on the device (`workers.cpu` or `workers.gpu`)."""
-        ...
-
-
-def boundary_table(
-    size: int, start: int, stop: int, before: int, after: int, lo: int, available: int, mode: str
-) -> np.ndarray:
-    """Where to find each element of one padded axis.
-
-    Entry p is the index into `data` (whose first element has global index `lo`, with `available` elements) of the
-    global index `start - before + p`, for p in 0 .. stop - start + before + after; -1 means "the constant value".
-    Outside the grid of `size` elements the index is mapped as scipy.ndimage maps it:
-
-        reflect   d c b a | a b c d | d c b a      mirror   d c b | a b c d | c b a
-        nearest   a a a a | a b c d | d d d d      wrap   a b c d | a b c d | a b c d
+    Raises IndexError where the array lacks an element.
     """
-    index = np.arange(start - before, stop + after, dtype=np.int64)
-    local = index - lo
-    present = (local >= 0) & (local < available)
-    if present.all():
-        return local
-    outside = index[~present]
-    if mode == "constant":
-        mapped = np.full_like(outside, -1)
-        inside = (outside >= 0) & (outside < size)
-        if inside.any():
-            raise IndexError(f"block data lacks index {outside[inside][0]} of an axis of {size}")
-        local[~present] = mapped
-        return local
-    if mode == "nearest":
-        mapped = outside.clip(0, size - 1)
-    elif mode == "wrap":
-        mapped = outside % size
-    elif mode == "reflect":
-        mapped = outside % (2 * size)
-        mapped = np.minimum(mapped, 2 * size - 1 - mapped)
-    elif mode == "mirror":
-        period = max(2 * size - 2, 1)
-        mapped = outside % period
-        mapped = np.minimum(mapped, period - mapped) if size > 1 else np.zeros_like(mapped)
-    else:
-        raise ValueError(f"unknown mode {mode!r}")
-    mapped = mapped - lo
-    if ((mapped < 0) | (mapped >= available)).any():
-        raise IndexError(f"block data of indices {lo}..{lo + available} is too small for its halo")
-    local[~present] = mapped
-    return local
+    for axis, ((a, b), (lo, hi), n) in enumerate(zip(need.spans, have.spans, shape, strict=True)):
+        first = _position(a, b, lo, hi, n)
+        if first + (b - a) <= hi - lo:
+            array = array[(slice(None),) * axis + (slice(first, first + b - a),)]
+        else:
+            index = (np.arange(a, b) - lo) % max(n, 1)
+            if index.max(initial=-1) >= hi - lo:
+                raise IndexError(f"data of {(lo, hi)} lack elements of {(a, b)} on an axis of {n}")
+            array = array.take(index, axis)
+    return array
 
 
-def block_tables(block: Block, halo: Halo, modes: tuple[str, ...]) -> list[np.ndarray]:
-    """`boundary_table` of every axis of a block."""
-    return [
-        boundary_table(size, start, stop, before, after, lo, available, mode)
-        for size, start, stop, (before, after), lo, available, mode in zip(
-            block.shape, block.start, block.stop, halo, block.lo, block.data.shape, modes, strict=True
-        )
-    ]
+def _position(a: int, b: int, lo: int, hi: int, n: int) -> int:
+    if a >= b:
+        return 0
+    return a - lo if lo <= a < hi else (a - lo) % max(n, 1)
+
+
+class Recipe(BaseModel):
+    """What a user asks for. Fields are options, keywords and documentation; the docstring's first line is the help.
+
+    A recipe knows no grid: `bind` makes the operator. Nothing else can be asked of a recipe, so that no result is ever
+    planned from defaults that a grid would have changed.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    def bind(self, grid: Grid) -> Operator:
+        """The operator for a grid: names of axes, dtypes and defaults resolved. Raises ValueError if there is none."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Operator:
+    """What a sweep applies to a grid. Frozen dataclasses of numbers, strings, arrays and other such dataclasses, which
+    `saving` carries to the workers. Made by `Recipe.bind`, once, by the client (`np.exp` depends on the processor).
+
+    Contracts, each with a test in tests/operators/test_registry.py:
+    `needed(want)` holds every element that `cpu` reads; a want inside another needs what lies inside; `want` lies
+    inside the grid in `cpu` and `gpu`; the same bits at every cut of every axis that is not `uncut`, unless `exact` is
+    False.
+    """
+
+    version: ClassVar[int] = 1  # raised when the bytes of the result change; part of a job's identity
+    exact: ClassVar[bool] = True  # the same bits however the grid is cut
+
+    # --- geometry: pure, on grids alone ---
+    def out_grid(self, grid: Grid) -> Grid:
+        """Shape, dtype and axes of the result."""
+        return grid.having()
+
+    def needed(self, want: Region, grid: Grid) -> Region:
+        """Region of the OUTPUT -> hull of what is read of the INPUT. Both may pass the ends of axes (modulo n), `want`
+        only between the steps of a graph."""
+        return want
+
+    def uncut(self, grid: Grid) -> frozenset[int]:
+        """Axes of the OUTPUT that a block must hold whole."""
+        return frozenset()
+
+    def scratch(self, want: Region, grid: Grid, device: str) -> int:
+        """Bytes of working memory on the device besides the window and the result."""
+        return 0
+
+    def describe(self) -> str:
+        """The algorithm in a few words, for the plan."""
+        return type(self).__name__.lower()
+
+    # --- work ---
+    def cpu(self, window: Window, out: np.ndarray) -> Report | None:
+        """Compute `window.want` into `out`, every element of it; `out` may have any strides. A first sweep that only
+        reports returns its report."""
+        raise NotImplementedError
+
+    def gpu(self, window: Window, launches: Launches) -> None:
+        """Describe the launches that compute `window.want` (or a report) from contiguous data. Imports no CuPy."""
+        raise NotImplementedError
+
+    def on_gpu(self, window: Window, machine: Machine) -> Any:
+        """The result (or the report) as an array on the device: the launches of `gpu`, unless a library does it."""
+        if self.writes():
+            launches = Launches(window.want.shape, self.out_grid(window.grid).dtype)
+        else:
+            launches = Launches((0,), np.dtype(np.int64))  # `gpu` says what its report is
+        self.gpu(window, launches)
+        return machine.run(launches, window.data)
+
+    # --- more than one sweep ---
+    def writes(self) -> bool:
+        """False for a sweep that only reports; the blocks of its `out_grid` are then only how it is cut."""
+        return True
+
+    def first_sweep(self) -> Operator | None:
+        """The sweep that must be made before this one can be, or None. If it writes, what it wrote is the input of what
+        `resolve` returns; else the same input is read again."""
+        return None
+
+    def resolve(self, reports: Sequence[Report], grid: Grid) -> Operator:
+        """This operator, given the reports of `first_sweep` (of any partition of the grid, in any order)."""
+        raise NotImplementedError
+
+    def but(self, **changes: Any) -> Self:
+        return replace(self, **changes)
 
 
 def accumulator(precision: str) -> np.dtype:
-    """The floating-point type sums are made in."""
+    """The floating-point type that sums are made in."""
     return np.dtype({"single": np.float32, "double": np.float64}[precision])
+
+
+__all__ = ["Axis", "Grid", "Operator", "Recipe", "Region", "Report", "Span", "Window", "accumulator", "crop"]

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gridstride.workers import kernels
-from gridstride.workers.gpu import march_length
-from gridstride.workers.kernels import Plan, Ref, ceil_div, type_name
+from gridstride.workers.families.march import march_length
+from gridstride.workers.launches import Launches, Ref, ceil_div, type_name
 from gridstride.workers.models.accelerator import __getattr__, name, to_host
 from gridstride.workers.models.base import CUT, Advance
 from gridstride.workers.models.edac.flow import PRESSURE_LEAD
@@ -52,7 +52,7 @@ STEPS_OF_A_PLAN = 48  # of a block without halos, which may be asked for many th
 NUMBERS = ("c", "d", "g", "a", "dp", "k", "force")
 
 NULL = np.uint64(0)
-Run = Callable[[Plan, Any, dict[str, Any]], Any]
+Run = Callable[[Launches, Any, dict[str, Any]], Any]
 Ends = tuple[tuple[int, int], ...]
 
 
@@ -177,13 +177,13 @@ class Part:
 
 
 @lru_cache(maxsize=64)
-def plan_advance(part: Part, slot: int, steps: int, limit: int) -> Plan:
+def plan_advance(part: Part, slot: int, steps: int, limit: int) -> Launches:
     """The launches of `steps` steps of a block whose time level now is `slot`; limit: the number's bits.
 
     Buffers beside the state: "peaks" (steps + 1 integers), "removed" (float64), "factor", "sponge0" ... along z, y, x,
     "face00" (z, low) to "face21" (x, high), "ramps" (steps).
     """
-    plan = Plan((0,), np.dtype(np.uint8))
+    plan = Launches((0,), np.dtype(np.uint8))
     components, item = part.components, part.item
     numbers, most = _numbers(part), part.bits.type(limit)
     parts: Any = NULL
@@ -220,9 +220,9 @@ def plan_advance(part: Part, slot: int, steps: int, limit: int) -> Plan:
 
 
 @lru_cache(maxsize=16)
-def plan_fill(part: Part, level: int) -> Plan:
+def plan_fill(part: Part, level: int) -> Launches:
     """The launch that fills the ghost cells of a time level, from all cells the block's arrays hold."""
-    plan = Plan((0,), np.dtype(np.uint8))
+    plan = Launches((0,), np.dtype(np.uint8))
     first = [e[0] if k[0] != CUT else 0 for e, k in zip(part.edges, part.kinds, strict=True)]
     last = [e[1] if k[1] != CUT else n for e, k, n in zip(part.edges, part.kinds, part.shape, strict=True)]
     given = Ref("ramps"), NULL, part.bits.type(0)
@@ -273,7 +273,7 @@ def _range(part: Part, first: list[int], last: list[int], aligned: bool = False)
 
 
 def _launch_ghosts(
-    plan: Plan,
+    plan: Launches,
     part: Part,
     level: Ref,
     fields: tuple[int, int],

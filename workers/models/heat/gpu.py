@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gridstride.workers import kernels
-from gridstride.workers.kernels import Plan, Ref, ceil_div, type_name
+from gridstride.workers.launches import Launches, Ref, ceil_div, type_name
 from gridstride.workers.models.accelerator import __getattr__, name, to_host
 from gridstride.workers.models.base import CUT, Advance
 from gridstride.workers.models.block import Block
@@ -24,7 +24,7 @@ def advance(block: Block, steps: int, limit: float, run: Any = None) -> Advance:
     dtype, backend = block.domain.dtype, block.backend
     bits = number_bits(dtype)
     most, peaks = np.array(limit, dtype).view(bits)[()], backend.xp.zeros(steps + 1, bits)
-    plan, slot = Plan((0,), np.dtype(np.uint8)), block.slot
+    plan, slot = Launches((0,), np.dtype(np.uint8)), block.slot
     c, source = block.domain.numbers()  # type: ignore[attr-defined]
     numbers = np.zeros((), [("c", dtype, 3), ("source", dtype)])
     numbers["c"], numbers["source"] = c, source
@@ -48,7 +48,7 @@ def advance(block: Block, steps: int, limit: float, run: Any = None) -> Advance:
 
 def fill(block: Block, slot: int, step: int, run: Any = None) -> None:
     """Fill the ghost cells of one level."""
-    plan, bits = Plan((0,), np.dtype(np.uint8)), number_bits(block.domain.dtype)
+    plan, bits = Launches((0,), np.dtype(np.uint8)), number_bits(block.domain.dtype)
     _launch_ghosts(plan, block, slot, (Ref("peaks"), bits.type(0)))
     (run or kernels.run)(plan, block.state, {"peaks": block.backend.xp.zeros(1, bits)})
 
@@ -57,7 +57,7 @@ def _level(block: Block, slot: int) -> Ref:
     return Ref("data", slot * prod(block.shape) * block.domain.dtype.itemsize)
 
 
-def _launch_ghosts(plan: Plan, block: Block, slot: int, known: tuple[Any, Any]) -> None:
+def _launch_ghosts(plan: Launches, block: Block, slot: int, known: tuple[Any, Any]) -> None:
     dtype = block.domain.dtype
     ends = np.dtype(
         [("along", np.int64), ("stride", np.int64, 2)]

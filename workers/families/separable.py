@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import prod
-from typing import Any, ClassVar
 
 import numpy as np
 
-from gridstride.workers.operators.base import Block, Cast, Halo, accumulator
+from gridstride.workers.families.local import Local
+from gridstride.workers.launches import Launches
+from gridstride.workers.operators.base import Cast, Grid, Window, accumulator
+from gridstride.workers.operators.boundary import Taps
+from gridstride.workers.region import Region
 
 GPU_BYTES = 8192  # CuPy's pool rounds each of a handful of pieces of memory up to 512 bytes
 
@@ -31,8 +35,8 @@ class Pass:
     divisor: float = 1.0
 
     @property
-    def after(self) -> int:
-        return len(self.weights) - 1 - self.before
+    def taps(self) -> Taps:
+        return Taps(len(self.weights), -self.before, mode=self.mode)
 
     @property
     def symmetry(self) -> int:
@@ -51,47 +55,53 @@ class Pass:
 
 
 @dataclass(frozen=True)
-class Separable:
+class Separable(Local):
     """Passes along different axes, in order; the boundary is applied by each pass, as scipy does.
 
     between: round each pass's result to `out_dtype` before the next, as scipy does; else sums stay in the accumulator
     """
 
-    kind: ClassVar[str] = "separable"
-    exact: ClassVar[bool] = True
-
-    ndim: int
     passes: tuple[Pass, ...]
     out_dtype: np.dtype
     precision: str = "single"
     cast: Cast = "round"
     between: bool = False
 
-    @property
-    def halo(self) -> Halo:
-        reach = {p.axis: (p.before, p.after) for p in self.passes}
-        return tuple(reach.get(axis, (0, 0)) for axis in range(self.ndim))
+    @classmethod
+    def of(cls, passes: Iterable[Pass], out_dtype: np.dtype, precision: str, cast: Cast) -> Separable:
+        """The passes in the axes' order, which can be fused, or in the one they are given in, which is scipy's."""
+        scipys = cast == "scipy"
+        ordered = tuple(passes) if scipys else tuple(sorted(passes, key=lambda p: p.axis))
+        return cls(ordered, out_dtype, precision, cast, between=scipys)
 
-    @property
-    def modes(self) -> tuple[str, ...]:
-        modes = {p.axis: p.mode for p in self.passes}
-        return tuple(modes.get(axis, "nearest") for axis in range(self.ndim))
+    def reads(self, grid: Grid) -> tuple[Taps, ...]:
+        taps = {p.axis: p.taps for p in self.passes}
+        return tuple(taps.get(axis, Taps()) for axis in range(grid.ndim))
 
-    def out_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        return shape
+    def out_grid(self, grid: Grid) -> Grid:
+        return grid.having(self.out_dtype)
 
-    def scratch_bytes(self, extent: tuple[int, ...], device: str) -> int:
-        item = accumulator(self.precision).itemsize
-        padded = [n + before + after for n, (before, after) in zip(extent, self.halo, strict=True)]
+    def describe(self) -> str:
+        return f"separable, sums in {self.precision} precision"
+
+    def scratch(self, want: Region, grid: Grid, device: str) -> int:
+        item, shape = accumulator(self.precision).itemsize, self.padded_shape(want, grid)
         if device == "gpu":
             # two arrays of sums between passes (fewer where passes are fused), sums in place of a result of float16,
             # a copy of a block of float16 as float32, and tables and weights
             sums = 2 + (self.out_dtype == np.float16)
-            constants = 4 * sum(padded) + 8 * sum(len(p.weights) for p in self.passes)
-            return (sums * item + 4) * prod(padded) + constants + GPU_BYTES
-        plane = 3 * item * prod(padded[-2:])
-        leading = [p for p in self.passes if p.axis < self.ndim - 3]
-        return plane + (2 * item * prod(padded) if leading else 0)
+            constants = 4 * sum(shape) + 8 * sum(len(p.weights) for p in self.passes)
+            return (sums * item + 4) * prod(shape) + constants + GPU_BYTES
+        plane = 3 * item * prod(shape[-2:])
+        leading = [p for p in self.passes if p.axis < grid.ndim - 3]
+        return plane + (2 * item * prod(shape) if leading else 0)
 
-    def compute(self, block: Block, device: Any) -> Any:
-        return device.separable(self, block)
+    def cpu(self, window: Window, out: np.ndarray) -> None:
+        from gridstride.workers.families.separable_cpu import separable  # Numba takes time to import
+
+        separable(self, window, out)
+
+    def gpu(self, window: Window, launches: Launches) -> None:
+        from gridstride.workers.families.separable_gpu import launch_separable
+
+        launch_separable(self, window, launches)

@@ -1,0 +1,61 @@
+"""Command-line options made from the fields of a recipe."""
+
+from __future__ import annotations
+
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+import click
+from pydantic.fields import FieldInfo
+
+from gridstride.pipeline.commands.shared import Numbers, words
+from gridstride.workers.operators.base import Recipe
+from gridstride.workers.operators.fields import File, Several
+
+
+def options_of(recipe: type[Recipe]) -> list[click.Option]:
+    """One option for each field: required ones first, then the recipe's own, then those that many share."""
+    own = recipe.__annotations__
+    fields = sorted(recipe.model_fields.items(), key=lambda item: (not item[1].is_required(), item[0] not in own))
+    return [_option(name, info) for name, info in fields]
+
+
+def _option(name: str, info: FieldInfo) -> click.Option:
+    """The option of a field: what is not given is left out, so that the recipe's own default holds."""
+    flag = f"--{name.replace('_', '-')}"
+    default = None if info.is_required() else info.get_default()
+    shown = "" if default is None or default is False else f"  [default: {default}]"
+    text = f"{info.description or ''}{shown}"
+    several = next((m for m in info.metadata if isinstance(m, Several)), None) or _marked(info.annotation, Several)
+    kinds = [k for k in _alternatives(info.annotation) if k is not NoneType]
+    arguments: dict[str, Any] = {"help": text, "required": info.is_required(), "default": None}
+    if kinds == [bool]:
+        return click.Option([flag], is_flag=True, help=text, default=None)
+    if any(get_origin(k) is Literal for k in kinds):
+        return click.Option([flag], type=click.Choice([str(c) for k in kinds for c in get_args(k)]), **arguments)
+    if several is not None and several.kind is not str:
+        return click.Option([flag], type=Numbers(several.kind), metavar="N[,N...]", **arguments)
+    if several is not None:
+        return click.Option([flag], callback=words, metavar="A[,B...]", **arguments)
+    if any(isinstance(m, File) for m in info.metadata) or _marked(info.annotation, File):
+        return click.Option([flag], metavar="FILE", **arguments)
+    kind = float if float in kinds else int if kinds == [int] else str
+    return click.Option([flag], type=kind, **arguments)
+
+
+def _alternatives(annotation: Any) -> list[Any]:
+    """The types of a union, without Annotated around them."""
+    if hasattr(annotation, "__metadata__"):
+        return _alternatives(annotation.__origin__)
+    if get_origin(annotation) in (Union, UnionType):
+        return [kind for part in get_args(annotation) for kind in _alternatives(part)]
+    return [annotation]
+
+
+def _marked(annotation: Any, marker: type) -> Any:
+    """The marker of a type in a union such as `Counts | None`."""
+    for part in (annotation, *get_args(annotation)):
+        for found in getattr(part, "__metadata__", ()):
+            if isinstance(found, marker):
+                return found
+    return None

@@ -1,0 +1,99 @@
+"""The command `gridstride filter NAME`, one for each operator of the registry, made from its recipe's fields."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from typing import Any
+
+import click
+
+from gridstride.pipeline.commands.shared import guard, job_parameters, split_options
+from gridstride.workers.operators.listing import names, summary
+
+
+class Filters(click.Group):
+    """Lists the operators by the names of their files, and imports one only when it is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return names()
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        return filter_command(name) if name in names() else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Operators"):
+            formatter.write_dl([(name, summary(name)) for name in names()])
+
+
+@click.group("filter", cls=Filters)
+def filters() -> None:
+    """Apply an operator to an array: gaussian, median, sobel, ..."""
+
+
+def filter_command(name: str) -> click.Command:
+    """The command of an operator."""
+    from gridstride.pipeline.commands.fields import options_of
+    from gridstride.workers.operators import registry
+
+    recipe = registry.find(name)
+
+    @guard
+    def run(input: str, out: str, dry_run: bool, **values: Any) -> None:
+        from gridstride.pipeline import api
+
+        terms, options = split_options(values)
+        given = {field: value for field, value in terms.items() if value is not None}
+        run_job(api.prepare(name, input, out, options=options, **given), dry_run)
+
+    arguments = [click.Argument(["input"], metavar="IN"), click.Argument(["out"], metavar="OUT")]
+    text = inspect.getdoc(recipe) or ""
+    return click.Command(name, params=[*arguments, *options_of(recipe), *job_parameters()], callback=run, help=text)
+
+
+class Alias(click.Command):
+    """A command at the top level that is one of the filters: `gridstride convolve`. It is made when it is used."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, help=summary(name), short_help=summary(name))
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> click.Context:
+        return filter_command(str(self.name)).make_context(info_name, args, parent, **extra)
+
+
+def run_job(job: Any, dry_run: bool = False) -> None:
+    """Show the plan, run the job, show what it did."""
+    from rich.console import Console
+
+    from gridstride.pipeline import api
+    from gridstride.pipeline.reports.progress import job_facts, plan_table, shape_text, summary_table
+
+    options, plan, environment = job.options, job.plan, job.environment
+    console = Console(stderr=not dry_run)
+    if dry_run:
+        console.print(plan_table(job_facts(job)))
+        return
+    if options.watched:
+        size = environment.size
+        click.echo(f"device: {environment.reason}; {size.workers} workers of {size.threads} threads", err=True)
+        shape, algorithm = shape_text(plan.block), job.operator.describe()
+        click.echo(f"plan: {plan.blocks} blocks of up to {shape}, {plan.batches} batches, {algorithm}", err=True)
+    summary = api.run(job)
+    if options.watched and summary.computed:
+        console.print(summary_table(summary.stages, summary.idle, summary.seconds))
+    click.echo(summary_line(summary))
+    for line in summary.failures() if not options.log_json else ():
+        click.echo(line, err=True)
+    summary.raise_if_failed()
+    sys.stdout.flush()
+
+
+def summary_line(summary: Any) -> str:
+    """What a job did, in one line."""
+    counts = f"{summary.computed} blocks computed, {summary.skipped} skipped (already done), {summary.retried} retried"
+    line = f"{summary.out}: {counts}, {len(summary.failed)} failed"
+    if not summary.computed:
+        return line
+    rates = (summary.voxels / 1e6, summary.bytes_in / 1e9, summary.bytes_out / 1e9)
+    mega, read, written = (rate / summary.seconds for rate in rates)
+    return f"{line}; {summary.seconds:.2f} s, {mega:.1f} Mvoxel/s, {read:.3f} GB/s in, {written:.3f} GB/s out"

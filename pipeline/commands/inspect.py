@@ -1,0 +1,82 @@
+"""The commands that look at stores: info, and pictures of them."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from gridstride.pipeline.commands.shared import FIELD, Numbers, guard
+
+
+@click.command("info")
+@click.argument("store")
+@click.option("--array", metavar="NAME", help="Which array, where the store is a group.")
+@click.option("--debug", is_flag=True, hidden=True)
+@guard
+def info(store: str, array: str | None, debug: bool) -> None:
+    """Describe a Zarr array, and the job that wrote it."""
+    from rich.console import Console
+
+    from gridstride.pipeline.reports.info import info_table
+
+    Console(width=None if sys.stdout.isatty() else 120).print(info_table(store, array))
+
+
+@click.command("preview")
+@click.argument("store")
+@click.argument("png")
+@click.option("--array", metavar="NAME", help="Which array, where the store is a group.")
+@click.option("--compare", metavar="STORE", help="Draw this one beside it.")
+@click.option("--compare-array", metavar="NAME", help="Which array of it, where it is a group.")
+@click.option("--axis", help="The axis projected, or cut with --index; the third from last by default.")
+@click.option("--index", type=int, help="One slice, instead of the maximum along the axis.")
+@click.option("--select", multiple=True, metavar="AXIS=N", help="Which element of another axis, such as c=1.")
+@click.option("--field", type=FIELD, help="Of a simulation: what to draw; speed by default.")
+@click.option("--time", type=float, help="Of a simulation: the snapshot nearest to it; the last by default.")
+@click.option("--limits", type=Numbers(float), metavar="LOW,HIGH", help="Of a simulation: ends of the colour scale.")
+@click.option("--overwrite", is_flag=True, help="Replace PNG if it exists.")
+@click.option("--debug", is_flag=True, hidden=True)
+@guard
+def preview(store: str, png: str, debug: bool, **values: Any) -> None:
+    """Draw STORE as the picture PNG: a maximum projection, or a slice; of a simulation, a field on a plane."""
+    from gridstride.pipeline.pictures.arrays import preview as draw
+
+    click.echo(f"wrote {draw(store, png, **values)}")
+
+
+@click.command("movie")
+@click.argument("store", metavar="OUT")
+@click.argument("file")
+@click.option("--field", type=FIELD, default="speed", show_default=True, help="What to film.")
+@click.option("--axis", help="In three dimensions: the axis cut; z by default.")
+@click.option("--index", type=int, help="In three dimensions: where it is cut, in cells; the middle by default.")
+@click.option("--limits", type=Numbers(float), metavar="LOW,HIGH", help="Ends of the colour scale.")
+@click.option("--fps", type=float, default=15.0, show_default=True, help="Frames a second.")
+@click.option("--every", type=int, default=1, show_default=True, metavar="N", help="Film one snapshot in N.")
+@click.option("--size", type=int, default=800, show_default=True, help="Longer side of the picture, in pixels.")
+@click.option("--overwrite", is_flag=True, help="Replace FILE if it exists.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+@click.option("--debug", is_flag=True, hidden=True)
+@guard
+def movie(store: str, file: str, debug: bool, **values: Any) -> None:
+    """Film the simulation OUT into FILE, an .mp4 or .gif: one frame for each snapshot written so far."""
+    from gridstride.pipeline.pictures.movie import movie as film
+
+    made = film(store, file, **values)
+    more = f" (snapshots not written yet: {made.missing})" if made.missing else ""
+    click.echo(f"wrote {made.path}: {made.frames} frames{more}")
+
+
+@click.command("plot")
+@click.argument("store", metavar="OUT")
+@click.argument("png")
+@click.option("--overwrite", is_flag=True, help="Replace PNG if it exists.")
+@click.option("--debug", is_flag=True, hidden=True)
+@guard
+def plot(store: str, png: str, debug: bool, overwrite: bool) -> None:
+    """Draw the diagnostics of the simulation OUT against time as the picture PNG."""
+    from gridstride.pipeline.pictures.plots import plot as draw
+
+    click.echo(f"wrote {draw(store, png, overwrite=overwrite)}")

@@ -1,0 +1,59 @@
+"""Layout: how a result is stored: chunks, shards and codec."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gridstride.pipeline.errors import UsageError
+from gridstride.pipeline.storage.create import compressor
+from gridstride.pipeline.storage.describe import ArrayInfo
+from gridstride.workers.operators.base import Grid
+
+# Of axes whose chunks the input does not tell.
+CHUNK = 128
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Shapes have an entry for each axis of the result."""
+
+    chunks: tuple[int, ...]
+    shards: tuple[int, ...] | None
+    codec: str
+
+    @property
+    def write_unit(self) -> tuple[int, ...]:
+        return self.shards or self.chunks
+
+
+def make_layout(
+    info: ArrayInfo,
+    out: Grid,
+    chunks: Sequence[int] | None = None,
+    shards: Sequence[int] | None = None,
+    codec: str | None = None,
+) -> Layout:
+    """The input's chunks and shards unless given; a chunk is no longer than its axis. Raises UsageError."""
+    codec = codec or "lz4"
+    compressor(codec, out.dtype)
+
+    def check(name: str, given: Sequence[int]) -> tuple[int, ...]:
+        if len(given) != out.ndim or min(given, default=1) < 1:
+            raise UsageError(f"--{name} is {','.join(map(str, given))}: expected {out.ndim} numbers of 1 or more")
+        return tuple(int(n) for n in given)
+
+    inherited = info.chunks if info.ndim == out.ndim else (CHUNK,) * out.ndim
+    wide = check("chunks", chunks) if chunks is not None else inherited
+    new_chunks = tuple(min(c, max(n, 1)) for c, n in zip(wide, out.shape, strict=True))
+    if shards is not None:
+        whole = check("shards", shards)
+        if any(s % c for s, c in zip(whole, wide, strict=True)):
+            raise UsageError(f"--shards {','.join(map(str, whole))} are not whole chunks of {','.join(map(str, wide))}")
+    elif chunks is None and info.shards is not None and info.ndim == out.ndim:
+        whole = info.shards
+    else:
+        return Layout(new_chunks, None, codec)
+    # A chunk that was cut down to its axis is alone in its shard there.
+    new_shards = (c if c < w else max(1, s // c) * c for s, c, w in zip(whole, new_chunks, wide, strict=True))
+    return Layout(new_chunks, tuple(new_shards), codec)

@@ -1,0 +1,110 @@
+"""Correlation with any kernel, over one channel or many: directly, or by FFT where the kernel is large."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gridstride.workers.families.local import WHOLE, Local
+from gridstride.workers.families.separable import GPU_BYTES
+from gridstride.workers.launches import Launches
+from gridstride.workers.operators.base import Cast, Grid, Window, accumulator
+from gridstride.workers.operators.boundary import Taps
+from gridstride.workers.region import Region
+
+if TYPE_CHECKING:
+    from gridstride.workers.gpu import Machine
+
+
+@dataclass(frozen=True)
+class Stencil(Local):
+    """out_o[i] = bias_o + sum over channels c and taps t of weights[o, c, t] * in_c[i + t - before].
+
+    weights: float64 (outputs, channels, *taps), in the order of correlation, with one entry of `taps` for each axis of
+             the array (1 for axes that are not filtered); (1, 1, *taps) where there is no channel axis
+    before:  elements needed before i on each axis: size // 2 + scipy's origin
+    modes, cval: the boundary on each axis, and the value outside in mode "constant"
+    algorithm: "direct" or "fft". By FFT sums are made in float64 whatever `precision` says: the error of an FFT is
+             relative to the brightest element of the block, which in float32 would drown dim ones.
+    channel_axis: the axis that is summed over, or None
+    bias:    float64 (outputs,) or None
+    """
+
+    weights: np.ndarray
+    before: tuple[int, ...]
+    modes: tuple[str, ...]
+    cval: float
+    out_dtype: np.dtype
+    precision: str = "single"
+    cast: Cast = "round"
+    algorithm: str = "direct"
+    channel_axis: int | None = None
+    bias: np.ndarray | None = None
+
+    @property
+    def taps(self) -> tuple[int, ...]:
+        return self.weights.shape[2:]
+
+    @property
+    def exact(self) -> bool:  # type: ignore[override]
+        return self.algorithm != "fft"
+
+    @property
+    def channels(self) -> tuple[int, int]:
+        """Numbers of output and input channels."""
+        return self.weights.shape[0], self.weights.shape[1]
+
+    def reads(self, grid: Grid) -> tuple[Taps | None, ...]:
+        taps = zip(self.taps, self.before, self.modes, strict=True)
+        return tuple(WHOLE if a == self.channel_axis else Taps(n, -b, mode=m) for a, (n, b, m) in enumerate(taps))
+
+    def out_grid(self, grid: Grid) -> Grid:
+        if self.channel_axis is None:
+            return grid.having(self.out_dtype)
+        shape = (*grid.shape[: self.channel_axis], self.channels[0], *grid.shape[self.channel_axis + 1 :])
+        return grid.having(self.out_dtype, shape)
+
+    def uncut(self, grid: Grid) -> frozenset[int]:
+        return frozenset() if self.channel_axis is None else frozenset([self.channel_axis])
+
+    def describe(self) -> str:
+        precision = "double" if self.algorithm == "fft" else self.precision
+        return f"{self.algorithm}, sums in {precision} precision"
+
+    def scratch(self, want: Region, grid: Grid, device: str) -> int:
+        padded = prod(self.padded_shape(want, grid))
+        if self.algorithm == "fft":
+            # padded input, its spectrum, the kernel's, their product and its inverse, 8 bytes each for a real
+            # element; next_fast_len adds some percent an axis
+            outputs = 1 if self.channel_axis is None else 2
+            return int(8 * 6 * outputs * padded * 1.15)
+        item = accumulator(self.precision).itemsize
+        if device == "cpu":
+            return item * padded
+        # sums, where the kernel does not write the result's type, or in place of a result of float16; a copy of a block
+        # of float16 as float32; and tables and weights
+        constants = 4 * sum(self.padded_shape(want, grid)) + 8 * self.weights.size
+        return item * want.size + 4 * padded + constants + GPU_BYTES
+
+    def cpu(self, window: Window, out: np.ndarray) -> None:
+        from gridstride.workers.families import stencil_cpu  # Numba takes time to import
+
+        if self.algorithm == "fft":
+            stencil_cpu.fft(self, window, out)
+        else:
+            stencil_cpu.correlate(self, window, out)
+
+    def gpu(self, window: Window, launches: Launches) -> None:
+        from gridstride.workers.families.stencil_gpu import launch_stencil
+
+        launch_stencil(self, window, launches)
+
+    def on_gpu(self, window: Window, machine: Machine) -> Any:
+        if self.algorithm != "fft":
+            return super().on_gpu(window, machine)
+        from gridstride.workers.families.stencil_gpu import fft
+
+        return fft(self, window, machine)

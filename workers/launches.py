@@ -1,0 +1,93 @@
+"""Launches of CUDA kernels, described without CuPy: tests run the same launches on the CPU (tests/cuda_host)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any
+
+import numpy as np
+
+SHARED_BYTES = 48 * 1024  # what every device gives a block without being asked for more
+MAX_GRID = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Ref:
+    """A place in device memory: a buffer's name and an offset in bytes."""
+
+    buffer: str
+    offset: int = 0
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One launch: grid blocks (1-D) of `block` threads (x, y), with `shared` bytes of dynamic shared memory.
+
+    args: `Ref` for pointers, NumPy scalars for the rest, in the kernel's order
+    """
+
+    file: str
+    expression: str
+    grid: int
+    block: tuple[int, int]
+    shared: int
+    args: tuple[Any, ...]
+
+
+@dataclass
+class Launches:
+    """Launches in order, and the memory they work in.
+
+    The buffer "data" is the block's data (contiguous), "out" the result, "constants" what is uploaded with the
+    launches (tables, weights and geometry); `scratch` says the others' sizes in bytes.
+    """
+
+    out_shape: tuple[int, ...]
+    out_dtype: np.dtype
+    launches: list[Launch] = field(default_factory=list)
+    scratch: dict[str, int] = field(default_factory=dict)
+    constants: bytearray = field(default_factory=bytearray)
+
+    def constant(self, array: np.ndarray) -> Ref:
+        """Add an array to the constants, 16-byte aligned."""
+        self.constants.extend(bytes(-len(self.constants) % 16))
+        ref = Ref("constants", len(self.constants))
+        self.constants.extend(np.ascontiguousarray(array).tobytes())
+        return ref
+
+    def reserve(self, name: str, nbytes: int) -> Ref:
+        """A scratch buffer of at least so many bytes."""
+        self.scratch[name] = max(self.scratch.get(name, 0), nbytes)
+        return Ref(name)
+
+    def launch(
+        self, file: str, expression: str, tiles: int, block: tuple[int, int], shared: int, args: Iterable[Any]
+    ) -> None:
+        """Add a launch. Kernels loop over tiles with the grid's stride, so any number of tiles is right."""
+        self.launches.append(Launch(file, expression, min(tiles, MAX_GRID), block, shared, tuple(args)))
+
+
+def type_name(dtype: np.dtype) -> str:
+    """The kernels' name of a dtype: u8 ... i64, f32, f64, bool."""
+    dtype = np.dtype(dtype)
+    return "bool" if dtype.kind == "b" else f"{dtype.kind}{8 * dtype.itemsize}"
+
+
+def instantiation(kernel: str, types: Any) -> str:
+    return f"{kernel}<{', '.join(type_name(dtype) for dtype in types)}>"
+
+
+def strides(shape: tuple[int, ...]) -> list[int]:
+    """Of a contiguous array, in elements."""
+    return [prod(shape[axis + 1 :]) for axis in range(len(shape))]
+
+
+def ceil_div(a: int, b: int) -> int:
+    return -(-a // b)
+
+
+def power_of_two(n: int) -> int:
+    """The first power of two that is not below n."""
+    return 1 << (n - 1).bit_length()

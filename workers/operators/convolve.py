@@ -1,0 +1,97 @@
+"""convolve: convolution with any kernel, over one channel or many, as scipy.ndimage.convolve."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from gridstride.workers.families.convolution import Correlation, in_order
+from gridstride.workers.families.separable import Separable
+from gridstride.workers.families.stencil import Stencil
+from gridstride.workers.families.weights import NAMED_KERNELS, named_kernel
+from gridstride.workers.operators.base import Grid
+from gridstride.workers.operators.fields import (
+    ArrayOrFile,
+    Counts,
+    Linear,
+    Real,
+    Whole,
+    find_axis,
+    load_array,
+    per_axis,
+)
+
+
+class Convolve(Linear):
+    """Convolution with a kernel.
+
+    Equal to scipy.ndimage.convolve. With channels, out_o = sum over c of in_c * K_o,c + bias_o, as a layer of a neural
+    network does. Example: gridstride filter convolve cells.zarr sharp.zarr --kernel sharpen
+    """
+
+    flip: ClassVar[bool] = True
+
+    kernel: ArrayOrFile = Field(description=f"A .npy file, or one of {', '.join(NAMED_KERNELS)}.")
+    size: Whole = Field(3, description="Of kernel box, in elements.")
+    sigma: Real = Field(1.0, description="Of kernel gaussian, in elements.")
+    origin: Counts = Field(0, description="Shift of the kernel, one or one per filtered axis.")
+    channels: str | int | None = Field(None, description="Sum over this axis; the kernel is (outputs, channels, ...).")
+    bias: ArrayOrFile | None = Field(None, description="A number for each output channel, in a .npy file.")
+    algorithm: Literal["auto", "direct", "separable", "fft"] = Field("auto", description="How the sums are made.")
+
+    def bind(self, grid: Grid) -> Separable | Stencil:
+        channel_axis = None if self.channels is None else find_axis(grid, self.channels)
+        kernel, axes = self.kernel_and_axes(grid, channel_axis)
+        stacked = kernel if channel_axis is not None else kernel[None, None]
+        if channel_axis is not None and stacked.shape[1] != grid.shape[channel_axis]:
+            raise ValueError(f"the kernel has {stacked.shape[1]} input channels, the array {grid.shape[channel_axis]}")
+        ordered = in_order(stacked, axes, self.modes(axes), per_axis(self.origin, axes, "origin"), self.flip)
+        out, precision, bias = self.out_dtype(grid), self.sums(grid), self.loaded_bias(len(stacked))
+        asked = Correlation(*ordered, self.cval, out, precision, self.cast, channel_axis, bias)
+        return asked.operator(grid.shape, self.algorithm)
+
+    def kernel_and_axes(self, grid: Grid, channel_axis: int | None) -> tuple[np.ndarray, list[int]]:
+        """The kernel as an array, and the axes that its last dimensions are of."""
+        if isinstance(self.kernel, str) and self.kernel in NAMED_KERNELS:
+            if channel_axis is not None:
+                raise ValueError("channels needs a kernel file with (outputs, channels, ...) dimensions")
+            axes = self.filtered(grid)
+            return named_kernel(self.kernel, len(axes), self.size, self.sigma), axes
+        kernel = self.loaded_kernel()
+        dimensions = kernel.ndim - (0 if channel_axis is None else 2)
+        if channel_axis is not None and self.axes is None and self.spatial is None:
+            rest = [axis for axis in range(grid.ndim) if axis != channel_axis]
+            if not 1 <= dimensions <= len(rest):
+                raise ValueError(
+                    f"the kernel has {kernel.ndim} dimensions: expected (outputs, channels, then one for each filtered "
+                    f"axis, at most {len(rest)})"
+                )
+            axes = rest[len(rest) - dimensions :]
+        else:
+            axes = self.filtered(grid, dimensions)
+        if channel_axis in axes:
+            raise ValueError(f"axis {self.channels!r} is the channel axis: it is summed over, not filtered")
+        expected = len(axes) + (0 if channel_axis is None else 2)
+        if kernel.ndim != expected:
+            also = "" if channel_axis is None else " (outputs, channels, then one for each filtered axis)"
+            raise ValueError(f"the kernel has {kernel.ndim} dimensions: expected {expected}{also}")
+        return kernel, axes
+
+    def loaded_kernel(self) -> np.ndarray:
+        if isinstance(self.kernel, str) and not self.kernel.endswith(".npy") and not Path(self.kernel).exists():
+            known = ", ".join(NAMED_KERNELS)
+            raise ValueError(f"unknown kernel {self.kernel!r}: expected a .npy file or one of {known}")
+        return load_array(self.kernel, "kernel")
+
+    def loaded_bias(self, outputs: int) -> np.ndarray | None:
+        if self.bias is None:
+            return None
+        if self.channels is None:
+            raise ValueError("bias needs channels")
+        bias = load_array(self.bias, "bias").astype(np.float64)
+        if bias.shape != (outputs,):
+            raise ValueError(f"bias has shape {bias.shape}: expected ({outputs},), one for each output channel")
+        return bias

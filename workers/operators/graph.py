@@ -1,0 +1,198 @@
+"""Graph: a chain (or small DAG) of operators as one operator: what it needs is found backwards, work goes forwards.
+
+        input ---> blur ---> edges ---> difference ---> result
+             \\________________________/
+
+Between two steps lies what the first would have stored: its dtype, its grid, its own boundary. So a graph has the bytes
+of its steps run one after another on whole arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gridstride.workers.operators.base import Grid, Operator, Recipe, Report, Window, crop
+from gridstride.workers.region import Region, hull_of
+
+if TYPE_CHECKING:
+    from gridstride.workers.gpu import Machine
+
+INPUT = "input"
+
+
+@dataclass(frozen=True)
+class Step:
+    """A named step: an operator and the names of what it reads (INPUT, or earlier steps)."""
+
+    name: str
+    operator: Operator
+    reads: tuple[str, ...] = (INPUT,)
+
+
+def chain(recipes: Sequence[Recipe], grid: Grid) -> Graph:
+    """Recipes one after another, each bound to the grid that the one before gives out."""
+    steps, source = [], INPUT
+    for number, recipe in enumerate(recipes):
+        operator = recipe.bind(grid)
+        steps.append(Step(f"step{number}", operator, (source,)))
+        grid, source = operator.out_grid(grid), steps[-1].name
+    return Graph(tuple(steps))
+
+
+@dataclass(frozen=True)
+class Graph(Operator):
+    """Steps in order; the last is the result.
+
+    inputs: names of the arrays on the input's grid (`Window.data` and `Window.others`)
+    """
+
+    steps: tuple[Step, ...]
+    inputs: tuple[str, ...] = (INPUT,)
+
+    @property
+    def exact(self) -> bool:  # type: ignore[override]
+        return all(step.operator.exact for step in self.steps)
+
+    def describe(self) -> str:
+        return " | ".join(step.operator.describe() for step in self.steps)
+
+    # --- geometry ---
+    def grids(self, grid: Grid) -> dict[str, Grid]:
+        """The grid that each name stands for."""
+        known = {n: grid.having(t) for n, t in zip(self.inputs, (grid.dtype, *grid.others), strict=True)}
+        for step in self.steps:
+            known[step.name] = step.operator.out_grid(_read_by(step, known))
+        return known
+
+    def out_grid(self, grid: Grid) -> Grid:
+        return self.grids(grid)[self.steps[-1].name]
+
+    def uncut(self, grid: Grid) -> frozenset[int]:
+        last = self.steps[-1]
+        return last.operator.uncut(_read_by(last, self.grids(grid)))
+
+    def wants(self, want: Region, grid: Grid) -> dict[str, Region]:
+        """What must be had of each name, found backwards. A step is asked for all of an axis that it may not cut."""
+        grids = self.grids(grid)
+        asked: dict[str, list[Region]] = {self.steps[-1].name: [want]}
+        had: dict[str, Region] = {}
+        for step in reversed(self.steps):
+            if step.name not in asked:
+                continue  # a step that nothing reads
+            source, shape = _read_by(step, grids), grids[step.name].shape
+            region = hull_of(asked[step.name], shape)
+            for axis in step.operator.uncut(source):
+                region = region.having(axis, (0, shape[axis]))
+            had[step.name] = region
+            for name in step.reads:
+                asked.setdefault(name, []).append(step.operator.needed(region, source))
+        return had | {name: hull_of(asked[name], grid.shape) for name in self.inputs if name in asked}
+
+    def needed(self, want: Region, grid: Grid) -> Region:
+        wants = self.wants(want, grid)
+        return hull_of([wants[name] for name in self.inputs if name in wants], grid.shape)
+
+    def scratch(self, want: Region, grid: Grid, device: str) -> int:
+        """Every intermediate result, a step's own working memory, and a copy of what it reads."""
+        grids, wants = self.grids(grid), self.wants(want, grid)
+        between = sum(wants[s.name].size * grids[s.name].dtype.itemsize for s in self.steps[:-1] if s.name in wants)
+        own = 0
+        for step in (step for step in self.steps if step.name in wants):
+            source = _read_by(step, grids)
+            copies = step.operator.needed(wants[step.name], source).size * source.dtype.itemsize * len(step.reads)
+            own = max(own, step.operator.scratch(wants[step.name], source, device) + copies)
+        return between + own
+
+    # --- work ---
+    def cpu(self, window: Window, out: np.ndarray) -> Report | None:
+        grids, wants = self.grids(window.grid), self.wants(window.want, window.grid)
+        had = {name: (array, window.have) for name, array in zip(self.inputs, window.arrays, strict=True)}
+        report = None
+        for step in (step for step in self.steps if step.name in wants):
+            region, grid = wants[step.name], grids[step.name]
+            result = out if step is self.steps[-1] else np.empty(region.shape, grid.dtype)
+            for piece, there in region.pieces(grid.shape):  # an operator computes inside its grid
+                view = _window(step, piece, grids, had)
+                report = step.operator.cpu(view, result[there] if step.operator.writes() else result)
+            had[step.name] = (result, region)
+            _forget(had, step, self.steps)
+        return report
+
+    def on_gpu(self, window: Window, machine: Machine) -> Any:
+        from gridstride.workers.gpu import compute
+
+        grids, wants = self.grids(window.grid), self.wants(window.want, window.grid)
+        had = {name: (array, window.have) for name, array in zip(self.inputs, window.arrays, strict=True)}
+        result = window.data
+        for step in (step for step in self.steps if step.name in wants):
+            region, grid = wants[step.name], grids[step.name]
+            pieces = list(region.pieces(grid.shape))
+            if len(pieces) == 1:
+                result = compute(step.operator, _window(step, pieces[0][0], grids, had), machine)
+            else:
+                result = machine.xp.empty(region.shape, grid.dtype)
+                for piece, there in pieces:
+                    result[there] = compute(step.operator, _window(step, piece, grids, had), machine)
+            had[step.name] = (result, region)
+            _forget(had, step, self.steps)
+        return result
+
+    # --- a step that needs a sweep before it can be ---
+    def writes(self) -> bool:
+        return self.steps[-1].operator.writes()
+
+    def _waiting(self) -> tuple[int, Operator] | None:
+        """The first step that needs a sweep, and the operator of that sweep."""
+        firsts = ((number, step.operator.first_sweep()) for number, step in enumerate(self.steps))
+        return next(((number, first) for number, first in firsts if first is not None), None)
+
+    def first_sweep(self) -> Operator | None:
+        """The graph up to the first step that waits, which reports on its own (intermediate) grid."""
+        waiting = self._waiting()
+        if waiting is None:
+            return None
+        number, first = waiting
+        return self.but(steps=(*self.steps[:number], replace(self.steps[number], operator=first)))
+
+    def resolve(self, reports: Sequence[Report], grid: Grid) -> Operator:
+        waiting = self._waiting()
+        assert waiting is not None
+        number, first = waiting
+        step, later = self.steps[number], self.steps[number + 1 :]
+        operator = step.operator.resolve(reports, _read_by(step, self.grids(grid)))
+        if not first.writes():
+            return self.but(steps=(*self.steps[:number], replace(step, operator=operator), *later))
+        lost = {name for s in later for name in s.reads} - {s.name for s in (step, *later)}
+        if lost:
+            raise ValueError(f"step {step.name} stores a result: later steps cannot read {', '.join(sorted(lost))} too")
+        return self.but(steps=(replace(step, operator=operator, reads=(INPUT,)), *later), inputs=(INPUT,))
+
+
+Had = dict[str, tuple[Any, Region]]
+
+
+def _read_by(step: Step, known: dict[str, Grid]) -> Grid:
+    """The grid a step reads: of its first array, and the dtypes of the others, which must have the same shape."""
+    first, *rest = [known[name] for name in step.reads]
+    if any(grid.shape != first.shape for grid in rest):
+        raise ValueError(f"step {step.name} joins arrays of shapes {[known[name].shape for name in step.reads]}")
+    return Grid(first.shape, first.dtype, first.axes, tuple(grid.dtype for grid in rest))
+
+
+def _window(step: Step, want: Region, grids: dict[str, Grid], had: Had) -> Window:
+    """The window of one step: the part of what it reads that it needs."""
+    grid = _read_by(step, grids)
+    need = step.operator.needed(want, grid)
+    arrays = [crop(had[name][0], had[name][1], need, grid.shape) for name in step.reads]
+    return Window(arrays[0], need, want, grid, tuple(arrays[1:]))
+
+
+def _forget(had: Had, step: Step, steps: Sequence[Step]) -> None:
+    """Give up what no later step reads."""
+    later = {name for s in steps[steps.index(step) + 1 :] for name in s.reads}
+    for name in [name for name in had if name not in later and name != step.name]:
+        del had[name]

@@ -1,0 +1,32 @@
+"""sobel: the derivative along an axis, smoothed along the others, as scipy.ndimage.sobel."""
+
+from __future__ import annotations
+
+import numpy as np
+from pydantic import Field
+
+from gridstride.workers.families.separable import Pass, Separable
+from gridstride.workers.operators.base import Grid
+from gridstride.workers.operators.fields import Linear, find_axis
+
+
+class Sobel(Linear):
+    """Derivative along an axis by Sobel's kernel.
+
+    Equal to scipy.ndimage.sobel. Example: gridstride filter sobel cells.zarr edges.zarr --axis y --dtype float32
+    """
+
+    axis: str | int = Field(-1, description="The axis along which differences are taken.")
+
+    def bind(self, grid: Grid) -> Separable:
+        along, axes = find_axis(grid, self.axis), self.filtered(grid)
+        if along not in axes:
+            raise ValueError(f"axis {self.axis} is not among the filtered axes: name it in axes too")
+        modes = dict(zip(axes, self.modes(axes), strict=True))
+        passes = [Pass(along, np.array([-1.0, 0.0, 1.0]), 1, modes[along], self.cval)]
+        value = 0.0  # what differences have made of the constant outside
+        for axis in axes:
+            if axis != along:
+                outside = self.cval if self.cast == "scipy" else value
+                passes.append(Pass(axis, np.array([1.0, 2.0, 1.0]), 1, modes[axis], outside))
+        return Separable.of(passes, self.out_dtype(grid), self.sums(grid), self.cast)

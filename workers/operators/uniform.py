@@ -1,0 +1,33 @@
+"""uniform: the mean over a box, as scipy.ndimage.uniform_filter."""
+
+from __future__ import annotations
+
+import numpy as np
+from pydantic import Field
+
+from gridstride.workers.families.separable import Pass, Separable
+from gridstride.workers.families.weights import taps_before
+from gridstride.workers.operators.base import Grid
+from gridstride.workers.operators.fields import Counts, Linear, per_axis
+
+
+class Uniform(Linear):
+    """Mean over a box.
+
+    Equal to scipy.ndimage.uniform_filter. Example: gridstride filter uniform cells.zarr mean.zarr --size 3,5,5
+    """
+
+    size: Counts = Field(3, description="Of the box in elements, one or one per filtered axis.")
+    origin: Counts = Field(0, description="Shift, one or one per filtered axis.")
+
+    def bind(self, grid: Grid) -> Separable:
+        axes = self.filtered(grid)
+        passes = []
+        sizes, origins = per_axis(self.size, axes, "size"), per_axis(self.origin, axes, "origin")
+        for axis, size, mode, origin in zip(axes, sizes, self.modes(axes), origins, strict=True):
+            if size < 1:
+                raise ValueError(f"size is {size}: expected a whole number, 1 or more")
+            before = taps_before(size, origin)
+            if size > 1:
+                passes.append(Pass(axis, np.ones(size), before, mode, self.cval, float(size)))
+        return Separable.of(passes, self.out_dtype(grid), self.sums(grid), self.cast)
