@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import report
+from gridstride.pipeline import api
 from gridstride.workers import cpu, device, gpu
 from gridstride.workers.operators import Correlate, build
 from gridstride.workers.operators.base import Block, boundary_table
@@ -475,7 +476,6 @@ def chart(results: list[dict[str, Any]], device_name: str, path: Path) -> None:
 def end_to_end(kind: str, size: int, chunk: int, block: int, repeat: int) -> dict[str, Any]:
     """Seconds of a gaussian job and of plain copies by Dask and tensorstore, and the job's stages; as `images` does."""
     from benchmarks import images as jobs_on_images
-    from gridstride.pipeline import images
     from gridstride.pipeline.job import RunOptions
     from gridstride.workers import cluster
 
@@ -485,7 +485,7 @@ def end_to_end(kind: str, size: int, chunk: int, block: int, repeat: int) -> dic
         jobs_on_images.make_input(source, size, chunk)
         options = RunOptions(device=kind, block=(block,) * 3, workers=1, ignore_disk=True)
         out = f"{folder}/gaussian.zarr"
-        job = images.prepare_filter("gaussian", source, out, sigma=2.0, dtype="float32", options=options)
+        job = api.prepare("gaussian", source, out, sigma=2.0, dtype="float32", options=options)
         measured: dict[str, list[float]] = {}
         stages: dict[str, float] = {}
         with cluster.start(kind, job.size, rmm_pool=0) as client:

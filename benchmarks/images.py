@@ -20,8 +20,7 @@ import numpy as np
 import zarr
 
 from benchmarks import report
-from gridstride.pipeline import images
-from gridstride.pipeline import job as jobs
+from gridstride.pipeline import api
 from gridstride.pipeline.options import RunOptions
 from gridstride.pipeline.storage.create import create
 from gridstride.pipeline.storage.regions import regions
@@ -42,8 +41,8 @@ def make_input(path: str, size: int, chunk: int) -> None:
 
 def ours(client: Any, prepared: Any) -> tuple[float, dict[str, float]]:
     """Time of the sweep alone, on a cluster that is running, as everyone else is timed."""
-    shutil.rmtree(prepared.job.out, ignore_errors=True)
-    summary = jobs.run(prepared, client)
+    shutil.rmtree(prepared.out, ignore_errors=True)
+    summary = api.run(prepared, client)
     assert (summary.computed, summary.retried, summary.failed) == (summary.plan.blocks, 0, {}), summary
     return summary.seconds, summary.stages
 
@@ -90,12 +89,12 @@ def main(size: int = 512, chunk: int = 128, block: int = 256, repeat: int = 4) -
         dense /= dense.sum()
         options = RunOptions(device="cpu", block=blocks, workers=1, ignore_disk=True)
         common: dict[str, Any] = {"dtype": "float32", "options": options}
-        gaussian = images.prepare_filter("gaussian", source, f"{folder}/gaussian.zarr", sigma=2.0, **common)
-        free = images.prepare_filter(
+        gaussian = api.prepare("gaussian", source, f"{folder}/gaussian.zarr", sigma=2.0, **common)
+        free = api.prepare(
             "gaussian", source, f"{folder}/free.zarr", sigma=2.0, dtype="float32",
             options=RunOptions(device="cpu", workers=1, ignore_disk=True),
         )  # fmt: skip
-        convolve = images.prepare_convolution("convolve", source, f"{folder}/dense.zarr", dense, **common)
+        convolve = api.prepare("convolve", source, f"{folder}/dense.zarr", dense, **common)
         times: dict[str, list[float]] = {}
         stages: dict[str, float] = {}
         with cluster.start("cpu", gaussian.size) as client:

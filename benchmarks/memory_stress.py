@@ -45,7 +45,7 @@ def main(limit: int = 1_200_000_000, shape: tuple[int, ...] = (512, 512, 512)) -
         make_input(source, shape, (64, 64, 64))
         preload.write_text(SPOILED)
         environment = {**os.environ, "DASK_DISTRIBUTED__WORKER__PRELOAD": f'["{preload}"]'}
-        for halos in ("neighbours", "store"):
+        for halos in ("exchange", "read"):
             command = [
                 sys.executable,
                 "-m",

@@ -97,7 +97,7 @@ def go_on(out: str, grid: tuple[int, ...]) -> float:
 
 def main() -> None:
     rows: list[list[Any]] = []
-    for blocks, halos in ((1000, "neighbours"), (1000, "store"), (10_000, "store"), (100_000, "store")):
+    for blocks, halos in ((1000, "exchange"), (1000, "store"), (10_000, "store"), (100_000, "store")):
         with tempfile.TemporaryDirectory() as folder:
             source, out = f"{folder}/in.zarr", f"{folder}/out.zarr"
             make_input(source, GRIDS[blocks])

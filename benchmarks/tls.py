@@ -15,8 +15,7 @@ import zarr
 
 from benchmarks import report
 from benchmarks.fluids import vortex
-from gridstride.pipeline import images
-from gridstride.pipeline import job as jobs
+from gridstride.pipeline import api
 from gridstride.pipeline.options import RunOptions
 from gridstride.pipeline.simulations import simulation
 from gridstride.pipeline.simulations.case import make_case
@@ -35,9 +34,9 @@ def filtered(folder: Path, shape: tuple[int, ...], block: int) -> Callable[[Any]
     zarr.create_array(str(source), shape=shape, chunks=(block,) * 3, dtype=data.dtype)[...] = data
 
     def seconds(client: Any) -> float:
-        options = RunOptions(device="cpu", workers=2, block=(block,) * 3, halos="neighbours", overwrite=True)
-        prepared = images.prepare_filter("gaussian", str(source), folder / "out.zarr", sigma=2.0, options=options)
-        return jobs.run(dataclasses.replace(prepared, size=SIZE), client).seconds
+        options = RunOptions(device="cpu", workers=2, block=(block,) * 3, halos="exchange", overwrite=True)
+        prepared = api.prepare("gaussian", str(source), folder / "out.zarr", sigma=2.0, options=options)
+        return api.run(dataclasses.replace(prepared, size=SIZE), client).seconds
 
     return seconds
 

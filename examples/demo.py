@@ -21,11 +21,11 @@ from rich.table import Table
 from scipy import ndimage
 
 import gridstride
-from gridstride.pipeline import images
 from gridstride.pipeline.pictures.arrays import preview
 from gridstride.pipeline.pictures.movie import movie
 from gridstride.pipeline.pictures.plots import plot
 from gridstride.pipeline.storage.create import create
+from gridstride.workers.families.weights import named_kernel
 
 HERE = Path(__file__).parent
 OUT = HERE.parent / "demo-output"
@@ -54,7 +54,7 @@ def main() -> None:
     print(f"kernels compiled on a corner of it, once for all: {time.perf_counter() - begin:.1f} s")
     for name in ("small.zarr", "small-gaussian.zarr", "small-laplace.zarr"):
         shutil.rmtree(OUT / name)
-    laplace = images.named_kernel("laplace", 3)
+    laplace = named_kernel("laplace", 3)
     steps: list[tuple[str, Path, np.ndarray, Callable[..., Any], Callable[[np.ndarray], np.ndarray]]] = [
         (
             "gaussian sigma 2",

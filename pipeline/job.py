@@ -27,7 +27,7 @@ from gridstride.pipeline.validation import complaint
 from gridstride.workers import cluster, saving
 from gridstride.workers.operators import registry
 from gridstride.workers.operators.base import Grid, Operator, Recipe
-from gridstride.workers.operators.graph import chain
+from gridstride.workers.operators.graph import Graph, chain
 
 # Raised when a change to the code changes the bytes of results: a job begun before cannot be resumed after.
 RESULT_VERSION = 2
@@ -129,13 +129,19 @@ def make_recipe(name: str, parameters: Parameters) -> Recipe:
         raise UsageError(f"{name}: {complaint(error, recipe)}") from None
 
 
-def bind(steps: Sequence[tuple[str, Parameters]], grid: Grid) -> Operator:
-    """The checked operator for a grid: that of one step, or the chain of several. Raises UsageError, in one line."""
+def bind(steps: Sequence[tuple[str, Parameters]], grid: Grid) -> tuple[Operator, dict[str, Any]]:
+    """The checked operator for a grid, that of one step or the chain of several, and the user's terms with what
+    defaults came to. Raises UsageError, in one line."""
     recipes = [make_recipe(name, parameters) for name, parameters in steps]
     try:
-        return recipes[0].bind(grid) if len(recipes) == 1 else chain(recipes, grid)
+        operator = recipes[0].bind(grid) if len(recipes) == 1 else chain(recipes, grid)
     except ValueError as error:
         raise UsageError(str(error)) from None
+    terms = []
+    for number, ((name, parameters), recipe) in enumerate(zip(steps, recipes, strict=True)):
+        terms.append(_plain({"command": name, **parameters, **recipe.resolved(grid)}))
+        grid = operator.steps[number].operator.out_grid(grid) if isinstance(operator, Graph) else grid
+    return operator, terms[0] if len(terms) == 1 else {"command": "chain", "steps": terms}
 
 
 def make_job(
@@ -155,10 +161,8 @@ def make_job(
     """
     info = describe(input, array)
     grid = Grid.of(info.shape, info.dtype, info.dimension_names)
-    operator = bind(steps, grid)
+    operator, request = bind(steps, grid)
     layout = make_layout(info, operator.out_grid(grid), chunks, shards, codec)
-    terms = [_plain({"command": name, **parameters}) for name, parameters in steps]
-    request = terms[0] if len(terms) == 1 else {"command": "chain", "steps": terms}
     return _planned(info, place(out), operator, grid, layout, request, options or RunOptions())
 
 

@@ -16,8 +16,7 @@ import pytest
 from click.testing import CliRunner
 from object_stores import Server, s3_server
 
-from gridstride.pipeline import images
-from gridstride.pipeline import job as jobs
+from gridstride.pipeline import api
 from gridstride.pipeline.commands.main import main
 from gridstride.pipeline.options import RunOptions
 from gridstride.pipeline.storage import paths
@@ -66,7 +65,7 @@ def calm(image: np.ndarray, client: Any, tmp_path_factory: Any) -> Path:
     """The result of the local job."""
     folder = tmp_path_factory.mktemp("calm")
     put(str(folder / "in.zarr"), image)
-    jobs.run(prepared(folder / "in.zarr", folder / "out.zarr"), client)
+    api.run(prepared(folder / "in.zarr", folder / "out.zarr"), client)
     return folder / "out.zarr"
 
 
@@ -85,8 +84,8 @@ def put(where: str, array: np.ndarray) -> None:
 
 
 def prepared(source: Any, out: Any, **changes: Any) -> Any:
-    options = {"device": "cpu", "workers": 1, "block": BLOCK, "halos": "neighbours", **changes}
-    return images.prepare_filter("gaussian", source, out, sigma=1.5, options=RunOptions(**options))
+    options = {"device": "cpu", "workers": 1, "block": BLOCK, "halos": "exchange", **changes}
+    return api.prepare("gaussian", source, out, sigma=1.5, options=RunOptions(**options))
 
 
 def chunks(out: str | Path) -> dict[str, bytes]:

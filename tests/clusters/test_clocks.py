@@ -84,7 +84,7 @@ def test_clocks_that_are_set_anew_change_nothing(job: Job, leap: int) -> None:
     as before. Then the clocks are right again, and what is left is done."""
     with dask_processes(job.folder / "dask", ttl=3, patience=10, seconds=0.1, environment=job.environment) as dask:
         end(job.begin(job.folder / "calm", "--cluster", dask.file))
-        running = job.begin(job.out, "--cluster", dask.file, "--halos", "neighbours")
+        running = job.begin(job.out, "--cluster", dask.file, "--halos", "exchange")
         job.wait_for(12, running)
         job.set_clocks(leap)
         job.wait_for(24, running)

@@ -14,8 +14,7 @@ import zarr
 from scipy import ndimage
 
 import gridstride
-from gridstride.pipeline import images
-from gridstride.pipeline import job as jobs
+from gridstride.pipeline import api
 from gridstride.pipeline.job import RunOptions
 from gridstride.pipeline.storage.journal import Journal
 from gridstride.workers import cluster, device
@@ -126,9 +125,9 @@ def test_in_too_little_memory_blocks_are_cut_and_the_bytes_are_the_same(
             monkeypatch.setenv("CUPY_GPU_MEMORY_LIMIT", str(limit))
         out = tmp_path / f"out-{limit}.zarr"
         options = RunOptions(device="gpu", block=BLOCK, workers=1)
-        prepared = images.prepare_filter("gaussian", source, out, sigma=2.0, dtype="float32", options=options)
+        prepared = api.prepare("gaussian", source, out, sigma=2.0, dtype="float32", options=options)
         with cluster.start("gpu", prepared.size, rmm_pool=0) as client:
-            summary = jobs.run(prepared, client)
+            summary = api.run(prepared, client)
             cut = sum(client.run(splits).values())
         assert (summary.computed, summary.failed, summary.retried) == (27, {}, 0)
         assert (cut > 0) == bool(limit)

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from click.testing import CliRunner
 from scipy import ndimage
 
 from gridstride.pipeline.commands.main import main
+from gridstride.pipeline.sweep.record import Record
 
 
 def gridstride(*arguments: Any) -> Any:
@@ -48,11 +50,11 @@ def test_filter_resume_info_preview_end_to_end(image: str, tmp_path: Path) -> No
     assert result.exit_code == 0, result.output
     array = zarr.open_array(image)[...]
     np.testing.assert_array_equal(zarr.open_array(str(out))[...], ndimage.gaussian_filter(array, [1, 2, 2]))
-    assert "6 blocks computed, 0 done before, 0 retried, 0 failed" in result.output
+    assert "6 blocks computed, 0 skipped (already done), 0 retried, 0 failed" in result.output
     assert "kernel" in result.output  # the stage table
     result = gridstride("resume", out)
     assert result.exit_code == 0, result.output
-    assert "0 blocks computed, 6 done before" in result.output
+    assert "0 blocks computed, 6 skipped (already done)" in result.output
     result = gridstride("info", out)
     assert result.exit_code == 0
     for word in ("24 x 20 x 22 (z, y, x)", "uint16", "sigma=[1.0, 2.0, 2.0]", "6 blocks of 8 x 10 x 22 written"):
@@ -108,7 +110,7 @@ BAD = {
     "axis": (["filter", "gaussian", "{in}", "{out}", "--sigma", "1", "--axes", "w"], "unknown axis 'w'"),
     "axis twice": (["filter", "gaussian", "{in}", "{out}", "--sigma", "1", "--axes", "x,2"], "given twice"),
     "axes and spatial": (["filter", "gaussian", "{in}", "{out}", "--sigma", "1", "--axes", "x", "--spatial", "2"], "not both"),
-    "spatial": (["filter", "gaussian", "{in}", "{out}", "--sigma", "1", "--spatial", "4"], "--spatial is 4"),
+    "spatial": (["filter", "gaussian", "{in}", "{out}", "--sigma", "1", "--spatial", "4"], "spatial is 4"),
     "kernel ndim": (["convolve", "{in}", "{out}", "--kernel", "{k4}"], "the kernel has 4 dimensions"),
     "kernel ndim 2": (["convolve", "{in}", "{out}", "--kernel", "{k4}", "--axes", "z,y"], "has 4 dimensions: expected 2"),
     "kernel empty": (["convolve", "{in}", "{out}", "--kernel", "{empty}"], "the kernel is empty"),
@@ -116,9 +118,9 @@ BAD = {
     "kernel object": (["convolve", "{in}", "{out}", "--kernel", "{object}"], "cannot be read as a .npy file"),
     "kernel complex": (["convolve", "{in}", "{out}", "--kernel", "{kcomplex}"], "expected real numbers"),
     "kernel name": (["convolve", "{in}", "{out}", "--kernel", "sobol"], "unknown kernel 'sobol'"),
-    "kernel missing": (["convolve", "{in}", "{out}", "--kernel", "{tmp}/k.npy"], "cannot be read as a .npy file"),
+    "kernel missing": (["convolve", "{in}", "{out}", "--kernel", "{tmp}/k.npy"], "k.npy does not exist"),
     "origin": (["convolve", "{in}", "{out}", "--kernel", "{even}", "--origin", "2"], "origin out of range for a kernel of 4"),
-    "not rank one": (["convolve", "{in}", "{out}", "--kernel", "laplace", "--algorithm", "separable"], "not of rank one"),
+    "not rank one": (["convolve", "{in}", "{out}", "--kernel", "laplace", "--algorithm", "separable"], "is not separable: use direct or fft"),
     "channels": (["convolve", "{in}", "{out}", "--kernel", "{k4}", "--channels", "z"], "input channels, the array 24"),
     "bias alone": (["convolve", "{in}", "{out}", "--kernel", "box", "--bias", "{nan}"], "NaN or infinite"),
     "same": (["filter", "gaussian", "{in}", "{in}", "--sigma", "1"], "the output is the input"),
@@ -129,7 +131,7 @@ BAD = {
     "below a file": (["filter", "gaussian", "{in}", "{file}/out", "--sigma", "1"], "is a file"),
     "block": (["filter", "gaussian", "{in}", "{out}", "--sigma", "1", "--block", "7,10,11"], "expected a multiple of 8"),
     "block 0": (["filter", "gaussian", "{in}", "{out}", "--sigma", "1", "--block", "0,10,11"], "expected 1 or more"),
-    "thin": (["filter", "gaussian", "{in}", "{out}", "--sigma", "3", "--block", "8,20,22"], "too thin"),
+    "thin": (["filter", "gaussian", "{in}", "{out}", "--sigma", "3", "--block", "8,20,22", "--halos", "exchange"], "thinner than the halo"),
     "chunks": (["filter", "gaussian", "{in}", "{out}", "--sigma", "1", "--chunks", "4,4"], "expected 3 numbers"),
     "shards": (["filter", "gaussian", "{in}", "{out}", "--sigma", "1", "--chunks", "4,4,4", "--shards", "6,4,4"], "not whole chunks"),
     "codec": (["filter", "gaussian", "{in}", "{out}", "--sigma", "1", "--codec", "rar"], "unknown codec 'rar'"),
@@ -257,9 +259,9 @@ def test_progress_prints_plain_lines_where_there_is_no_terminal(capsys: Any, mon
 
     clock = [100.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
-    record = {"skipped": False, "voxels": 2_000_000, "bytes_in": 40_000_000, "bytes_out": 80_000_000}
+    record = Record(((0,), (0,)), voxels=2_000_000, bytes_in=40_000_000, bytes_out=80_000_000)
     with progress.Progress(10, 4, every=3.0) as bar:
-        for further in (record, {**record, "skipped": True}, record):  # the first comes too soon for a line
+        for further in (record, replace(record, skipped=True), record):  # the first comes too soon for a line
             clock[0] += 2.0
             bar.report(further)
     assert capsys.readouterr().err == "6/10 blocks, 0.5 Mvoxel/s, 0.01 GB/s in, 0.02 GB/s out, 8 s left\n"

@@ -11,6 +11,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import pytest
 from dask_processes import dask_processes
 from test_resume import COMMAND, digest
 
-from gridstride.pipeline import images
+from gridstride.pipeline import api
 from gridstride.pipeline import job as jobs
 from gridstride.pipeline.events.events import read_events
 from gridstride.pipeline.options import RunOptions
@@ -46,16 +47,16 @@ def calm(source: str, tmp_path_factory: Any) -> str:
     """The digest of the undisturbed run."""
     out = tmp_path_factory.mktemp("calm") / "out"
     with cluster.start("cpu", cluster.Size(1, 1, 2_000_000_000)) as client:
-        jobs.run(prepared(source, out), client)
+        api.run(prepared(source, out), client)
     return digest(out / "c")
 
 
 def prepared(source: str, out: Path, halos: str = "store", runs: bool = False) -> Any:
     """96 blocks, one to a task unless `runs`."""
     options = RunOptions(device="cpu", workers=2, block=BLOCK, halos=halos)
-    made = images.prepare_filter("gaussian", source, out, sigma=0.8, options=options)
-    batch = made.plan.batch if runs or halos == "neighbours" else (1, 1, 1)
-    return jobs.dataclasses.replace(made, plan=jobs.dataclasses.replace(made.plan, batch=batch))
+    made = api.prepare("gaussian", source, out, sigma=0.8, options=options)
+    batch = made.plan.batch if runs or halos == "exchange" else (1, 1, 1)
+    return replace(made, plan=replace(made.plan, batch=batch))
 
 
 def story(out: Path, event: str) -> list[dict[str, Any]]:
@@ -138,7 +139,7 @@ def test_twenty_workers_killed_at_random_moments(source: str, calm: str, tmp_pat
                 break
             out = tmp_path / f"out{number}"
             with meanwhile(kill):
-                summary = jobs.run(prepared(source, out, ["neighbours", "store"][number % 2], number % 3 == 0), client)
+                summary = api.run(prepared(source, out, ["exchange", "read"][number % 2], number % 3 == 0), client)
             assert summary.failed == {}
             assert digest(out / "c") == calm
     assert kills == 20
@@ -155,7 +156,7 @@ def test_all_workers_killed_at_once(source: str, calm: str, tmp_path: Path) -> N
 
     with cluster.start("cpu", cluster.Size(2, 1, 2_000_000_000)) as client:
         with meanwhile(kill):
-            summary = jobs.run(prepared(source, out, "neighbours"), client)
+            summary = api.run(prepared(source, out, "exchange"), client)
         assert summary.failed == {}
         assert digest(out / "c") == calm
         assert len(story(out, "worker-lost")) == 2
@@ -171,7 +172,7 @@ def test_a_worker_that_hangs_is_killed_and_its_blocks_go_elsewhere(source: str, 
     with cluster.start("cpu", cluster.Size(2, 1, 2_000_000_000), worker_timeout=5.0) as client:
         before = set(workers(client))
         with meanwhile(stop):
-            summary = jobs.run(prepared(source, out), client)
+            summary = api.run(prepared(source, out), client)
         assert summary.failed == {}
         assert digest(out / "c") == calm
         (lost,) = story(out, "worker-lost")
@@ -193,7 +194,7 @@ def test_a_block_that_raises_twice_works_the_third_time(source: str, calm: str, 
 
     with cluster.start("cpu", cluster.Size(2, 1, 2_000_000_000)) as client:
         spoil(client, fail_twice)
-        summary = jobs.run(prepared(source, out), client)
+        summary = api.run(prepared(source, out), client)
     assert summary.failed == {}
     assert summary.retried >= 1
     assert digest(out / "c") == calm
@@ -215,7 +216,7 @@ def test_a_block_that_kills_its_workers_is_named_and_the_others_are_finished(
     settings = {"distributed.scheduler.allowed-failures": 0}  # each death blames all that its worker had
     with cluster.start("cpu", cluster.Size(2, 1, 2_000_000_000), dask=settings) as client:
         spoil(client, die)
-        summary = jobs.run(prepared(source, out, "neighbours"), client)
+        summary = api.run(prepared(source, out, "exchange"), client)
         assert list(summary.failed) == ["2.2.1"]
         assert summary.failed["2.2.1"] == [
             "every worker that it was on died: too little memory, or a fault in native code"
@@ -223,7 +224,7 @@ def test_a_block_that_kills_its_workers_is_named_and_the_others_are_finished(
         assert len(Journal(out).done()) == 95
         client.unregister_worker_plugin("spoiler")
         client.restart_workers(list(client.scheduler_info(n_workers=-1)["workers"]))
-        summary = jobs.run(jobs.resume(out, RunOptions(device="cpu")), client)
+        summary = api.run(jobs.resume(out, RunOptions(device="cpu")), client)
     assert (summary.skipped, summary.computed) == (95, 1)
     assert digest(out / "c") == calm
 
@@ -259,7 +260,7 @@ def resumed(out: Path) -> str:
 def test_the_scheduler_is_killed(source: str, calm: str, tmp_path: Path) -> None:
     out = tmp_path / "out"
     with dask_processes(tmp_path / "dask") as dask:
-        command = begin(source, out, "--quiet", "--cluster", dask.file, "--halos", "neighbours")
+        command = begin(source, out, "--quiet", "--cluster", dask.file, "--halos", "exchange")
         wait_until_done(out, 20, command)
         dask.scheduler.kill()
         code, lines = end(command)
@@ -276,7 +277,7 @@ def test_a_nanny_and_then_the_client_are_killed(source: str, calm: str, tmp_path
     """The nanny's worker goes with it; the client's job goes on where it was."""
     out = tmp_path / "out"
     with dask_processes(tmp_path / "dask", seconds=0.1) as dask:
-        command = begin(source, out, "--quiet", "--cluster", dask.file, "--halos", "neighbours")
+        command = begin(source, out, "--quiet", "--cluster", dask.file, "--halos", "exchange")
         wait_until_done(out, 12, command)
         (worker,) = spawned(psutil.Process(dask.workers[0].pid))
         dask.workers[0].kill()
@@ -308,7 +309,7 @@ def wait_for_story(out: Path, event: str) -> list[dict[str, Any]]:
 
 def test_the_workers_of_a_client_that_is_killed_go_away(source: str, calm: str, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    command = begin(source, out, "--quiet", "--workers", "2", "--halos", "neighbours")
+    command = begin(source, out, "--quiet", "--workers", "2", "--halos", "exchange")
     wait_until_done(out, 5, command)
     children = psutil.Process(command.pid).children(recursive=True)
     assert len(spawned(psutil.Process(command.pid))) == 2
@@ -323,14 +324,14 @@ def test_the_network_between_workers_and_scheduler_is_cut(source: str, calm: str
     """For a while: the job goes on. For good: it says so in one line, and can be resumed elsewhere."""
     once, out = tmp_path / "once", tmp_path / "out"
     with dask_processes(tmp_path / "dask", ttl=5, patience=8, proxy=True) as dask:
-        command = begin(source, once, "--quiet", "--cluster", dask.file, "--halos", "neighbours")
+        command = begin(source, once, "--quiet", "--cluster", dask.file, "--halos", "exchange")
         wait_until_done(once, 20, command)
         dask.proxy.send_signal(signal.SIGSTOP)
         time.sleep(3)
         dask.proxy.send_signal(signal.SIGCONT)
         assert end(command)[0] == 0
         assert digest(once / "c") == calm
-        command = begin(source, out, "--quiet", "--cluster", dask.file, "--halos", "neighbours")
+        command = begin(source, out, "--quiet", "--cluster", dask.file, "--halos", "exchange")
         wait_until_done(out, 20, command)
         dask.proxy.send_signal(signal.SIGSTOP)
         code, lines = end(command)
@@ -358,7 +359,7 @@ def test_a_worker_over_its_memory_limit_is_replaced(source: str, calm: str, tmp_
     settings = {"distributed.worker.memory.terminate": 0.9}
     with cluster.start("cpu", cluster.Size(2, 1, 2_000_000_000), dask=settings) as client:
         spoil(client, eat_memory_once)
-        summary = jobs.run(prepared(source, out), client)
+        summary = api.run(prepared(source, out), client)
     assert summary.failed == {}
     assert digest(out / "c") == calm
     assert len(story(out, "worker-lost")) == 1

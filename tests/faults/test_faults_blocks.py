@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import zarr
 from test_faults import story
 from test_resume import digest
 
-from gridstride.pipeline import images
+from gridstride.pipeline import api
 from gridstride.pipeline import job as jobs
 from gridstride.pipeline.errors import JobFailed
 from gridstride.pipeline.options import RunOptions
@@ -37,7 +38,7 @@ def calm(source: Path) -> str:
     """The digest of the undisturbed run."""
     out = source.with_name("calm")
     with cluster.start("cpu", cluster.Size(1, 1, 2_000_000_000)) as client:
-        jobs.run(prepared(source, out), client)
+        api.run(prepared(source, out), client)
     return digest(out / "c")
 
 
@@ -49,11 +50,11 @@ def make(path: Path, shape: tuple[int, ...]) -> Path:
 
 def prepared(source: Path, out: Path, io_timeout: float = IO_TIMEOUT) -> Any:
     """One block to a task, which reads its own halo."""
-    options = RunOptions(device="cpu", workers=2, block=BLOCK, halos="store")
-    made = images.prepare_filter("gaussian", str(source), out, sigma=0.8, options=options)
+    options = RunOptions(device="cpu", workers=2, block=BLOCK, halos="read")
+    made = api.prepare("gaussian", str(source), out, sigma=0.8, options=options)
     config = made.config.model_copy(update={"io_timeout": io_timeout})
-    plan = jobs.dataclasses.replace(made.plan, batch=(1, 1, 1))
-    return jobs.dataclasses.replace(made, plan=plan, config=config)
+    plan = replace(made.plan, batch=(1, 1, 1))
+    return replace(made, plan=plan, config=config)
 
 
 def in_workers(client: Any, change: Callable[[], None]) -> None:
@@ -106,7 +107,7 @@ def test_a_worker_that_is_stuck_is_ended_and_its_block_goes_elsewhere(
 
     with cluster.start("cpu", cluster.Size(2, 1, 2_000_000_000)) as client:
         in_workers(client, change)
-        summary = jobs.run(prepared(source, out), client)
+        summary = api.run(prepared(source, out), client)
     assert summary.failed == {}
     assert digest(out / "c") == calm
     said = story(out, "worker-stuck")
@@ -124,15 +125,15 @@ def test_blocks_that_are_always_stuck_are_named_and_the_others_are_finished(tmp_
         content = chunk.read_bytes()
         chunk.unlink()
         os.mkfifo(chunk)  # whoever opens it waits for a writer
-        summary = jobs.run(job, client)
+        summary = api.run(job, client)
         assert sorted(summary.failed) == ["0.0.0", "0.0.1"]  # for the halo of the second, too
         for name, (reason,) in summary.failed.items():
             assert reason.startswith(f"stuck in reading block {name} for ")
         assert len(Journal(out).done()) == 2
         chunk.unlink()
         chunk.write_bytes(content)
-        jobs.run(prepared(source, tmp_path / "calm"), client)
-        jobs.run(job, client)
+        api.run(prepared(source, tmp_path / "calm"), client)
+        api.run(job, client)
     assert digest(out / "c") == digest(tmp_path / "calm" / "c")
 
 
@@ -150,7 +151,7 @@ def test_a_store_that_answers_nobody_is_given_up(source: Path, tmp_path: Path) -
     with cluster.start("cpu", cluster.Size(2, 1, 2_000_000_000), dask=ONE_DEATH) as client:
         in_workers(client, change)
         with pytest.raises(JobFailed, match=r"^5 tasks one after another, the last of them stuck in reading block "):
-            jobs.run(prepared(source, tmp_path / "out", 2.0), client)
+            api.run(prepared(source, tmp_path / "out", 2.0), client)
 
 
 def test_a_block_that_is_too_large_for_a_worker_is_computed_in_parts(source: Path, calm: str, tmp_path: Path) -> None:
@@ -182,7 +183,7 @@ def test_a_block_that_is_too_large_for_a_worker_is_computed_in_parts(source: Pat
     settings = {**ONE_DEATH, "distributed.worker.memory.terminate": 0.95}
     with cluster.start("cpu", cluster.Size(2, 1, 800_000_000), dask=settings) as client:
         in_workers(client, change)
-        summary = jobs.run(prepared(source, out), client)
+        summary = api.run(prepared(source, out), client)
     assert summary.failed == {}
     assert digest(out / "c") == calm
     assert "alone, and in parts that need less memory" in story(out, "block-alone")[0]["text"]
@@ -224,11 +225,11 @@ def test_blocks_whose_workers_died_are_tried_one_at_a_time(source: Path, calm: s
 
     with cluster.start("cpu", cluster.Size(1, 2, 2_000_000_000), dask=ONE_DEATH) as client:
         in_workers(client, change)
-        summary = jobs.run(prepared(source, out, 600.0), client)
+        summary = api.run(prepared(source, out, 600.0), client)
         assert {"0.1.1", "0.1.2"} <= {event["block"] for event in story(out, "block-alone")}
         assert summary.failed == {"0.1.1": [KILLED]}
         assert len(Journal(out).done()) == 11
         client.unregister_worker_plugin("change")
         client.restart_workers(list(client.scheduler_info(n_workers=-1)["workers"]))
-        jobs.run(jobs.resume(out, RunOptions(device="cpu")), client)
+        api.run(jobs.resume(out, RunOptions(device="cpu")), client)
     assert digest(out / "c") == calm

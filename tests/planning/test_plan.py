@@ -129,7 +129,7 @@ def test_axes_without_halo_are_cut_first() -> None:
         )
     )
     assert plan.block[1:] == (512, 512)
-    assert plan.halos == "store"
+    assert plan.halos == "read"
     assert plan.tasks_per_block == 1
     assert plan.halo_overhead == 0
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gridstride.pipeline import images
+from gridstride.pipeline import api
 from gridstride.pipeline import job as jobs
 from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.events import events as told
@@ -195,8 +195,8 @@ def test_a_bad_chunk_is_told_and_so_is_the_run_that_mends_it(store: Any, tmp_pat
     out = tmp_path / "out"
     good = Path(source, "c", "2", "0").read_bytes()
     Path(source, "c", "2", "0").write_bytes(b"broken")
-    job = images.prepare_filter("uniform", source, out, size=1, options=RunOptions(device="cpu", block=(8, 16)))
-    assert list(jobs.run(job, client).failed) == ["2.0"]
+    job = api.prepare("uniform", source, out, size=1, options=RunOptions(device="cpu", block=(8, 16)))
+    assert list(api.run(job, client).failed) == ["2.0"]
     folder = Journal(out).folder
     story = [event for event in read_events(folder) if event["event"] != "progress"]
     assert [event["event"] for event in story] == ["started", "cluster", "block-failed", "block-lost", "failed"]
@@ -205,7 +205,7 @@ def test_a_bad_chunk_is_told_and_so_is_the_run_that_mends_it(store: Any, tmp_pat
     assert "chunk c/2/0" in story[3]["text"]
     assert story[4]["summary"]["computed"] == 4
     Path(source, "c", "2", "0").write_bytes(good)
-    jobs.run(jobs.resume(out), client)
+    api.run(jobs.resume(out), client)
     story = [event for event in read_events(folder) if event["event"] != "progress"][5:]
     assert [event["event"] for event in story] == ["resumed", "cluster", "finished"]
     assert story[0]["done"] == 4

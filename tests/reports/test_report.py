@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 from flow_stores import CHANNEL
 
-from gridstride.pipeline import images
+from gridstride.pipeline import api
 from gridstride.pipeline import job as jobs
 from gridstride.pipeline.commands.main import main
 from gridstride.pipeline.errors import JobFailed, UsageError
@@ -130,13 +130,13 @@ def broken_job(store: Any, out: Path, name: str, report: Path | None = None) -> 
     array = np.random.default_rng(0).random((40, 16)).astype(np.float32)
     source = store(array, (8, 16), name=name, dimension_names=["<i>y</i>", "$x$"])
     Path(source, "c", "2", "0").write_bytes(b"broken")
-    options = RunOptions(device="cpu", block=(8, 16), halos="neighbours", report=str(report) if report else None)
-    return images.prepare_filter("uniform", source, out, size=1, options=options)
+    options = RunOptions(device="cpu", block=(8, 16), halos="exchange", report=str(report) if report else None)
+    return api.prepare("uniform", source, out, size=1, options=options)
 
 
 def test_the_figures_of_a_failed_job_are_the_summarys(store: Any, tmp_path: Path, client: Any) -> None:
     out, file = tmp_path / f"out-{HOSTILE}", tmp_path / "report.html"
-    summary = jobs.run(broken_job(store, out, HOSTILE, file), client)
+    summary = api.run(broken_job(store, out, HOSTILE, file), client)
     text = file.read_text()
     page = check_page(text)
     assert page.title == f"uniform: {HOSTILE} → out-{HOSTILE}"
@@ -167,10 +167,10 @@ def test_the_figures_of_a_failed_job_are_the_summarys(store: Any, tmp_path: Path
 def test_a_job_that_was_mended_tells_of_both_runs(store: Any, tmp_path: Path, client: Any) -> None:
     out, file = tmp_path / "out", tmp_path / "report.html"
     job = broken_job(store, out, "in.zarr")
-    first = jobs.run(job, client)
+    first = api.run(job, client)
     good = job.job.input.path
     shutil.copy(Path(good, "c", "1", "0"), Path(good, "c", "2", "0"))
-    second = jobs.run(jobs.resume(out, RunOptions(report=str(file))), client)
+    second = api.run(jobs.resume(out, RunOptions(report=str(file))), client)
     assert (first.computed, second.computed) == (4, 1)
     page = check_page(file.read_text())
     assert page.texts["outcome"] == "Finished, after faults"
@@ -212,7 +212,7 @@ def test_a_report_is_written_when_the_job_is_stopped_or_breaks(tmp_path: Path, s
                 raise error
 
         with pytest.raises(type(error)):
-            jobs.run(broken_job(store, out, f"{type(error).__name__}.zarr", file), Broken())
+            api.run(broken_job(store, out, f"{type(error).__name__}.zarr", file), Broken())
         page = check_page(file.read_text())
         assert page.texts["outcome"] == ("Stopped" if isinstance(error, KeyboardInterrupt) else "Failed")
         assert page.texts["done"] == "0 of 5"
@@ -224,13 +224,13 @@ def test_another_file_is_not_replaced_and_nothing_is_begun(tmp_path: Path, store
     file.write_text("years of work")
     job = broken_job(store, out, "in.zarr", file)
     with pytest.raises(UsageError, match="is no report of gridstride"):
-        jobs.run(job, client)
+        api.run(job, client)
     assert file.read_text() == "years of work"
     assert not out.exists()
     for name, why in (("report.txt", "expected a file name that ends in"), ("no/report.html", "is not a folder")):
         with pytest.raises(UsageError, match=why):
             report.check_report(tmp_path / name)
-    jobs.run(broken_job(store, out, "in2.zarr"), client)
+    api.run(broken_job(store, out, "in2.zarr"), client)
     result = CliRunner().invoke(main, ["report", str(out), str(tmp_path / "one.html")])
     assert result.output == f"wrote {tmp_path / 'one.html'}\n"
     first = (tmp_path / "one.html").read_text()
@@ -243,7 +243,7 @@ def test_no_secret_gets_into_a_report(tmp_path: Path, store: Any, client: Any, m
     argv = ["gridstride", "filter", "s3://key:hunter2@bucket/a?X-Amz-Signature=hunter2", "--sigma", "1"]
     monkeypatch.setattr("sys.argv", argv)
     out = tmp_path / "out"
-    jobs.run(broken_job(store, out, "in.zarr", tmp_path / "report.html"), client)
+    api.run(broken_job(store, out, "in.zarr", tmp_path / "report.html"), client)
     folder = Journal(out).folder
     for text in ((folder / EVENTS).read_text(), (tmp_path / "report.html").read_text()):
         assert "hunter2" not in text
@@ -252,7 +252,7 @@ def test_no_secret_gets_into_a_report(tmp_path: Path, store: Any, client: Any, m
 
 def test_a_job_without_events_still_has_a_report(tmp_path: Path, store: Any, client: Any) -> None:
     out = tmp_path / "out"
-    jobs.run(broken_job(store, out, "in.zarr"), client)
+    api.run(broken_job(store, out, "in.zarr"), client)
     for name in (EVENTS, SPANS):
         (Journal(out).folder / name).unlink()
     write_report(out, tmp_path / "report.html")
@@ -264,7 +264,7 @@ def test_a_job_without_events_still_has_a_report(tmp_path: Path, store: Any, cli
 def told(tmp_path: Path, store: Any, client: Any) -> Any:
     """A function that makes the story of a job from events: (seconds, event, facts)."""
     out = tmp_path / "told"
-    jobs.run(broken_job(store, out, "told.zarr"), client)
+    api.run(broken_job(store, out, "told.zarr"), client)
     folder = Journal(out).folder
 
     def tell(events: list[tuple[float, str, dict[str, Any]]], rows: list[Row]) -> Story:
@@ -383,7 +383,7 @@ def browse(page: Path, folder: Path) -> tuple[str, set[str]]:
 @pytest.mark.skipif(CHROMIUM is None, reason="needs chromium (Debian: apt-get install chromium)")
 def test_a_browser_shows_the_figures_and_asks_nobody(store: Any, tmp_path: Path, client: Any) -> None:
     out, file = tmp_path / "out", tmp_path / "report.html"
-    summary = jobs.run(broken_job(store, out, HOSTILE, file), client)
+    summary = api.run(broken_job(store, out, HOSTILE, file), client)
     shown, hosts = browse(file, tmp_path / "a")
     assert {host for host in hosts if not host.endswith(ITS_OWN)} == set()
     page = Parsed(shown)

@@ -19,8 +19,7 @@ import yaml
 from click.testing import CliRunner
 from flow_stores import CHANNEL
 
-from gridstride.pipeline import images
-from gridstride.pipeline import job as jobs
+from gridstride.pipeline import api
 from gridstride.pipeline.commands.main import main
 from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.events.events import Events
@@ -48,8 +47,8 @@ def client() -> Any:
 def out(store: Any, tmp_path: Path, client: Any) -> Path:
     """The output of a job of five blocks."""
     source = store(np.ones((40, 16), np.float32), (8, 16))
-    options = RunOptions(device="cpu", block=(8, 16), halos="neighbours")
-    jobs.run(images.prepare_filter("uniform", source, tmp_path / "out", size=3, options=options), client)
+    options = RunOptions(device="cpu", block=(8, 16), halos="exchange")
+    api.run(api.prepare("uniform", source, tmp_path / "out", size=3, options=options), client)
     return tmp_path / "out"
 
 
@@ -203,7 +202,7 @@ def test_from_another_terminal_a_job_that_runs_and_is_killed(store: Any, tmp_pat
     array = np.random.default_rng(0).integers(0, 60000, (96, 96, 96)).astype(np.uint16)
     source, out = store(array, (16, 16, 16)), tmp_path / "out.zarr"
     command = [*COMMAND, "filter", "uniform", source, str(out), "--size", "3", "--block", "16,16,16", "--quiet",
-               "--halos", "neighbours"]  # fmt: skip
+               "--halos", "exchange"]  # fmt: skip
     process = subprocess.Popen(command, start_new_session=True)
     while not len(Journal(out).done()) > 5:
         assert process.poll() is None

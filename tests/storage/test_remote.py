@@ -14,7 +14,7 @@ import zarr
 from object_stores import Server
 from remote_jobs import BLOCK, BLOCKS, COMMAND, chunks, gridstride, kill_in_the_sweep, out_of, prepared
 
-from gridstride.pipeline import images
+from gridstride.pipeline import api
 from gridstride.pipeline import job as jobs
 from gridstride.pipeline.errors import JobFailed, UsageError
 from gridstride.pipeline.options import RunOptions
@@ -34,7 +34,7 @@ pytest.importorskip("moto", reason="needs moto's S3 server: pip install 'moto[s3
 def test_from_s3_to_s3_is_the_local_job(source: str, calm: Path, client: Any, s3: Server) -> None:
     out = out_of("out.zarr")
     before = len(s3.log())
-    summary = jobs.run(prepared(source, out), client)
+    summary = api.run(prepared(source, out), client)
     assert (summary.computed, summary.retried, summary.failed) == (BLOCKS, 0, {})
     assert chunks(out) == chunks(calm)
     ours, theirs = (zarr.open_array(paths.zarr_store(paths.place(p))).metadata for p in (out, calm))
@@ -47,30 +47,30 @@ def test_from_s3_to_s3_is_the_local_job(source: str, calm: Path, client: Any, s3
         for j, k in np.ndindex(2, 2):
             assert puts.index(f"c/{index[0]}/{2 * index[1] + j}/{2 * index[2] + k}") < marker
     # The same again has nothing to do; what is asked in other words is refused.
-    assert jobs.run(prepared(source, out), client).skipped == BLOCKS
+    assert api.run(prepared(source, out), client).skipped == BLOCKS
     with pytest.raises(UsageError, match="another job's output"):
-        images.prepare_filter("gaussian", source, out, sigma=2.0, options=RunOptions(device="cpu"))
+        api.prepare("gaussian", source, out, sigma=2.0, options=RunOptions(device="cpu"))
 
 
 @pytest.mark.slow
 def test_between_s3_and_folders(source: str, image: np.ndarray, calm: Path, client: Any, tmp_path: Path) -> None:
-    jobs.run(prepared(source, tmp_path / "out.zarr"), client)
+    api.run(prepared(source, tmp_path / "out.zarr"), client)
     assert chunks(tmp_path / "out.zarr") == chunks(calm)
     out = out_of("from-folder.zarr")
-    jobs.run(prepared(calm.with_name("in.zarr"), out, halos="store"), client)
+    api.run(prepared(calm.with_name("in.zarr"), out, halos="read"), client)
     assert chunks(out) == chunks(calm)
 
 
 def test_a_job_goes_on_with_what_is_left(source: str, calm: Path, client: Any) -> None:
     out = out_of("out.zarr")
-    jobs.run(prepared(source, out), client)
+    api.run(prepared(source, out), client)
     journal = Journal(out)
     assert journal.done() == set(np.ndindex(3, 2, 2))
     journal.marker((1, 0, 1)).unlink()
     # The unmarked block's data goes; another's is spoilt, and stays so: its marker says that it is done.
     (paths.place(out) / "c/1/0/2").unlink()
     (paths.place(out) / "c/2/3/3").write_bytes(b"left alone")
-    summary = jobs.run(jobs.resume(out, RunOptions(device="cpu", workers=1)), client)
+    summary = api.run(jobs.resume(out, RunOptions(device="cpu", workers=1)), client)
     assert (summary.computed, summary.skipped, summary.failed) == (1, BLOCKS - 1, {})
     assert chunks(out) == {**chunks(calm), "c/2/3/3": b"left alone"}
 
@@ -96,7 +96,7 @@ def test_passing_errors_are_survived(kind: str, source: str, calm: Path, client:
     out = out_of("flaky.zarr")
     s3.fail(25, kind)
     try:
-        summary = jobs.run(prepared(source, out), client)
+        summary = api.run(prepared(source, out), client)
     finally:
         s3.fail(0)
     assert (summary.computed, summary.retried, summary.failed) == (BLOCKS, 0, {})
@@ -156,10 +156,10 @@ def test_a_store_that_stays_away_ends_the_job_with_one_line(
         # In this process, so that the patches hold.
         with LocalCluster(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None) as here:
             with Client(here) as client, pytest.raises(JobFailed) as caught:
-                jobs.run(job, client)
+                api.run(job, client)
             s3.fail(0)
             with Client(here) as client:
-                summary = jobs.run(jobs.resume(out, RunOptions(device="cpu", workers=1)), client)
+                summary = api.run(jobs.resume(out, RunOptions(device="cpu", workers=1)), client)
     finally:
         s3.fail(0)
         tensorstore_context.cache_clear()
@@ -183,14 +183,14 @@ def test_a_damaged_chunk_fails_the_blocks_that_need_it_and_no_others(
     for bad in (b"no blosc frame", good[: len(good) // 2]):
         chunk.write_bytes(bad)
         parse(out).clear()
-        summary = jobs.run(prepared(source, out), client)
+        summary = api.run(prepared(source, out), client)
         # The halo of 6 takes in the chunk for three of the neighbours too.
         assert "2.1.1" in summary.failed
         assert all("c/2/3/3" in reason for reasons in summary.failed.values() for reason in reasons)
         assert summary.computed == BLOCKS - len(summary.failed)
         assert len(summary.failed) <= 8
     chunk.write_bytes(good)
-    summary = jobs.run(jobs.resume(out, RunOptions(device="cpu", workers=1)), client)
+    summary = api.run(jobs.resume(out, RunOptions(device="cpu", workers=1)), client)
     assert summary.failed == {}
     assert chunks(out) == chunks(calm)
     # What finished blocks were made from must not change under them.
@@ -204,20 +204,20 @@ def test_overwrite_replaces_what_is_ours_and_nothing_else(source: str, calm: Pat
     out = out_of("again.zarr")
     neighbour = parse("s3://data/again.zarr2")
     neighbour.write_bytes(b"not ours")
-    jobs.run(prepared(source, out), client)
+    api.run(prepared(source, out), client)
     (parse(out) / "c/9/9/9").write_bytes(b"of another shape")
     with pytest.raises(UsageError, match="is the input"):
         prepared(source, source, overwrite=True)
-    summary = jobs.run(prepared(source, out, overwrite=True), client)
+    summary = api.run(prepared(source, out, overwrite=True), client)
     assert summary.computed == BLOCKS
     assert not (parse(out) / "c/9/9/9").is_file()
     assert chunks(out) == chunks(calm)
     # Workers that had the old array open see the new one, whose chunks are others.
-    changed = images.prepare_filter(
+    changed = api.prepare(
         "gaussian", source, out, sigma=1.5, chunks=(8, 16, 16),
         options=RunOptions(device="cpu", workers=1, block=BLOCK, overwrite=True),
     )  # fmt: skip
-    jobs.run(changed, client)
+    api.run(changed, client)
     read = [zarr.open_array(paths.zarr_store(paths.place(p)), mode="r")[...] for p in (out, calm)]
     np.testing.assert_array_equal(*read)
     assert neighbour.read_bytes() == b"not ours"
@@ -238,7 +238,7 @@ def test_overwrite_replaces_what_is_ours_and_nothing_else(source: str, calm: Pat
 @pytest.mark.slow
 def test_a_job_is_looked_at(source: str, client: Any, tmp_path: Path) -> None:
     out = out_of("seen.zarr")
-    jobs.run(prepared(source, out), client)
+    api.run(prepared(source, out), client)
     result = gridstride("info", out)
     assert result.exit_code == 0, result.output
     assert "12 blocks of 16 x 32 x 32 written" in result.output
@@ -255,7 +255,7 @@ def test_a_job_is_looked_at(source: str, client: Any, tmp_path: Path) -> None:
 
 def test_status_and_report_of_an_output_in_a_store(source: str, client: Any, tmp_path: Path) -> None:
     out, page = out_of("told.zarr"), tmp_path / "report.html"
-    jobs.run(prepared(source, out, report=str(page)), client)
+    api.run(prepared(source, out, report=str(page)), client)
     found = status(out)
     assert (found.state, found.done, found.total, found.resume) == ("finished", BLOCKS, BLOCKS, None)
     text = page.read_text()

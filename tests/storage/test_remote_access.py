@@ -12,7 +12,7 @@ import pytest
 from object_stores import KEY, SECRET, Server
 from remote_jobs import gridstride, out_of, prepared
 
-from gridstride.pipeline import job as jobs
+from gridstride.pipeline import api
 from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.storage import paths
 from gridstride.pipeline.storage.journal import FOLDER
@@ -73,7 +73,7 @@ def test_keys_of_a_profile(source: str, s3: Server, image: np.ndarray, tmp_path:
 
 def test_no_credential_is_written_anywhere(source: str, client: Any, tmp_path: Path) -> None:
     out = out_of("secrets.zarr")
-    jobs.run(prepared(source, out, quiet=False, log=str(tmp_path / "log")), client)
+    api.run(prepared(source, out, quiet=False, log=str(tmp_path / "log")), client)
     root = parse(out)
     written = [root / "zarr.json", *(root / FOLDER / name for name in paths.names(root / FOLDER) - {"blocks"})]
     assert {file.name for file in written} >= {"job.json", "work.json", "operator.json", "summary.json", "events.jsonl"}

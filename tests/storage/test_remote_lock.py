@@ -15,7 +15,7 @@ import pytest
 from object_stores import Server
 from remote_jobs import BLOCKS, assert_puts_are_conditional, gridstride, out_of, prepared
 
-from gridstride.pipeline import job as jobs
+from gridstride.pipeline import api
 from gridstride.pipeline.errors import JobFailed, UsageError
 from gridstride.pipeline.storage import lock, paths
 from gridstride.pipeline.storage.journal import FOLDER, Journal
@@ -34,10 +34,10 @@ def test_two_clients_do_not_write_one_output(source: str, s3: Server, monkeypatc
     first.lock()
     before = set(paths.names(parse(out)))
     with pytest.raises(UsageError, match=r"another gridstride is writing s3://data/two\.zarr"):
-        jobs.run(job)
+        api.run(job)
     overwriting = prepared(source, out, overwrite=True)
     with pytest.raises(UsageError, match="another gridstride is writing"):
-        jobs.run(overwriting)
+        api.run(overwriting)
     assert set(paths.names(parse(out))) == before
     (parse(out) / "zarr.json").write_bytes(b"{}")
     first.clear()
@@ -132,7 +132,7 @@ def test_a_dead_holder_of_this_machine_is_not_waited_for(s3: Server, monkeypatch
 @pytest.mark.slow
 def test_resume_waits_and_says_so(source: str, client: Any, monkeypatch: Any) -> None:
     out = out_of("waits.zarr")
-    jobs.run(prepared(source, out), client)
+    api.run(prepared(source, out), client)
     for options, begin in (([], r"\d\d:\d\d:\d\d the lock of"), (["--log-json"], '.*"waiting".*"the lock of')):
         (parse(out) / FOLDER / "lock").write_bytes(THEIRS)
         Clock(monkeypatch)

@@ -12,7 +12,7 @@ import zarr
 from object_stores import web_server
 from remote_jobs import CHUNKS, chunks, gridstride, prepared
 
-from gridstride.pipeline import job as jobs
+from gridstride.pipeline import api
 from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.storage.describe import describe
 from gridstride.pipeline.storage.regions import regions
@@ -31,7 +31,7 @@ def web(image: np.ndarray, calm: Path) -> Iterator[str]:
 
 
 def test_from_the_web(web: str, calm: Path, client: Any, tmp_path: Path) -> None:
-    jobs.run(prepared(f"{web}/in.zarr", tmp_path / "out.zarr"), client)
+    api.run(prepared(f"{web}/in.zarr", tmp_path / "out.zarr"), client)
     assert chunks(tmp_path / "out.zarr") == chunks(calm)
     info = gridstride("info", f"{web}/out.zarr")
     assert info.exit_code == 0, info.output

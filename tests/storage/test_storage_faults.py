@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import zarr
 
-from gridstride.pipeline import images
+from gridstride.pipeline import api
 from gridstride.pipeline import job as jobs
 from gridstride.pipeline.errors import JobFailed
 from gridstride.pipeline.options import RunOptions
@@ -48,15 +48,15 @@ def source(tmp_path_factory: Any) -> Path:
 @pytest.fixture(scope="module")
 def calm(source: Path, client: Any) -> dict[str, bytes]:
     out = source.with_name("calm.zarr")
-    jobs.run(prepared(source, out), client)
+    api.run(prepared(source, out), client)
     return chunks(out)
 
 
 def prepared(source: Path, out: Path, chunks: Any = None, **changes: Any) -> Any:
-    options = {"device": "cpu", "workers": 1, "block": BLOCK, "halos": "neighbours", "ignore_disk": True, **changes}
+    options = {"device": "cpu", "workers": 1, "block": BLOCK, "halos": "exchange", "ignore_disk": True, **changes}
     # Not compressed, so that the disk fills up where it should.
     layout = {"codec": "none", "chunks": chunks}
-    return images.prepare_filter("gaussian", source, out, sigma=1.0, **layout, options=RunOptions(**options))
+    return api.prepare("gaussian", source, out, sigma=1.0, **layout, options=RunOptions(**options))
 
 
 def chunks(out: Path) -> dict[str, bytes]:
@@ -86,14 +86,14 @@ def small_disk(folder: Path, size: str) -> Iterator[Callable[..., None]]:
         subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-@pytest.mark.parametrize("halos", ["neighbours", "store"])
+@pytest.mark.parametrize("halos", ["exchange", "read"])
 def test_a_full_disk_ends_the_job_with_one_line_and_it_goes_on_later(
     halos: str, source: Path, calm: Any, client: Any, tmp_path: Path
 ) -> None:
     out = tmp_path / "disk" / "out.zarr"
     with small_disk(tmp_path / "disk", "500k") as change:
         with pytest.raises(JobFailed) as caught:
-            jobs.run(prepared(source, out, halos=halos), client)
+            api.run(prepared(source, out, halos=halos), client)
         line = str(caught.value)
         assert f"{out} cannot be written (No space left on device): free some space" in line
         assert "gridstride resume" in line
@@ -101,9 +101,9 @@ def test_a_full_disk_ends_the_job_with_one_line_and_it_goes_on_later(
         assert len(Journal(out).done()) < BLOCKS
         # Still full: the same line again, and nothing is lost.
         with pytest.raises(JobFailed, match="No space left on device"):
-            jobs.run(jobs.resume(out, RunOptions(device="cpu", workers=1, ignore_disk=True, halos=halos)), client)
+            api.run(jobs.resume(out, RunOptions(device="cpu", workers=1, ignore_disk=True, halos=halos)), client)
         change("size=4m")
-        summary = jobs.run(jobs.resume(out, RunOptions(device="cpu", workers=1, halos=halos)), client)
+        summary = api.run(jobs.resume(out, RunOptions(device="cpu", workers=1, halos=halos)), client)
         assert summary.failed == {}
         assert chunks(out) == calm
         assert not list(out.rglob("*.__lock"))
@@ -182,13 +182,13 @@ def test_an_output_that_becomes_read_only_ends_the_job(source: Path, calm: Any, 
         thread = when(3, out, mount)
         try:
             with pytest.raises(JobFailed, match=r"out\.zarr cannot be written \(Read-only file system\): make it"):
-                jobs.run(prepared(source, out), client)
+                api.run(prepared(source, out), client)
         finally:
             thread.join()
             subprocess.run(["umount", "-l", data], check=True)
         done = Journal(out).done()
         assert 3 <= len(done) < BLOCKS
-        summary = jobs.run(jobs.resume(out, RunOptions(device="cpu", workers=1)), client)
+        summary = api.run(jobs.resume(out, RunOptions(device="cpu", workers=1)), client)
         assert summary.failed == {}
         # What ran when the job ended may have been written since; the rest was not begun.
         assert len(done) <= summary.skipped <= len(done) + 2
@@ -209,13 +209,13 @@ def test_an_output_that_may_not_be_changed_ends_the_job(source: Path, calm: Any,
         with pytest.raises(
             JobFailed, match=r"out\.zarr cannot be written \(Operation not permitted\): make it writable"
         ):
-            jobs.run(prepared(source, out), client)
+            api.run(prepared(source, out), client)
         thread.join()
     finally:
         thread.join()
         subprocess.run(["chattr", "-i", blocks], check=True)
     assert 3 <= len(Journal(out).done()) < BLOCKS
-    assert jobs.run(jobs.resume(out, RunOptions(device="cpu", workers=1)), client).failed == {}
+    assert api.run(jobs.resume(out, RunOptions(device="cpu", workers=1)), client).failed == {}
     assert chunks(out) == calm
 
 
@@ -238,7 +238,7 @@ def test_a_truncated_chunk_is_named_and_the_other_blocks_are_written(
     for cut in (len(whole) - 1, len(whole) // 2, 0):
         chunk.write_bytes(whole[:cut])
         shutil.rmtree(out, ignore_errors=True)
-        summary = jobs.run(prepared(damaged, out, chunks=CHUNKS), client)
+        summary = api.run(prepared(damaged, out, chunks=CHUNKS), client)
         # The halo of 4 of block 10 takes it in too.
         assert sorted(summary.failed) == ["10.0.0", "11.0.0"]
         for reasons in summary.failed.values():
@@ -246,6 +246,6 @@ def test_a_truncated_chunk_is_named_and_the_other_blocks_are_written(
             assert reasons[0].startswith("chunk c/11/1/1: ")
         assert summary.computed == BLOCKS - 2
     chunk.write_bytes(whole)
-    summary = jobs.run(jobs.resume(out, RunOptions(device="cpu", workers=1)), client)
+    summary = api.run(jobs.resume(out, RunOptions(device="cpu", workers=1)), client)
     assert (summary.computed, summary.skipped, summary.failed) == (2, BLOCKS - 2, {})
     assert chunks(out) == calm

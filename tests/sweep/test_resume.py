@@ -18,7 +18,7 @@ import pytest
 import zarr
 
 import gridstride
-from gridstride.pipeline import images
+from gridstride.pipeline import api
 from gridstride.pipeline import job as jobs
 from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.options import RunOptions
@@ -68,7 +68,7 @@ def test_killed_twenty_times_and_resumed_gives_the_same_bytes(store: Any, tmp_pa
             done = 0
         resume = journal.exists() and (out / "zarr.json").exists() and chance.random() < 0.5
         command = [*COMMAND, "resume", out, "--quiet"] if resume else [*COMMAND, *first, out, *options]
-        command += ["--halos", chance.choice(["neighbours", "store"])]
+        command += ["--halos", chance.choice(["exchange", "read"])]
         process = subprocess.Popen(list(map(str, command)), start_new_session=True)
         if chance.random() < 0.33:
             time.sleep(chance.uniform(0.0, 2.5))
@@ -91,13 +91,13 @@ def test_killed_twenty_times_and_resumed_gives_the_same_bytes(store: Any, tmp_pa
 
 def prepared(source: str, out: Path, **changes: Any) -> Any:
     values: dict[str, Any] = {"sigma": 1.0, "options": RunOptions(device="cpu", block=(8, 16)), **changes}
-    return images.prepare_filter("gaussian", source, out, **values)
+    return api.prepare("gaussian", source, out, **values)
 
 
 def test_blocks_with_a_marker_are_not_computed_again(store: Any, tmp_path: Path, client: Any) -> None:
     source = store(np.random.default_rng(0).random((40, 16)).astype(np.float32), (8, 16))
     out = tmp_path / "out"
-    jobs.run(prepared(source, out), client)
+    api.run(prepared(source, out), client)
     expected = digest(out)
     for index in ((1, 0), (3, 0)):
         Journal(out).marker(index).unlink()
@@ -105,7 +105,7 @@ def test_blocks_with_a_marker_are_not_computed_again(store: Any, tmp_path: Path,
     (out / "c" / "3" / "0").unlink()
     good = (out / "c" / "4" / "0").read_bytes()
     (out / "c" / "4" / "0").write_bytes(b"left alone")
-    summary = jobs.run(jobs.resume(out, RunOptions(device="cpu")), client)
+    summary = api.run(jobs.resume(out, RunOptions(device="cpu")), client)
     assert (summary.computed, summary.skipped, summary.failed) == (2, 3, {})
     assert (out / "c" / "4" / "0").read_bytes() == b"left alone"
     (out / "c" / "4" / "0").write_bytes(good)
@@ -115,11 +115,11 @@ def test_blocks_with_a_marker_are_not_computed_again(store: Any, tmp_path: Path,
 def test_the_lock_files_of_a_killed_writer_stop_nobody(store: Any, tmp_path: Path, client: Any) -> None:
     source = store(np.random.default_rng(0).random((40, 16)).astype(np.float32), (8, 16))
     out = tmp_path / "out"
-    jobs.run(prepared(source, out), client)
+    api.run(prepared(source, out), client)
     expected = digest(out)
     Journal(out).marker((2, 0)).unlink()
     (out / "c" / "2" / "0.__lock").write_bytes(b"half a chunk")
-    summary = jobs.run(jobs.resume(out, RunOptions(device="cpu")), client)
+    summary = api.run(jobs.resume(out, RunOptions(device="cpu")), client)
     assert (summary.computed, summary.retried, summary.failed) == (1, 0, {})
     assert digest(out) == expected  # and no lock file is left
 
@@ -149,13 +149,13 @@ def test_a_marker_comes_after_the_data(store: Any, tmp_path: Path, client: Any) 
 
     client.run(break_writes)
     try:
-        summary = jobs.run(job, client)
+        summary = api.run(job, client)
     finally:
         client.run(mend_writes)
     assert list(summary.failed) == ["2.0"]
     assert "no space left" in summary.failed["2.0"][0]
     assert Journal(out).done() == {(0, 0), (1, 0), (3, 0), (4, 0)}
-    summary = jobs.run(prepared(source, out), client)
+    summary = api.run(prepared(source, out), client)
     assert (summary.computed, summary.skipped) == (1, 4)
 
 
@@ -163,7 +163,7 @@ def test_another_jobs_output_is_refused(store: Any, tmp_path: Path, client: Any)
     array = np.random.default_rng(0).random((40, 16)).astype(np.float32)
     source, other = store(array, (8, 16)), store(array, (8, 16))
     out = tmp_path / "out"
-    jobs.run(prepared(source, out), client)
+    api.run(prepared(source, out), client)
     before = digest(out)
     for job in (
         lambda: prepared(source, out, sigma=1.1),
@@ -178,8 +178,8 @@ def test_another_jobs_output_is_refused(store: Any, tmp_path: Path, client: Any)
         prepared(source, out, options=RunOptions(device="cpu", block=(16, 16)))
     assert digest(out) == before
     # The same command again has nothing to do; with --overwrite it starts afresh.
-    assert jobs.run(prepared(source, out), client).skipped == 5
-    summary = jobs.run(prepared(source, out, sigma=1.1, options=RunOptions(device="cpu", overwrite=True)), client)
+    assert api.run(prepared(source, out), client).skipped == 5
+    summary = api.run(prepared(source, out, sigma=1.1, options=RunOptions(device="cpu", overwrite=True)), client)
     assert summary.skipped == 0
     assert digest(out) != before
 
@@ -187,7 +187,7 @@ def test_another_jobs_output_is_refused(store: Any, tmp_path: Path, client: Any)
 def test_what_a_kill_left_of_the_creation_is_made_good(store: Any, tmp_path: Path, client: Any) -> None:
     source = store(np.random.default_rng(0).random((40, 16)).astype(np.float32), (8, 16))
     calm = tmp_path / "calm"
-    jobs.run(prepared(source, calm), client)
+    api.run(prepared(source, calm), client)
     for left in ("empty folder", "lock only", "operator without job", "job without array"):
         out = tmp_path / left.replace(" ", "-")
         out.mkdir()
@@ -198,9 +198,9 @@ def test_what_a_kill_left_of_the_creation_is_made_good(store: Any, tmp_path: Pat
         if left == "operator without job":
             (journal.folder / "operator.json").write_text("{")
         if left == "job without array":
-            jobs.run(prepared(source, out), client)
+            api.run(prepared(source, out), client)
             (out / "zarr.json").unlink()
-        jobs.run(prepared(source, out), client)
+        api.run(prepared(source, out), client)
         assert digest(out) == digest(calm), left
 
 
@@ -211,10 +211,10 @@ def test_two_clients_do_not_write_one_output(store: Any, tmp_path: Path) -> None
     journal = Journal(out)
     journal.lock()
     with pytest.raises(UsageError, match="another gridstride is writing"):
-        jobs.run(job)
+        api.run(job)
     (out / "theirs").write_text("x")
     with pytest.raises(UsageError, match="another gridstride is writing"):
-        jobs.run(prepared(source, out, options=RunOptions(device="cpu", overwrite=True)))
+        api.run(prepared(source, out, options=RunOptions(device="cpu", overwrite=True)))
     assert (out / "theirs").exists(), "an overwrite that was refused deleted something"
     (out / "theirs").unlink()
     journal.unlock()
@@ -228,7 +228,7 @@ def test_an_overwrite_that_is_killed_leaves_no_marker_without_its_data(
     """Whenever it dies, the job that was there is computed again, or is none."""
     source = store(np.random.default_rng(0).random((40, 16)).astype(np.float32), (8, 16))
     calm = tmp_path / "calm"
-    jobs.run(prepared(source, calm), client)
+    api.run(prepared(source, calm), client)
     remove = journals.remove
     for survived in range(3):
         out = tmp_path / str(survived)
@@ -257,8 +257,8 @@ def test_a_worker_killed_in_the_sweep_is_survived(store: Any, tmp_path: Path) ->
     array = np.random.default_rng(0).integers(0, 60000, (128, 96, 96)).astype(np.uint16)
     source = store(array, (16, 16, 16))
     calm, out = tmp_path / "calm", tmp_path / "out"
-    options = RunOptions(device="cpu", workers=2, block=(16, 32, 32), halos="neighbours")
-    jobs.run(prepared(source, calm, sigma=1.5, options=options))
+    options = RunOptions(device="cpu", workers=2, block=(16, 32, 32), halos="exchange")
+    api.run(prepared(source, calm, sigma=1.5, options=options))
     job = prepared(source, out, sigma=1.5, options=options)
     with cluster.start("cpu", cluster.Size(2, 1, 4_000_000_000)) as both:
         workers = list(both.run(os.getpid).values())
@@ -272,7 +272,7 @@ def test_a_worker_killed_in_the_sweep_is_survived(store: Any, tmp_path: Path) ->
 
         thread = threading.Thread(target=kill)
         thread.start()
-        summary = jobs.run(job, both)
+        summary = api.run(job, both)
         thread.join()
     assert killed[0] < job.plan.blocks
     assert summary.failed == {}

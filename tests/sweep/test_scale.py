@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from itertools import product
 from math import prod
 from pathlib import Path
@@ -17,8 +18,7 @@ from scipy import ndimage
 from test_plan import request as make_request
 from test_resume import digest
 
-from gridstride.pipeline import images
-from gridstride.pipeline import job as jobs
+from gridstride.pipeline import api
 from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.options import RunOptions
 from gridstride.pipeline.planning import batches
@@ -54,25 +54,25 @@ def test_large_blocks_get_their_halos_from_their_neighbours() -> None:
         {"shape": (512,) * 3, "read_unit": (32,) * 3},
         {"shape": (4096, 256, 256), "halo": ((8, 8), (0, 0), (0, 0))},
     ):
-        assert make_plan(make_request(**changes)).halos == "neighbours", changes
+        assert make_plan(make_request(**changes)).halos == "exchange", changes
 
 
 def test_a_thousand_workers_do_not_wait_for_one_scheduler() -> None:
     plan = make_plan(make_request(shape=(16384,) * 3, block=(256,) * 3, workers=1000, threads=8, memory=None))
-    assert plan.halos == "store"
+    assert plan.halos == "read"
 
 
 def test_blocks_without_halo_have_nobody_to_ask() -> None:
-    assert make_plan(make_request(shape=(4096,) * 3, halo=((0, 0),) * 3)).halos == "store"
-    assert make_plan(make_request(shape=(4096,) * 3, halo=((0, 0),) * 3, halos="neighbours")).halos == "neighbours"
+    assert make_plan(make_request(shape=(4096,) * 3, halo=((0, 0),) * 3)).halos == "read"
+    assert make_plan(make_request(shape=(4096,) * 3, halo=((0, 0),) * 3, halos="exchange")).halos == "exchange"
 
 
 def test_halos_are_read_where_memory_does_not_hold_the_neighbours() -> None:
     tight = {"shape": (4096,) * 3, "block": (256,) * 3, "memory": 1_050_000_000}
     with pytest.raises(UsageError, match="--memory at least"):
-        make_plan(make_request(**tight, halos="neighbours"))
+        make_plan(make_request(**tight, halos="exchange"))
     plan = make_plan(make_request(**tight))
-    assert plan.halos == "store"
+    assert plan.halos == "read"
     assert plan.memory_total <= 1_050_000_000
 
 
@@ -114,9 +114,9 @@ def test_what_is_left_is_cut_into_boxes_of_unfinished_blocks(data: Any) -> None:
 def prepared(source: str, out: Path, halos: str, run: tuple[int, ...] | None = None, **changes: Any) -> Any:
     options = RunOptions(device="cpu", workers=2, block=(8, 8, 8), halos=halos)
     values: dict[str, Any] = {"sigma": 0.8, "precision": "double", "cast": "scipy", "chunks": (4, 8, 8), **changes}
-    made = images.prepare_filter("gaussian", source, out, options=options, **values)
-    plan = made.plan if run is None else jobs.dataclasses.replace(made.plan, batch=run)
-    return jobs.dataclasses.replace(made, plan=plan)
+    made = api.prepare("gaussian", source, out, options=options, **values)
+    plan = made.plan if run is None else replace(made.plan, batch=run)
+    return replace(made, plan=plan)
 
 
 def test_both_ways_give_scipys_bytes(store: Any, tmp_path: Path, client: Any, monkeypatch: Any) -> None:
@@ -125,12 +125,12 @@ def test_both_ways_give_scipys_bytes(store: Any, tmp_path: Path, client: Any, mo
     sent: list[str] = []
     submit = type(client).submit
     monkeypatch.setattr(type(client), "submit", lambda *a, **k: (sent.append(k["key"]), submit(*a, **k))[1])
-    for name, halos, run in (("a", "neighbours", None), ("b", "store", (2, 3, 2)), ("c", "store", None)):
+    for name, halos, run in (("a", "exchange", None), ("b", "store", (2, 3, 2)), ("c", "store", None)):
         sent.clear()
         done = prepared(source, tmp_path / name, halos, run, mode=modes)
-        summary = jobs.run(done, client)
+        summary = api.run(done, client)
         assert (summary.computed, summary.retried, summary.failed) == (done.plan.blocks, 0, {})
-        if halos == "store":
+        if halos == "read":
             assert len(sent) <= done.plan.tasks == done.plan.batches < done.plan.blocks
         result = zarr.open_array(str(tmp_path / name), mode="r")[...]
         np.testing.assert_array_equal(result, ndimage.gaussian_filter(array, 0.8, mode=modes))
@@ -140,10 +140,10 @@ def test_both_ways_give_scipys_bytes(store: Any, tmp_path: Path, client: Any, mo
 
 def test_few_tasks_are_in_flight(store: Any, tmp_path: Path, client: Any, monkeypatch: Any) -> None:
     source = store(np.zeros((80, 80), np.uint8), (8, 8))
-    made = images.prepare_filter(
-        "uniform", source, tmp_path / "out", size=3, options=RunOptions(device="cpu", block=(8, 8), halos="store")
+    made = api.prepare(
+        "uniform", source, tmp_path / "out", size=3, options=RunOptions(device="cpu", block=(8, 8), halos="read")
     )
-    made = jobs.dataclasses.replace(made, plan=jobs.dataclasses.replace(made.plan, batch=(1, 1)))
+    made = replace(made, plan=replace(made.plan, batch=(1, 1)))
     flying, most = 0, 0
     submit, take = type(client).submit, sweep.Sweep._take
 
@@ -160,7 +160,7 @@ def test_few_tasks_are_in_flight(store: Any, tmp_path: Path, client: Any, monkey
 
     monkeypatch.setattr(type(client), "submit", send)
     monkeypatch.setattr(sweep.Sweep, "_take", count)
-    assert jobs.run(made, client).computed == 100
+    assert api.run(made, client).computed == 100
     assert most == sweep.RUNS_IN_FLIGHT * 2
 
 
@@ -170,18 +170,18 @@ def test_a_job_cut_short_goes_on_with_other_workers_and_the_other_way(store: Any
     array = np.random.default_rng(1).integers(0, 60000, (32, 24, 24)).astype(np.uint16)
     source = store(array, (12, 12, 12))
     calm, out = tmp_path / "calm", tmp_path / "out"
-    jobs.run(prepared(source, calm, "neighbours"), client)
+    api.run(prepared(source, calm, "exchange"), client)
     book, chance = Journal(out), random.Random(3)
     ways: list[tuple[str, Any]] = [
         ("store", (2, 1, 3)),
-        ("neighbours", (2, 3, 2)),
+        ("exchange", (2, 3, 2)),
         ("store", (3, 1, 2)),
         ("store", (1, 2, 1)),
     ]
     with cluster.start("cpu", cluster.Size(1, 1, 2_000_000_000)) as one:
         for halos, run in ways:
             done = len(book.done())
-            summary = jobs.run(prepared(source, out, halos, run), chance.choice([client, one]))
+            summary = api.run(prepared(source, out, halos, run), chance.choice([client, one]))
             assert (summary.skipped, summary.computed, summary.failed) == (done, 36 - done, {})
             assert digest(out) == digest(calm)
             for name in sorted(book.markers()):
@@ -200,14 +200,14 @@ def test_by_fft_a_run_is_computed_block_by_block(store: Any, tmp_path: Path, cli
     source = store(rng.random((40, 40)), (10, 10))
     kernel = rng.random((5, 5))
     results = []
-    for halos, run in (("neighbours", None), ("store", (2, 3))):
-        made = images.prepare_convolution(
-            "correlate", source, tmp_path / halos, kernel, algorithm="fft",
+    for halos, run in (("exchange", None), ("store", (2, 3))):
+        made = api.prepare(
+            "correlate", source, tmp_path / halos, kernel=kernel, algorithm="fft",
             options=RunOptions(device="cpu", block=(10, 10), halos=halos),
         )  # fmt: skip
         if run:
-            made = jobs.dataclasses.replace(made, plan=jobs.dataclasses.replace(made.plan, batch=run))
-        assert jobs.run(made, client).computed == 16
+            made = replace(made, plan=replace(made.plan, batch=run))
+        assert api.run(made, client).computed == 16
         results.append(digest(tmp_path / halos))
     assert results[0] == results[1]
 
@@ -216,9 +216,9 @@ def test_blocks_of_a_run_that_fails_are_tried_one_by_one(store: Any, tmp_path: P
     array = np.random.default_rng(0).integers(0, 60000, (60, 60)).astype(np.uint16)
     source = store(array, (10, 10))
     Path(source, "c", "5", "5").write_bytes(b"this is no blosc frame")
-    options = RunOptions(device="cpu", block=(10, 10), halos="store")
-    made = images.prepare_filter("gaussian", source, tmp_path / "out", sigma=0.5, options=options)
-    made = jobs.dataclasses.replace(made, plan=jobs.dataclasses.replace(made.plan, batch=(3, 3)))
-    summary = jobs.run(made, client)
+    options = RunOptions(device="cpu", block=(10, 10), halos="read")
+    made = api.prepare("gaussian", source, tmp_path / "out", sigma=0.5, options=options)
+    made = replace(made, plan=replace(made.plan, batch=(3, 3)))
+    summary = api.run(made, client)
     assert sorted(summary.failed) == ["4.4", "4.5", "5.4", "5.5"]
     assert (summary.computed, summary.retried) == (32, 5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,15 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 import gridstride
-from gridstride.pipeline import images
+from gridstride.pipeline import api, runner
 from gridstride.pipeline import job as jobs
 from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.options import RunOptions
-from gridstride.pipeline.planning.plan import Plan
 from gridstride.pipeline.storage.describe import describe
+from gridstride.pipeline.storage.journal import Journal
 from gridstride.pipeline.storage.regions import regions
 from gridstride.workers import cluster
+from gridstride.workers.families.weights import named_kernel
 
 SCIPY: dict[str, Any] = {"precision": "double", "cast": "scipy"}
 
@@ -40,9 +42,9 @@ def options(**changes: Any) -> RunOptions:
 
 def run(prepared: Any, client: Any) -> np.ndarray:
     """Run a job, check that every block was made by the batches themselves, and return its result."""
-    summary = jobs.run(prepared, client)
+    summary = api.run(prepared, client)
     assert (summary.computed, summary.retried, summary.failed) == (summary.plan.blocks, 0, {})
-    return zarr.open_array(str(prepared.job.out), mode="r")[...]
+    return zarr.open_array(str(prepared.out), mode="r")[...]
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -62,14 +64,14 @@ def test_result_is_scipys_whatever_the_blocks_batches_and_shards(data: Any, clie
         shutil.rmtree(tmp_path / name, ignore_errors=True)
     node = zarr.create_array(str(tmp_path / "in"), shape=shape, chunks=chunks, dtype=array.dtype)
     node[...] = array
-    halos = draw(st.sampled_from(["neighbours", "store"]))
-    prepared = images.prepare_filter(
+    halos = draw(st.sampled_from(["exchange", "read"]))
+    prepared = api.prepare(
         "gaussian", tmp_path / "in", tmp_path / "out", sigma=sigma, mode=modes, cval=5.0, chunks=chunks, shards=shards,
         options=options(block=block, halos=halos), **SCIPY,
     )  # fmt: skip
     batch = tuple(draw(st.integers(1, n)) for n in prepared.plan.grid)
-    plan = Plan(**{**prepared.plan.__dict__, "batch": batch})
-    prepared = jobs.Prepared(**{**prepared.__dict__, "plan": plan})
+    plan = replace(prepared.plan, batch=batch)
+    prepared = replace(prepared, plan=plan)
     result = run(prepared, client)
     np.testing.assert_array_equal(result, ndimage.gaussian_filter(array, sigma, mode=modes, cval=5.0))
 
@@ -77,15 +79,15 @@ def test_result_is_scipys_whatever_the_blocks_batches_and_shards(data: Any, clie
 def test_batches_read_each_block_once(store: Any, tmp_path: Path, client: Any) -> None:
     array = np.random.default_rng(0).integers(0, 255, (160, 8, 8)).astype(np.uint8)
     source = store(array, (10, 8, 8))
-    prepared = images.prepare_filter(
+    prepared = api.prepare(
         "gaussian",
         source,
         tmp_path / "out.zarr",
         sigma=1.0,
-        options=options(block=(10, 8, 8), halos="neighbours"),
+        options=options(block=(10, 8, 8), halos="exchange"),
         **SCIPY,
     )
-    plan = Plan(**{**prepared.plan.__dict__, "batch": (4, 1, 1)})
+    plan = replace(prepared.plan, batch=(4, 1, 1))
 
     seen: list[Any] = []
     original = type(client).submit
@@ -97,7 +99,7 @@ def test_batches_read_each_block_once(store: Any, tmp_path: Path, client: Any) -
 
     type(client).submit = submit
     try:
-        result = run(jobs.Prepared(**{**prepared.__dict__, "plan": plan}), client)
+        result = run(replace(prepared, plan=plan), client)
     finally:
         type(client).submit = original
     np.testing.assert_array_equal(result, ndimage.gaussian_filter(array, 1.0))
@@ -128,9 +130,9 @@ def test_channels_from_and_to_zarr(store: Any, tmp_path: Path, client: Any) -> N
     kernel, bias = rng.normal(size=(5, 3, 3, 3)), rng.normal(size=5)
     source = store(array, (1, 16, 16), dimension_names=["c", "y", "x"])
     np.save(tmp_path / "bias.npy", bias)
-    prepared = images.prepare_convolution(
-        "correlate", source, tmp_path / "out", kernel, channels="c", bias=tmp_path / "bias.npy", precision="double",
-        options=options(block=(3, 16, 32)),
+    prepared = api.prepare(
+        "correlate", source, tmp_path / "out", kernel=kernel, channels="c", bias=tmp_path / "bias.npy",
+        precision="double", options=options(block=(5, 16, 32)),
     )  # fmt: skip
     result = run(prepared, client)
     wide = array.astype(np.float64)
@@ -149,9 +151,7 @@ def test_zarr_v2_and_codecs_tensorstore_lacks_are_read(tmp_path: Path, client: A
         node[...] = array
         engine = regions(str(path.resolve())).engine
         assert engine == ("zarr-python" if extra else "tensorstore")
-        prepared = images.prepare_filter(
-            "uniform", path, tmp_path / f"out-{i}", size=3, options=options(block=(8, 16)), **SCIPY
-        )
+        prepared = api.prepare("uniform", path, tmp_path / f"out-{i}", size=3, options=options(block=(8, 16)), **SCIPY)
         np.testing.assert_array_equal(run(prepared, client), ndimage.uniform_filter(array.astype("u2"), 3))
         assert json.loads((tmp_path / f"out-{i}" / "zarr.json").read_text())["zarr_format"] == 3
 
@@ -164,7 +164,7 @@ def test_attributes_names_and_provenance_are_carried_over(store: Any, tmp_path: 
         attributes={"voxel_size": [1, 0.3, 0.3]},
     )
     out = tmp_path / "out.zarr"
-    prepared = images.prepare_filter("gaussian", source, out, sigma=1.5, options=options())
+    prepared = api.prepare("gaussian", source, out, sigma=1.5, options=options())
     run(prepared, client)
     info = describe(out)
     assert info.dimension_names == ("t", "y", "x")
@@ -181,10 +181,10 @@ def test_attributes_names_and_provenance_are_carried_over(store: Any, tmp_path: 
 def test_sharded_input_gives_sharded_output(store: Any, tmp_path: Path, client: Any) -> None:
     array = np.random.default_rng(0).random((40, 44)).astype(np.float32)
     source = store(array, (5, 4), shards=(10, 20))
-    prepared = images.prepare_convolution(
-        "convolve", source, tmp_path / "out", "sobel-x", options=options(block=(10, 20)), **SCIPY
+    prepared = api.prepare(
+        "convolve", source, tmp_path / "out", kernel="sobel-x", options=options(block=(10, 20)), **SCIPY
     )
-    expected = ndimage.convolve(array, images.named_kernel("sobel-x", 2))
+    expected = ndimage.convolve(array, named_kernel("sobel-x", 2))
     np.testing.assert_array_equal(run(prepared, client), expected)
     info = describe(tmp_path / "out")
     assert (info.chunks, info.shards) == ((5, 4), (10, 20))
@@ -202,18 +202,18 @@ def test_named_kernels_are_scipys_filters() -> None:
     array = np.random.default_rng(0).random((9, 10, 11))
     for i, name in enumerate(("sobel-z", "sobel-y", "sobel-x")):
         np.testing.assert_allclose(
-            ndimage.convolve(array, images.named_kernel(name, 3)), ndimage.sobel(array, axis=i), atol=1e-12
+            ndimage.convolve(array, named_kernel(name, 3)), ndimage.sobel(array, axis=i), atol=1e-12
         )
-    laplace = ndimage.convolve(array, images.named_kernel("laplace", 3))
+    laplace = ndimage.convolve(array, named_kernel("laplace", 3))
     np.testing.assert_allclose(laplace, ndimage.laplace(array), atol=1e-12)
-    np.testing.assert_allclose(ndimage.convolve(array, images.named_kernel("sharpen", 3)), array - laplace, atol=1e-12)
+    np.testing.assert_allclose(ndimage.convolve(array, named_kernel("sharpen", 3)), array - laplace, atol=1e-12)
     np.testing.assert_allclose(
-        ndimage.convolve(array, images.named_kernel("gaussian", 3, sigma=0.8)),
+        ndimage.convolve(array, named_kernel("gaussian", 3, sigma=0.8)),
         ndimage.gaussian_filter(array, 0.8),
         atol=1e-12,
     )
     np.testing.assert_allclose(
-        ndimage.convolve(array, images.named_kernel("box", 3, size=5)),
+        ndimage.convolve(array, named_kernel("box", 3, size=5)),
         ndimage.uniform_filter(array, 5),
         atol=1e-12,
     )
@@ -224,8 +224,8 @@ def test_a_corrupt_chunk_fails_the_blocks_that_need_it_and_no_others(store: Any,
     source = store(array, (10, 10))
     Path(source, "c", "5", "5").write_bytes(b"this is no blosc frame")
     out = tmp_path / "out"
-    prepared = images.prepare_filter("gaussian", source, out, sigma=0.5, options=options(block=(20, 20)), **SCIPY)
-    summary = jobs.run(prepared, client)
+    prepared = api.prepare("gaussian", source, out, sigma=0.5, options=options(block=(20, 20)), **SCIPY)
+    summary = api.run(prepared, client)
     # Only block 2.2 holds the chunk; the halo of 2 of its neighbours ends before it.
     assert list(summary.failed) == ["2.2"]
     assert len(summary.failed["2.2"]) == 1
@@ -239,7 +239,7 @@ def test_a_corrupt_chunk_fails_the_blocks_that_need_it_and_no_others(store: Any,
         summary.raise_if_failed()
     # Mended, the job goes on where it stopped.
     zarr.open_array(source)[50:, 50:] = array[50:, 50:]
-    summary = jobs.run(jobs.resume(out, options()), client)
+    summary = api.run(jobs.resume(out, options()), client)
     assert (summary.computed, summary.skipped, summary.failed) == (1, 8, {})
     np.testing.assert_array_equal(zarr.open_array(str(out), mode="r")[...], expected)
     # But what finished blocks were made from must not change under them.
@@ -250,14 +250,14 @@ def test_a_corrupt_chunk_fails_the_blocks_that_need_it_and_no_others(store: Any,
 
 def test_summary_accounts_for_the_time(store: Any, tmp_path: Path, client: Any) -> None:
     array = np.random.default_rng(0).random((64, 64, 64)).astype(np.float32)
-    prepared = images.prepare_filter(
+    prepared = api.prepare(
         "gaussian",
         store(array, (16, 16, 16)),
         tmp_path / "out",
         sigma=1.0,
-        options=options(block=(32, 32, 32), halos="neighbours"),
+        options=options(block=(32, 32, 32), halos="exchange"),
     )
-    summary = jobs.run(prepared, client)
+    summary = api.run(prepared, client)
     assert summary.voxels == array.size
     assert summary.bytes_in == summary.bytes_out == array.nbytes
     assert {"read + decode", "kernel", "encode + write", "halo"} <= set(summary.stages)
@@ -272,16 +272,16 @@ def test_positions_beyond_two_to_the_31_are_right(tmp_path: Path, client: Any) -
     node = zarr.create_array(str(source), shape=(size,), chunks=(chunk,), dtype="u2")
     tail = np.random.default_rng(0).integers(0, 60000, 2 * chunk + 50).astype(np.uint16)
     node[size - len(tail) :] = tail
-    prepared = images.prepare_filter(
+    prepared = api.prepare(
         "gaussian", source, tmp_path / "out", sigma=2.0, options=options(block=(chunk,), ignore_disk=True), **SCIPY
     )
-    book = jobs.Journal(tmp_path / "out")
+    book = Journal(tmp_path / "out")
     book.lock()
-    jobs._create(prepared, book)
+    runner._create(prepared, book)
     for i in range(prepared.plan.blocks - 2):
         book.marker((i,)).touch()
     book.unlock()
-    summary = jobs.run(jobs.resume(tmp_path / "out", options(ignore_disk=True)), client)
+    summary = api.run(jobs.resume(tmp_path / "out", options(ignore_disk=True)), client)
     assert (summary.computed, summary.retried, summary.skipped) == (2, 0, size // chunk - 2)
     result = zarr.open_array(str(tmp_path / "out"), mode="r")[size - 2 * chunk :]
     np.testing.assert_array_equal(result, ndimage.gaussian_filter(tail, 2.0)[-2 * chunk :])

@@ -144,6 +144,10 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
+    def resolved(self, grid: Grid) -> dict[str, Any]:
+        """What defaults come to on a grid (axes as numbers, dtype, ...), as plain values, for people and provenance."""
+        return {}
+
     def bind(self, grid: Grid) -> Operator:
         """The operator for a grid: names of axes, dtypes and defaults resolved. Raises ValueError if there is none."""
         raise NotImplementedError

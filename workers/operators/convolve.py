@@ -53,13 +53,22 @@ class Convolve(Linear):
         asked = Correlation(*ordered, self.cval, out, precision, self.cast, channel_axis, bias)
         return asked.operator(grid.shape, self.algorithm)
 
+    def filtered(self, grid: Grid, last: int | None = None) -> list[int]:
+        if last is None and not self.is_named:
+            return self.kernel_and_axes(grid, None if self.channels is None else find_axis(grid, self.channels))[1]
+        return super().filtered(grid, last)
+
+    @property
+    def is_named(self) -> bool:
+        return isinstance(self.kernel, str) and self.kernel in NAMED_KERNELS
+
     def kernel_and_axes(self, grid: Grid, channel_axis: int | None) -> tuple[np.ndarray, list[int]]:
         """The kernel as an array, and the axes that its last dimensions are of."""
-        if isinstance(self.kernel, str) and self.kernel in NAMED_KERNELS:
+        if self.is_named:
             if channel_axis is not None:
                 raise ValueError("channels needs a kernel file with (outputs, channels, ...) dimensions")
             axes = self.filtered(grid)
-            return named_kernel(self.kernel, len(axes), self.size, self.sigma), axes
+            return named_kernel(str(self.kernel), len(axes), self.size, self.sigma), axes
         kernel = self.loaded_kernel()
         dimensions = kernel.ndim - (0 if channel_axis is None else 2)
         if channel_axis is not None and self.axes is None and self.spatial is None:
@@ -89,9 +98,9 @@ class Convolve(Linear):
     def loaded_bias(self, outputs: int) -> np.ndarray | None:
         if self.bias is None:
             return None
+        bias = load_array(self.bias, "bias").astype(np.float64)
         if self.channels is None:
             raise ValueError("bias needs channels")
-        bias = load_array(self.bias, "bias").astype(np.float64)
         if bias.shape != (outputs,):
             raise ValueError(f"bias has shape {bias.shape}: expected ({outputs},), one for each output channel")
         return bias

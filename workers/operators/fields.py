@@ -127,6 +127,9 @@ class Filter(Recipe):
     def out_dtype(self, grid: Grid) -> np.dtype:
         return result_dtype(self.dtype, grid.dtype)
 
+    def resolved(self, grid: Grid) -> dict[str, Any]:
+        return {"axes": self.filtered(grid), "dtype": self.out_dtype(grid).name}
+
 
 class Neighbourhood(Filter):
     """A filter whose result depends on elements around each, and so on what lies outside the array."""
@@ -154,6 +157,9 @@ class Linear(Neighbourhood):
     cast: Cast = Field(
         "round", description="To integers: round and saturate, or truncate and wrap around as scipy does."
     )
+
+    def resolved(self, grid: Grid) -> dict[str, Any]:
+        return super().resolved(grid) | {"precision": self.sums(grid)}
 
     def sums(self, grid: Grid) -> str:
         """The precision of the sums, "single" or "double"."""
