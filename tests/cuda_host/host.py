@@ -21,7 +21,6 @@ import scipy.fft
 from gridstride.workers import gpu, kernels, launches
 from gridstride.workers.gpu import Machine
 from gridstride.workers.launches import Launches, Ref
-from gridstride.workers.operators.base import Block
 
 HERE = Path(__file__).parent
 FLAGS = [

@@ -101,6 +101,6 @@ class HeatCase(Model):
         wave = {"problem": "wave"}
         yield Problem("periodic wave", {**flat, "initial": wave, "source": 0.5}, (24, 48))
         yield Problem("wave between faces", {**flat, "boundaries": faces, "initial": {**wave, "level": 2.0}}, (24, 48))
-        yield Problem("box", {**deep, "initial": wave}, (12, 24))
+        yield Problem("box", {**deep, "initial": wave}, (16, 32))
         spot = {"problem": "gaussian", "width": 0.06}
-        yield Problem("warm spot", {**flat, "diffusivity": 0.005, "initial": spot}, (32, 64))
+        yield Problem("warm spot", {**flat, "diffusivity": 0.005, "initial": spot}, (48, 96))
