@@ -9,9 +9,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gridstride.workers import gpu as plans
 from gridstride.workers import kernels, launches
-from gridstride.workers.models.edac import cpu, gpu, measures
+from gridstride.workers.families import march as plans
+from gridstride.workers.models.edac import cpu, gpu, instantiations, measures
 from gridstride.workers.models.edac.block import LEVELS
 from gridstride.workers.models.edac.geometry import Geometry
 from gridstride.workers.models.edac.kinds import FIXED, PERIODIC
@@ -42,7 +42,7 @@ PLANAR, SOLID = (1, 35, 37), (5, 19, 37)  # several tiles of 32 x 16 or 8, and w
 
 @pytest.fixture(scope="session")
 def program(tmp_path_factory):
-    edac = [found for found in kernels.instantiations() if found[0] == "edac.cu"]
+    edac = instantiations()
     return build(tmp_path_factory.mktemp("edac_host"), edac)
 
 

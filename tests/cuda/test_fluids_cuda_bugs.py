@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from gridstride.workers import gpu as plans
+from gridstride.workers.families import march as plans
 from gridstride.workers.models.edac import cpu, gpu
 from gridstride.workers.models.edac.kinds import FIXED, OUTFLOW, PERIODIC, SLIP
 from tests.cuda_host.flows import (

@@ -12,6 +12,7 @@ import numpy as np
 from gridstride.workers import launches
 from gridstride.workers.launches import MAX_GRID, Launches
 from gridstride.workers.models.base import Advance, Index
+from gridstride.workers.models.block import Block
 from gridstride.workers.models.edac import cpu, gpu
 from gridstride.workers.models.edac.block import LEVELS, FlowBlock
 from gridstride.workers.models.edac.flow import Flow, longest_step
@@ -25,13 +26,13 @@ STILL = ((CUT, CUT), *[(PERIODIC, PERIODIC)] * 2)
 
 
 class OnHost:
-    """The backend workers.fluids.gpu with the harness in place of a GPU."""
+    """A model's backend for the GPU, by default EDAC's, with the harness in place of a GPU."""
 
     name = "gpu"
     xp = np
 
-    def __init__(self, host: Host, max_grid: int = MAX_GRID) -> None:
-        self.host, self.max_grid = host, max_grid
+    def __init__(self, host: Host, max_grid: int = MAX_GRID, module: Any = gpu) -> None:
+        self.host, self.max_grid, self.module = host, max_grid, module
 
     @staticmethod
     def to_host(array: np.ndarray) -> np.ndarray:
@@ -41,11 +42,11 @@ class OnHost:
         changed = {"data", "peaks", "removed"} & {"data", *more}
         self.host.change(plan, {"data": data, **more}, sorted(changed), self.max_grid)
 
-    def advance(self, block: FlowBlock, steps: int, limit: float) -> Advance:
-        return gpu.advance(block, steps, limit, self.run)
+    def advance(self, block: Block, steps: int, limit: float) -> Advance:
+        return self.module.advance(block, steps, limit, self.run)
 
-    def fill(self, block: FlowBlock, level: int, step: int) -> None:
-        gpu.fill(block, level, step, self.run)
+    def fill(self, block: Block, level: int, step: int) -> None:
+        self.module.fill(block, level, step, self.run)
 
 
 def make_flow(

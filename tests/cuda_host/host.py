@@ -97,7 +97,7 @@ class Host:
     def __init__(self, program: Path, seed: int = 0) -> None:
         self.program, self.seed, self.process = program, seed, None
 
-    def compute(self, op: Any, block: Block, max_grid: int = launches.MAX_GRID) -> np.ndarray:
+    def compute(self, op: Any, block: Any, max_grid: int = launches.MAX_GRID) -> np.ndarray:
         """What workers.gpu makes of an operator and a block, on at most max_grid blocks of threads a launch."""
         machine = Machine(np, scipy.fft, lambda plan, data: self.run(plan, data, max_grid))
         return getattr(gpu, method(op))(op, block, machine)

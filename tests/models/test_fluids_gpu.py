@@ -8,8 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gridstride.workers import kernels
-from gridstride.workers.models.edac import cpu, gpu, measures
+from gridstride.workers.models.edac import cpu, gpu, instantiations, measures
 from gridstride.workers.models.edac.block import LEVELS
 from gridstride.workers.models.edac.kinds import FIXED, OUTFLOW, PERIODIC, SLIP
 from tests.cuda_host.flows import OnHost, block_of, in_parts, make_flow, some_kinds, some_solid, some_state, worst
@@ -57,7 +56,7 @@ def test_gpu_and_cpu_agree(seed, cells, dtype):
 def test_a_gpu_makes_the_harness_bits(tmp_path, cells, dtype):
     """Multiply-adds are fused where the source says so: there is nothing for compilers to choose. (float32 numbers
     below 1.2e-38, which a GPU takes for 0, do not come up.)"""
-    host = Host(build(tmp_path, [found for found in kernels.instantiations() if found[0] == "edac.cu"]))
+    host = Host(build(tmp_path, instantiations()))
     for kinds in (WALLS, ((PERIODIC, PERIODIC), (SLIP, FIXED), (OUTFLOW, SLIP))):
         rng = np.random.default_rng(2)
         flow = make_flow(rng, cells, kinds, dtype, sponge=True, ramp=2.0)

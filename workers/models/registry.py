@@ -1,4 +1,4 @@
-"""The models there are: folders here, each of which has a class `MODEL` and a function `kernels`.
+"""The models there are: folders here, each of which has a class `MODEL` and a function `instantiations`.
 
 A folder is imported when its model is used. Others add models by the entry point group `gridstride.models`: the name is
 the model's, the value the module path of such a folder.
@@ -34,9 +34,9 @@ def model(name: str) -> type[Model]:
     return _module(name).MODEL
 
 
-def kernels() -> list[tuple[str, str]]:
+def instantiations() -> list[tuple[str, str]]:
     """Every (file, name expression) of cuda/ that a model can ask for."""
-    return [found for name in modules() for found in _module(name).kernels()]
+    return [found for name in modules() for found in _module(name).instantiations()]
 
 
 def _module(name: str) -> ModuleType:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from gridstride.workers.models.edac.case import Edac as MODEL
 
-__all__ = ["MODEL", "kernels"]
+__all__ = ["MODEL", "instantiations"]
 
 
-def kernels() -> list[tuple[str, str]]:
+def instantiations() -> list[tuple[str, str]]:
     """The instantiations of cuda/edac.cu."""
     found = []
     for number in ("f32", "f64"):
