@@ -189,7 +189,7 @@ BUGS = {
     "the high ghost is one cell early": ("ghost = side ? e.edge[1] :", "ghost = side ? e.edge[1] - 1 :"),
     "the peak is of what was": ("magnitude(value)", "magnitude(e)"),
     "the peak is of another cell": ("atomicMax(peaks + 1, peak)", "peaks[1] = magnitude(next[0])"),
-    "steps after the limit go on": ("> limit) return;\n    const i64 wide", "> limit && 0) return;\n    const i64 wide"),
+    "steps after the limit go on": ("> limit) return;\n    const i64 w", "> limit && 0) return;\n    const i64 w"),
     "a line of cells is left out": ("all = i64(e.count[0]) * e.count[1]", "all = i64(e.count[0]) * (e.count[1] - 2)"),
     "only the first threads work": ("THREADS) {\n        i64 rest", "THREADS * 9999) {\n        i64 rest"),
 }  # fmt: skip
