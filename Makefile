@@ -9,15 +9,20 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 # Test files run side by side, but not where they would share a GPU's memory.
 AT_ONCE := $(if $(GPU),,-n auto --dist loadfile)
 
-.PHONY: demo test quick lint types bench clean
+.PHONY: demo test quick lint types bench reference clean
 demo: $(VENV)/.installed
 	$(BIN)/python examples/demo.py
 
-test: $(VENV)/.installed-dev
+test: $(VENV)/.installed-dev docs/reference.md
 	$(BIN)/python -m pytest -q -rs --durations=10 $(AT_ONCE)
 
-quick: $(VENV)/.installed-dev
+quick: $(VENV)/.installed-dev docs/reference.md
 	$(BIN)/python -m pytest -q -m "not slow" $(AT_ONCE)
+
+# The page of all operators, made from their files.
+reference: docs/reference.md
+docs/reference.md: $(wildcard workers/operators/*.py) pipeline/reports/reference.py | $(VENV)/.installed
+	$(BIN)/python -m gridstride.pipeline.reports.reference $@
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -71,24 +71,24 @@ class OperatorFunction(Protocol):
 def operator_function(name: str) -> OperatorFunction:
     """The Python function of an operator: `input`, `out`, and its fields, the required ones by position too."""
     recipe = registry.find(name)
-    required = [field for field, info in recipe.model_fields.items() if info.is_required()]
+    fields = recipe.own_fields()
+    # By position too: what is required, or else the first.
+    positional = [field for field, info in fields.items() if info.is_required()] or list(fields)[:1]
 
     def function(input: str | Path, out: str | Path, *values: Any, **arguments: Any) -> JobSummary:
-        if len(values) > len(required):
-            raise TypeError(f"{name} takes {2 + len(required)} arguments by position: {len(values) + 2} were given")
-        return apply(name, input, out, **dict(zip(required, values, strict=False)), **arguments)
+        if len(values) > len(positional):
+            raise TypeError(f"{name} takes {2 + len(positional)} arguments by position: {len(values) + 2} were given")
+        return apply(name, input, out, **dict(zip(positional, values, strict=False)), **arguments)
 
-    lines = [f"    {field}: {info.description}" for field, info in recipe.model_fields.items() if info.description]
+    lines = [f"    {field}: {info.description}" for field, info in fields.items() if info.description]
     function.__name__ = function.__qualname__ = name.replace("-", "_")
     function.__doc__ = "\n".join([inspect.getdoc(recipe) or "", "", *lines, "    Other keywords: those of `apply`."])
     kind = inspect.Parameter
-    places = [kind(p, kind.POSITIONAL_OR_KEYWORD) for p in ("input", "out", *required)]
-    named = [
-        kind(field, kind.KEYWORD_ONLY, default=info.get_default())
-        for field, info in recipe.model_fields.items()
-        if field not in required
-    ]
-    signature = inspect.Signature([*places, *named, kind("options", kind.VAR_KEYWORD)])
+    places = [kind(p, kind.POSITIONAL_OR_KEYWORD) for p in ("input", "out")]
+    for field, info in fields.items():
+        how = kind.POSITIONAL_OR_KEYWORD if field in positional else kind.KEYWORD_ONLY
+        places.append(kind(field, how, default=kind.empty if info.is_required() else info.get_default()))
+    signature = inspect.Signature([*places, kind("options", kind.VAR_KEYWORD)])
     function.__signature__ = signature  # type: ignore[attr-defined]
     return function
 

@@ -91,6 +91,7 @@ def check_same_job(stored: Journal, identity: dict[str, Any], block: tuple[int, 
             "input": "the input has changed since",
             "operator": "with other parameters",
             "output": "in another form",
+            "result_version": "by another edition of gridstride",
         }
         reasons = ", ".join(what.get(name, name) for name in differs)
         raise UsageError(f"{out} holds another job's output ({reasons}): give another place, or --overwrite")

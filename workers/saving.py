@@ -32,7 +32,8 @@ def save(value: Any, folder: Folder, name: str) -> None:
     """Write an object as `name`.json and its arrays as `name`.npz."""
     text, arrays = encoded(value)
     packed = BytesIO()
-    np.savez(packed, **{f"a{number}": array for number, array in enumerate(arrays)})
+    named: Any = {f"a{number}": array for number, array in enumerate(arrays)}
+    np.savez(packed, **named)
     (folder / f"{name}.npz").write_bytes(packed.getvalue())
     (folder / f"{name}.json").write_bytes(text.encode())
 

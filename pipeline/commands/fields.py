@@ -14,10 +14,8 @@ from gridstride.workers.operators.fields import File, Several
 
 
 def options_of(recipe: type[Recipe]) -> list[click.Option]:
-    """One option for each field: required ones first, then the recipe's own, then those that many share."""
-    own = recipe.__annotations__
-    fields = sorted(recipe.model_fields.items(), key=lambda item: (not item[1].is_required(), item[0] not in own))
-    return [_option(name, info) for name, info in fields]
+    """One option for each field."""
+    return [_option(name, info) for name, info in recipe.own_fields().items()]
 
 
 def _option(name: str, info: FieldInfo) -> click.Option:

@@ -70,7 +70,9 @@ def _taken(operator: Operator, grid: Grid, edges: Edges, middle: Region) -> floa
         count = len(cuts) - 1
         if count == 1 or not base:
             continue
-        first, last = (operator.needed(middle.having(axis, span), grid).size for span in (cuts[:2], cuts[-2:]))
+        first, last = (
+            operator.needed(middle.having(axis, span), grid).size for span in ((cuts[0], cuts[1]), (cuts[-2], cuts[-1]))
+        )
         total *= (first + last + base * (count - 2)) / base if count > 2 else (first + last) / base
     return max(0.0, total / max(1, Region.whole(grid.shape).size) - 1)
 

@@ -163,6 +163,8 @@ class Journal:
 
     def markers(self) -> Iterator[str]:
         """Names of the markers that are there."""
+        if not self._hash and not Journal(self.out).exists():
+            return iter(())
         return (name for name in names(self.blocks) if not name.endswith(".tmp"))
 
     # --- reports of a sweep that only reports ---

@@ -14,8 +14,8 @@ import pytest
 import zarr
 from hypothesis import given
 from hypothesis import strategies as st
+from plans import request as make_request
 from scipy import ndimage
-from test_plan import request as make_request
 from test_resume import digest
 
 from gridstride.pipeline import api
@@ -25,6 +25,7 @@ from gridstride.pipeline.planning import batches
 from gridstride.pipeline.planning.plan import make_plan
 from gridstride.pipeline.storage.journal import Journal, marked_box, marker_name
 from gridstride.pipeline.sweep import sweep
+from gridstride.pipeline.sweep.own_halos import unfinished
 from gridstride.workers import cluster
 
 SMALL: dict[str, Any] = {"write_unit": (16,) * 3, "block": (16,) * 3, "halo": ((1, 1),) * 3, "read_unit": (32,) * 3}
@@ -39,7 +40,7 @@ def client() -> Any:
 @pytest.mark.parametrize("blocks", [10, 20, 46])
 def test_small_blocks_share_a_task(blocks: int) -> None:
     plan = make_plan(make_request(shape=(16 * blocks,) * 3, **SMALL))
-    assert (plan.halos, plan.blocks) == ("store", blocks**3)
+    assert (plan.halos, plan.blocks) == ("read", blocks**3)
     assert plan.tasks == plan.batches <= max(16, plan.blocks / 100)
     assert prod(plan.batch) <= batches.MOST_BLOCKS_IN_RUN
     assert prod(b * n for b, n in zip(plan.block, plan.batch, strict=True)) * 4 <= batches.LARGEST_RUN
@@ -101,7 +102,7 @@ def test_what_is_left_is_cut_into_boxes_of_unfinished_blocks(data: Any) -> None:
     seed = data.draw(st.integers(0, 99))
     done = np.random.default_rng(seed).random(grid) < data.draw(st.sampled_from([0.0, 0.1, 0.9, 1.0]))
     whole = data.draw(st.booleans())
-    boxes = list(sweep._unfinished(tuple((0, n) for n in grid), done, whole))
+    boxes = list(unfinished(tuple((0, n) for n in grid), done, whole))
     blocks = [i for first, last in boxes for i in product(*(range(a, b + 1) for a, b in zip(first, last, strict=True)))]
     assert len(blocks) == len(set(blocks)) == done.size - done.sum()
     assert not any(done[i] for i in blocks)

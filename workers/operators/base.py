@@ -17,12 +17,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
+from pydantic.fields import FieldInfo
 
 from gridstride.workers.launches import Launches
 from gridstride.workers.region import Region, Span
 
 if TYPE_CHECKING:
     from gridstride.workers.gpu import Machine
+
+# Where the fields that many operators share are defined.
+FIELDS = "gridstride.workers.operators.fields"
 
 Cast = Literal["round", "scipy"]
 Device = Literal["cpu", "gpu"]
@@ -32,8 +36,8 @@ Report = np.ndarray
 WIDE = ("int32", "uint32", "int64", "uint64", "float64")
 # Names that mark an axis as a series of images rather than a direction in space, and what they say it is.
 SERIES: dict[str, Literal["channel", "time"]] = {
-    **dict.fromkeys(("t", "time"), "time"),  # type: ignore[arg-type]
-    **dict.fromkeys(("c", "channel", "channels", "s", "sample"), "channel"),  # type: ignore[arg-type]
+    **dict.fromkeys(("t", "time"), "time"),
+    **dict.fromkeys(("c", "channel", "channels", "s", "sample"), "channel"),
 }
 
 
@@ -143,6 +147,14 @@ class Recipe(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    @classmethod
+    def own_fields(cls) -> dict[str, FieldInfo]:
+        """The fields in the order in which people think of them: required ones, the operator's own, those that many
+        operators share."""
+        shared = {name for base in cls.__mro__ if base.__module__ == FIELDS for name in base.__annotations__}
+        order = sorted(cls.model_fields, key=lambda name: (not cls.model_fields[name].is_required(), name in shared))
+        return {name: cls.model_fields[name] for name in order}
 
     def resolved(self, grid: Grid) -> dict[str, Any]:
         """What defaults come to on a grid (axes as numbers, dtype, ...), as plain values, for people and provenance."""

@@ -1,0 +1,52 @@
+"""The reference page of all operators, made from the registry by `make reference`."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from pathlib import Path
+
+from pydantic.fields import FieldInfo
+
+from gridstride.workers.operators import registry
+from gridstride.workers.operators.base import FIELDS, Recipe
+
+HEAD = """# Operators
+
+Made from the operators' own files by `make reference`; do not edit it. Each is a command,
+`gridstride filter NAME IN OUT`, and a function, `gridstride.NAME(input, out, ...)`; several make a chain,
+`gridstride.apply([(NAME, {...}), ...], input, out)`. [numerics.md](numerics.md) says how sums are made,
+[operators.md](operators.md) how to add an operator.
+"""
+
+
+def reference_page() -> str:
+    """The page, in Markdown."""
+    parts = [HEAD]
+    shared: dict[str, FieldInfo] = {}
+    for name in registry.names():
+        recipe = registry.find(name)
+        common = _shared(recipe)
+        shared |= {field: info for field, info in recipe.model_fields.items() if field in common}
+        own = {field: info for field, info in recipe.own_fields().items() if field not in common}
+        also = ", ".join(f"`{field}`" for field in recipe.model_fields if field in common)
+        parts += [f"## {name}", inspect.getdoc(recipe) or "", _table(own), f"Also: {also}." if also else ""]
+    parts += ["## Options that operators share", _table(shared)]
+    return "\n\n".join(part.strip() for part in parts if part) + "\n"
+
+
+def _shared(recipe: type[Recipe]) -> set[str]:
+    return {name for base in recipe.__mro__ if base.__module__ == FIELDS for name in base.__annotations__}
+
+
+def _table(fields: dict[str, FieldInfo]) -> str:
+    rows = ["| option | default | what it is |", "|---|---|---|"]
+    for name, info in fields.items():
+        default = "required" if info.is_required() else info.get_default()
+        shown = "" if default is None else default
+        rows.append(f"| `--{name.replace('_', '-')}` | {shown} | {info.description or ''} |")
+    return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(reference_page())
