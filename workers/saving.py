@@ -92,7 +92,7 @@ def digest(value: Any) -> str:
     return found.hexdigest()
 
 
-def _fields(kind: type) -> list[str]:
+def _fields(kind: Any) -> list[str]:
     if issubclass(kind, BaseModel):
         return list(kind.model_fields)
     return [f.name for f in dataclasses.fields(kind)]

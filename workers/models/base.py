@@ -208,7 +208,7 @@ class Model(Section):
     model: str
     grid: Grid
     run: Run
-    output: Output = Field(default={}, validate_default=True)  # type: ignore[arg-type]
+    output: Output = Field(default={}, validate_default=True)
 
     @model_validator(mode="before")
     @classmethod

@@ -129,7 +129,7 @@ class Block:
         """Take in all levels, (levels x fields, z, y, x), the latest first, of the cells from `start`."""
         n = self.domain.fields
         stop = tuple(a + b for a, b in zip(start, data.shape[1:], strict=True))
-        where = (slice(None), *self.local(start, stop))  # type: ignore[arg-type]
+        where = (slice(None), *self.local(start, stop))
         for age, (_, level) in enumerate(self.past):
             level[where] = self.backend.xp.asarray(data[age * n : (age + 1) * n])
 

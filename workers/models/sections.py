@@ -228,7 +228,7 @@ class Output(Section):
     A model's own class says which `fields` there are, as a list of literals, and which are written by default.
     """
 
-    fields: list[str]
+    fields: Any
     snapshots: Schedule | None = None
     diagnostics: Schedule | None = Schedule(steps=100)
     checkpoints: Schedule | None = None

@@ -62,17 +62,19 @@ class HeatCase(Model):
         return 1 / (2 * self.diffusivity * sum(1 / h**2 for h in self.spacing.values()))
 
     def setup(self, dt: float) -> Heat:
-        ends: Any = [[self.boundaries.get(axis + side) for side in "-+"] for axis in "zyx"]
+        ends = [[self.boundaries.get(axis + side) for side in "-+"] for axis in "zyx"]
+        kinds: Any = tuple(tuple(KINDS[face.kind] if face else PERIODIC for face in pair) for pair in ends)
+        given: Any = tuple(tuple(face.value if face else 0.0 for face in pair) for pair in ends)
         return Heat(
             cells=self.ordered(self.grid.cells, 1),
             spacing=self.ordered(self.spacing, 1.0),
             dt=dt,
-            kinds=tuple(tuple(KINDS[face.kind] if face else PERIODIC for face in pair) for pair in ends),  # type: ignore[arg-type]
+            kinds=kinds,
             dtype=self.dtype,
             origin=self.ordered(self.grid.origin, 0.0),
             diffusivity=self.diffusivity,
             source=self.source,
-            given=tuple(tuple(face.value if face else 0.0 for face in pair) for pair in ends),  # type: ignore[arg-type]
+            given=given,
             start=None if self.snapshot() else self.initial,
         )
 

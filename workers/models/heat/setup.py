@@ -82,7 +82,6 @@ class Heat(Domain, Setup):
         shape = [b - a for a, b in zip(low, high, strict=True)]
         values = np.full(shape, self.start.amplitude)
         for axis in range(1 if self.planar else 0, 3):
-            at = np.arange(low[axis], high[axis])
-            at = (at % self.cells[axis] + 0.5) * self.spacing[axis]
+            at = (np.arange(low[axis], high[axis]) % self.cells[axis] + 0.5) * self.spacing[axis]
             values *= self.start.line(self, axis, at, time).reshape([-1 if a == axis else 1 for a in range(3)])
         return (self.start.level + self.source * time + values).astype(self.dtype)

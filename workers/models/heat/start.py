@@ -6,14 +6,14 @@ All are level + amplitude times a product of lines along the axes, evaluated fro
 from __future__ import annotations
 
 from math import exp, pi, sqrt
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
 from gridstride.workers.models.base import PERIODIC
 from gridstride.workers.models.heat.kinds import FIXED
-from gridstride.workers.models.sections import FromStore, Lengths, Positive, Section, Vector
+from gridstride.workers.models.sections import FromStore, Positive, Section, Vector
 
 if TYPE_CHECKING:
     from gridstride.workers.models.heat.setup import Heat
@@ -24,7 +24,7 @@ class Uniform(Section):
 
     problem: Literal["uniform"] = "uniform"
     level: float = 0.0
-    amplitude: Literal[0.0] = 0.0
+    amplitude: ClassVar[float] = 0.0
 
     def line(self, heat: Heat, axis: int, at: np.ndarray, time: float) -> np.ndarray:
         return np.zeros_like(at)
@@ -70,4 +70,4 @@ class Gaussian(Section):
 
 Start = Annotated[Uniform | Wave | Gaussian | FromStore, Field(discriminator="problem")]
 NAMES = ("uniform", "wave", "gaussian", "from-store")
-__all__ = ["NAMES", "FromStore", "Gaussian", "Lengths", "Start", "Uniform", "Wave"]
+__all__ = ["NAMES", "FromStore", "Gaussian", "Start", "Uniform", "Wave"]
