@@ -11,7 +11,8 @@ from gridstride.pipeline.planning.plan import Plan, make_plan
 from gridstride.pipeline.planning.request import Request
 from gridstride.pipeline.simulations.plan import FlowPlan, cell_seconds
 from gridstride.workers.cluster import Size
-from gridstride.workers.models.base import Domain, Setup
+from gridstride.workers.models.base import Setup
+from gridstride.workers.models.domain import Domain
 from gridstride.workers.models.steps import Steps
 from gridstride.workers.operators.base import Grid
 

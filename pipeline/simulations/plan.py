@@ -14,8 +14,9 @@ from typing import Any
 from gridstride.pipeline.errors import UsageError, megabytes
 from gridstride.pipeline.planning.request import CLIENT_BYTES, HEADROOM, WORKER_BYTES
 from gridstride.workers.cluster import Size
-from gridstride.workers.models.base import Domain, Index, Setup
+from gridstride.workers.models.base import Setup
 from gridstride.workers.models.block import Block
+from gridstride.workers.models.domain import Domain, Index
 
 # Measured on the 2-core machine of docs/performance.md (`python -m benchmarks fluids`): they choose, and bound nothing.
 EXCHANGE_SECONDS = 0.035  # of an exchange that are Dask's and waiting

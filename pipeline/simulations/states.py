@@ -27,8 +27,8 @@ from gridstride.pipeline.storage.create import create
 from gridstride.pipeline.storage.journal import FOLDER, Journal, json_bytes
 from gridstride.pipeline.storage.paths import Place, place
 from gridstride.pipeline.storage.regions import read_wrapped, regions, sync_chunk_folders
-from gridstride.workers.models.base import Domain
 from gridstride.workers.models.block import Block
+from gridstride.workers.models.domain import Domain
 
 RECORD = "checkpoint.json"
 

@@ -21,8 +21,9 @@ from gridstride.pipeline.storage.paths import place
 from gridstride.pipeline.storage.regions import regions, sync_chunk_folders
 from gridstride.workers import saving
 from gridstride.workers.cluster import this_worker
-from gridstride.workers.models.base import Index, Setup, Sums
+from gridstride.workers.models.base import Setup
 from gridstride.workers.models.block import Block
+from gridstride.workers.models.domain import Index, Sums
 from gridstride.workers.stages import Span, stages
 
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from gridstride.workers import launches
 from gridstride.workers.launches import MAX_GRID, Launches
-from gridstride.workers.models.base import Advance, Index
 from gridstride.workers.models.block import Block
+from gridstride.workers.models.domain import Advance, Index
 from gridstride.workers.models.edac import cpu, gpu
 from gridstride.workers.models.edac.block import LEVELS, FlowBlock
 from gridstride.workers.models.edac.flow import Flow, longest_step

@@ -15,8 +15,8 @@ from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.simulations.case import make_case
 from gridstride.pipeline.simulations.schedules import make_timeline
 from gridstride.workers import kernels
-from gridstride.workers.models.base import CUT, PERIODIC, Index
 from gridstride.workers.models.block import Block
+from gridstride.workers.models.domain import CUT, PERIODIC, Index
 from gridstride.workers.models.heat import cpu, gpu, instantiations
 from gridstride.workers.models.heat.kinds import FIXED, INSULATED
 from gridstride.workers.models.heat.setup import Heat

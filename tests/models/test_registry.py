@@ -25,7 +25,8 @@ import numpy as np
 from pydantic import Field
 
 from gridstride.workers.models import sections
-from gridstride.workers.models.base import PERIODIC, Advance, Domain, Model, Setup, Sums
+from gridstride.workers.models.base import Model, Setup
+from gridstride.workers.models.domain import PERIODIC, Advance, Domain, Sums
 from gridstride.workers.models.block import Block
 from gridstride.workers.models.sections import Positive
 

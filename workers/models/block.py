@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from gridstride.workers.models.base import CUT, Advance, Domain, Index
+from gridstride.workers.models.domain import CUT, Advance, Domain, Index
 
 
 class Block:

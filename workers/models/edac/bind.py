@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gridstride.workers.models.base import PERIODIC
+from gridstride.workers.models.domain import PERIODIC
 from gridstride.workers.models.edac import kinds
 from gridstride.workers.models.edac.flow import Flow
 from gridstride.workers.models.edac.geometry import Geometry

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from gridstride.workers.models.base import Index
 from gridstride.workers.models.block import Block
+from gridstride.workers.models.domain import Index
 from gridstride.workers.models.edac.flow import Flow
 
 LEVELS = Flow.levels + 1  # the next, now and before

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gridstride.workers.models.base import Advance
+from gridstride.workers.models.domain import Advance
 from gridstride.workers.models.edac import ghosts, loops, measure_loops
 from gridstride.workers.models.host import name, number_bits, to_host, xp
 from gridstride.workers.models.threads import together

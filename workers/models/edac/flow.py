@@ -23,7 +23,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from gridstride.workers.models.base import Domain
+from gridstride.workers.models.domain import Domain
 from gridstride.workers.models.edac.kinds import EXTRA_HALO
 
 PRESSURE_LEAD = 0.2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from numba import njit
 
-from gridstride.workers.models.base import CUT, PERIODIC
+from gridstride.workers.models.domain import CUT, PERIODIC
 from gridstride.workers.models.edac.kinds import FIXED, OUTFLOW
 
 # Without fused multiply-adds: of a sum of two products it is the compiler's choice which is rounded, and in a loop that

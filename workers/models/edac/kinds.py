@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gridstride.workers.models.base import CUT, PERIODIC
+from gridstride.workers.models.domain import CUT, PERIODIC
 
 __all__ = ["CUT", "EXTRA_HALO", "FIXED", "OUTFLOW", "PERIODIC", "SLIP"]
 

@@ -22,7 +22,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from gridstride.workers.models.base import CUT
+from gridstride.workers.models.domain import CUT
 from gridstride.workers.models.edac.flow import PRESSURE_LEAD
 from gridstride.workers.models.edac.ghosts import fill
 from gridstride.workers.models.edac.kinds import EXTRA_HALO, FIXED, SLIP

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from gridstride.workers.models.base import Sums
+from gridstride.workers.models.domain import Sums
 from gridstride.workers.models.edac.block import FlowBlock
 
 NAMES = "uvw"

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from gridstride.workers.models import base
-from gridstride.workers.models.base import Index, Read, Sums
+from gridstride.workers.models.base import Read
+from gridstride.workers.models.domain import Index, Sums
 from gridstride.workers.models.edac import measures
 from gridstride.workers.models.edac.block import FlowBlock
 from gridstride.workers.models.edac.flow import Flow

@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from gridstride.workers.models import sections
-from gridstride.workers.models.base import PERIODIC, Model, Problem, Snapshot
+from gridstride.workers.models.base import Model, Problem, Snapshot
+from gridstride.workers.models.domain import PERIODIC
 from gridstride.workers.models.heat.kinds import KINDS
 from gridstride.workers.models.heat.setup import Heat
 from gridstride.workers.models.heat.start import NAMES, FromStore, Start, Uniform, Wave

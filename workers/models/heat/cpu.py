@@ -6,8 +6,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from gridstride.workers.models.base import PERIODIC, Advance
 from gridstride.workers.models.block import Block
+from gridstride.workers.models.domain import PERIODIC, Advance
 from gridstride.workers.models.heat.kinds import FIXED, INSULATED
 from gridstride.workers.models.host import name, number_bits, to_host, xp
 from gridstride.workers.models.threads import barrier, together

@@ -10,8 +10,8 @@ import numpy as np
 from gridstride.workers import kernels
 from gridstride.workers.launches import Launches, Ref, ceil_div, type_name
 from gridstride.workers.models.accelerator import __getattr__, name, to_host
-from gridstride.workers.models.base import CUT, Advance
 from gridstride.workers.models.block import Block
+from gridstride.workers.models.domain import CUT, Advance
 from gridstride.workers.models.host import number_bits
 
 __all__ = ["__getattr__", "advance", "fill", "name", "to_host"]

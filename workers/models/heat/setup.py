@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from gridstride.workers.models.base import Domain, Index, Read, Setup, Sums
+from gridstride.workers.models.base import Read, Setup
 from gridstride.workers.models.block import Block
+from gridstride.workers.models.domain import Domain, Index, Sums
 from gridstride.workers.models.heat.kinds import FIXED
 
 

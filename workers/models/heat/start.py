@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from gridstride.workers.models.base import PERIODIC
+from gridstride.workers.models.domain import PERIODIC
 from gridstride.workers.models.heat.kinds import FIXED
 from gridstride.workers.models.sections import FromStore, Positive, Section, Vector
 
