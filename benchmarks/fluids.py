@@ -31,7 +31,7 @@ from gridstride.pipeline.options import RunOptions
 from gridstride.pipeline.simulations import simulation
 from gridstride.pipeline.simulations.case import make_case
 from gridstride.pipeline.simulations.schedules import make_timeline
-from gridstride.workers.cluster import cpu_count
+from gridstride.workers.clusters.base import cpu_count
 from gridstride.workers.models.edac import cpu
 from gridstride.workers.models.edac.block import FlowBlock
 

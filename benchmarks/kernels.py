@@ -4,7 +4,7 @@
 
 No GPU is needed. Every instantiation is compiled for every architecture, unless its sources are those of the record; a
 warning is an error, and so is a kernel that spills more than it did: --accept records it all the same. A quarter of an
-hour on two cores for all of them. tests/test_cuda_compile.py holds the sources to this record.
+hour on two cores for all of them. tests/cuda/test_cuda_compile.py holds the sources to this record.
 """
 
 from __future__ import annotations
@@ -21,15 +21,22 @@ from typing import Any
 
 from benchmarks import report
 from gridstride.workers import kernels
+from gridstride.workers.models import registry as models
+from gridstride.workers.operators import registry
 
 RECORD = report.RESULTS / "kernels.json"
 COLUMNS = ["registers", "spill stores", "spill loads", "static shared"]
 Usage = dict[str, dict[str, list[int]]]  # what COLUMNS say, by name expression and architecture
 
 
+def instantiations() -> list[tuple[str, str]]:
+    """Every kernel that an operator or a model can ask for: (file, name expression)."""
+    return [*registry.instantiations(), *models.instantiations()]
+
+
 def sources() -> dict[str, str]:
     """A hash of each kernel file, with its includes."""
-    files = sorted({file for file, _ in kernels.instantiations()})
+    files = sorted({file for file, _ in instantiations()})
     return {file: hashlib.sha256(kernels.source(file).encode()).hexdigest()[:16] for file in files}
 
 
@@ -38,9 +45,9 @@ def compiled(task: tuple[tuple[str, str], str]) -> list[int]:
     return list(kernels.resource_usage(file, expression, arch).values())
 
 
-def measure(instantiations: Iterable[tuple[str, str]], architectures: Iterable[str]) -> Usage:
+def measure(some: Iterable[tuple[str, str]], architectures: Iterable[str]) -> Usage:
     """Compile all for all. Raises RuntimeError on an error or a warning."""
-    tasks = list(product(instantiations, architectures))
+    tasks = list(product(some, architectures))
     usage: Usage = {}
     # Threads: the compiler lets go of the interpreter.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -79,7 +86,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--accept", action="store_true", help="record kernels that spill more than they did")
     options = parser.parse_args(sys.argv[2:] if arguments is None else arguments)
     record, now = load(), sources()
-    every = kernels.instantiations()
+    every = instantiations()
     stale = {file for file in now if record["sources"].get(file) != now[file]}
     changed = [(file, name) for file, name in every if file in stale or name not in record["kernels"]]
     found = measure(changed, kernels.ARCHITECTURES)

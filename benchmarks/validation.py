@@ -26,7 +26,7 @@ from scipy.interpolate import CubicSpline
 from benchmarks import report
 from gridstride.pipeline.simulations.case import Case, load_case, make_case
 from gridstride.pipeline.simulations.schedules import make_timeline
-from gridstride.workers.cluster import cpu_count
+from gridstride.workers.clusters.base import cpu_count
 from gridstride.workers.models.domain import Advance
 from gridstride.workers.models.edac import measures, problems
 from gridstride.workers.models.edac.block import FlowBlock

@@ -19,15 +19,6 @@ class ClusterGone(JobFailed):
     """The scheduler or all workers went away; the job can be resumed."""
 
 
-def megabytes(size: float) -> str:
-    """A size in bytes for people, in decimal units."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if abs(size) < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.4g} TB"
-
-
 def first_line(error: BaseException) -> str:
     """The first line of an error's text, without tensorstore's source annotations."""
     text = str(error).strip().split(" [source locations=")[0]

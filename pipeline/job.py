@@ -80,6 +80,7 @@ class Job:
             "hash": job_hash(self.identity()),
             "identity": self.identity(),
             "block": self.plan.block,
+            "grid": self.plan.grid,
             "input": self.input.path,
             "fingerprint": fingerprints.fingerprint(self.input),
             "chunks": self.layout.chunks,

@@ -1,21 +1,18 @@
-"""How a job is run: the options of every command, and cluster.yaml."""
+"""How a job is run: the options of every command, and the cluster file."""
 
 from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ValidationError
 
 from gridstride.pipeline.errors import UsageError
-from gridstride.workers.clusters.kubernetes import Options as Kubernetes
-from gridstride.workers.clusters.slurm import Options as Slurm
-from gridstride.workers.clusters.ssh import Options as SSH
-from gridstride.workers.security import TLSFiles
-from gridstride.workers.sizes import Bytes, parse_size
+from gridstride.workers.clusters.config import ClusterConfig
+from gridstride.workers.sizes import parse_size
 
 
 @dataclass(frozen=True)
@@ -72,82 +69,6 @@ class RunOptions:
         return not (self.quiet or self.log_json)
 
 
-class Started(BaseModel):
-    """The process that holds a cluster: on which machine, its number, and when it began (seconds since 1970)."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    machine: str
-    pid: int
-    begun: float
-
-
-class ClusterConfig(BaseModel):
-    """One deployment.
-
-    kind:      auto (GPUs if there are any, else CPUs), local-cuda, local, address (join a running cluster), ssh, slurm
-               or kubernetes; the last three have a section of their name
-    workers:   processes; by default one for each GPU, or one for every eight CPU cores
-    threads:   threads of each worker; by default 2 to 8 beside a GPU, or its share of the CPU cores
-    memory:    bytes of host memory for all processes together; by default 60 % of what is free
-    address:   of the scheduler, for kind address
-    host:      address of this machine that a scheduler started here listens at; loopback by default
-    timeout:   seconds that workers may take to come
-    security:  none, or tls between client, scheduler and workers
-    tls:       certificate files; temporary ones are made without
-    protocol:  between workers: tcp, or ucx (needs ucxx)
-    rmm_pool:  share of each GPU's memory that RMM reserves for CuPy at the start (it grows; two jobs have room on one
-               GPU); 0 leaves CuPy its own pool
-    worker_timeout: seconds without a sign of life after which a worker is killed and started again (kind address: the
-               cluster's own setting holds)
-    io_timeout: seconds that one read or write of a worker may take; then its process is ended and another started; 0 or
-               null: for ever
-    patience:  seconds without any worker after which a job gives up
-    local_directory: where Dask keeps its scratch files
-    dashboard: address of Dask's dashboard; loopback, any free port
-    dask:      settings handed to dask.config as they are, over ours
-    started:   written by `gridstride cluster start`: what holds the cluster
-    """
-
-    model_config = ConfigDict(extra="forbid")
-
-    kind: Literal["auto", "local-cuda", "local", "address", "ssh", "slurm", "kubernetes"] = "auto"
-    workers: int | None = None
-    threads: int | None = None
-    memory: Bytes | None = None
-    address: str | None = None
-    host: str = "127.0.0.1"
-    timeout: float = Field(default=120.0, gt=0)
-    security: Literal["none", "tls"] = "none"
-    tls: TLSFiles | None = None
-    protocol: Literal["tcp", "ucx"] = "tcp"
-    rmm_pool: float = 0.3
-    worker_timeout: float = Field(default=120.0, ge=1)
-    io_timeout: float | None = Field(default=600.0, ge=0)
-    patience: float = Field(default=300.0, ge=1)
-    local_directory: str | None = None
-    dashboard: str = "127.0.0.1:0"
-    dask: dict[str, Any] = Field(default_factory=dict)
-    ssh: SSH | None = None
-    slurm: Slurm | None = None
-    kubernetes: Kubernetes | None = None
-    started: Started | None = None
-
-    @field_validator("workers", "threads")
-    @classmethod
-    def _positive(cls, value: int | None) -> int | None:
-        if value is not None and value < 1:
-            raise ValueError("expected 1 or more")
-        return value
-
-    @field_validator("rmm_pool")
-    @classmethod
-    def _share(cls, value: float) -> float:
-        if not 0 <= value < 1:
-            raise ValueError("expected a share from 0 to below 1")
-        return value
-
-
 def load_cluster(path: str | Path | None) -> ClusterConfig:
     """Read a cluster file; without one, the defaults. Raises UsageError naming file, field and what was expected."""
     if path is None:
@@ -168,7 +89,7 @@ def load_cluster(path: str | Path | None) -> ClusterConfig:
 
 
 def _check_whole(config: ClusterConfig, source: str) -> None:
-    """What fields must hold together."""
+    """Raise UsageError for keys that do not go together."""
     examples = {
         "address": "'address: tcp://host:port'",
         "ssh": "'ssh: {hosts: [node1, node2]}'",

@@ -1,52 +1,79 @@
-"""Applies an operator to an array in memory, block by block, with the planner's blocks and halos and without Dask."""
+"""Applies operators to arrays in memory, block by block, by what they say of their geometry: no planner, no Dask."""
 
 from __future__ import annotations
 
-from itertools import product
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
 
-from gridstride.pipeline.planning.plan import Request, make_plan, thinnest
-from gridstride.workers import cpu
-from gridstride.workers.operators.base import Block
+from gridstride.workers.operators import registry
+from gridstride.workers.operators.base import Grid, Operator, Region, Window, crop
+
+Compute = Callable[[Operator, Window], Any]
 
 
-def plan_for(operator: Any, array: np.ndarray, block: tuple[int, ...] | None) -> Any:
-    halo = operator.halo
-    if block is not None:  # no block may be thinner than the halo
-        block = tuple(max(b, thinnest(h, m)) for b, h, m in zip(block, halo, operator.modes, strict=True))
-        out_shape = operator.out_shape(array.shape)
-        block = tuple(n if n != m else b for b, n, m in zip(block, array.shape, out_shape, strict=True))
-    return make_plan(
-        Request(
-            shape=array.shape,
-            out_shape=operator.out_shape(array.shape),
-            itemsize=array.itemsize,
-            out_itemsize=operator.out_dtype.itemsize,
-            write_unit=(1,) * array.ndim,
-            halo=halo,
-            modes=operator.modes,
-            scratch=lambda extent: 0,
-            workers=1,
-            threads=1,
-            block=block if block is not None else tuple(max(n, 1) for n in array.shape),
-        )
-    )
+def bound(name: str, source: Any, names: Sequence[str] | None = None, **fields: Any) -> Operator:
+    """The operator of a name for an array, or for (shape, dtype)."""
+    return registry.find(name)(**fields).bind(grid_of(source, names))
 
 
-def apply(operator: Any, array: np.ndarray, block: tuple[int, ...] | None = None, device: Any = cpu) -> np.ndarray:
-    """The operator's result for a whole array, computed in blocks of (at least) `block`; in one block if None."""
-    plan = plan_for(operator, array, block)
-    out = np.empty(plan.out_shape, operator.out_dtype)
-    for index in product(*(range(n) for n in plan.grid)):
-        if not plan.blocks:
-            break
-        lo, hi = plan.needed(index)
-        data = array
-        for axis, (a, b) in enumerate(zip(lo, hi, strict=True)):
-            data = data.take(np.arange(a, b) % array.shape[axis], axis)
-        block_ = Block(data, lo, plan.start(index), plan.stop(index), array.shape)
-        first, last = plan.out_range(index)
-        out[tuple(slice(a, b) for a, b in zip(first, last, strict=True))] = operator.compute(block_, device)
+def grid_of(source: Any, names: Sequence[str] | None = None) -> Grid:
+    shape, dtype = (source.shape, source.dtype) if isinstance(source, np.ndarray) else source
+    return Grid.of(shape, dtype, names)
+
+
+def on_cpu(operator: Operator, window: Window) -> Any:
+    """A window's result, or its report."""
+    out = np.empty(window.want.shape if operator.writes() else (0,), operator.out_grid(window.grid).dtype)
+    report = operator.cpu(window, out)
+    return out if operator.writes() else report
+
+
+def window_of(operator: Operator, array: np.ndarray, want: Region, grid: Grid | None = None) -> Window:
+    """The window of a want: exactly what it needs of the array, copied."""
+    grid = grid or grid_of(array)
+    need = operator.needed(want, grid)
+    data = np.ascontiguousarray(crop(array, Region.whole(grid.shape), need, grid.shape))
+    return Window(data, need, want, grid)
+
+
+def blocks_of(operator: Operator, grid: Grid, block: Sequence[int] | None) -> Iterator[Region]:
+    """The grid of an operator's result cut at multiples of `block`; axes that must not be cut, and all if None, are
+    whole."""
+    shape, whole = operator.out_grid(grid).shape, operator.uncut(grid)
+    steps = [n if block is None or axis in whole else block[axis] for axis, n in enumerate(shape)]
+    edges = [[*range(0, n, max(1, step)), n] for n, step in zip(shape, steps, strict=True)]
+    yield from regions(edges)
+
+
+def regions(edges: Sequence[Sequence[int]]) -> Iterator[Region]:
+    """The regions between the places where each axis is cut."""
+    yield from map(Region, product(*(list(pairwise(places)) for places in edges)))
+
+
+def apply(
+    operator: Operator, array: np.ndarray, block: Sequence[int] | None = None, compute: Compute = on_cpu
+) -> np.ndarray:
+    """The operator's result for a whole array, computed in blocks; all sweeps that it needs are made."""
+    while (first := operator.first_sweep()) is not None:
+        made = swept(first, array, block, compute)
+        operator = operator.resolve([] if first.writes() else made, grid_of(array))
+        array = made if first.writes() else array
+    return swept(operator, array, block, compute)
+
+
+def swept(operator: Operator, array: np.ndarray, block: Sequence[int] | None, compute: Compute) -> Any:
+    """The result of one sweep, or its reports."""
+    grid = grid_of(array)
+    wants = list(blocks_of(operator, grid, block))
+    results = [compute(operator, window_of(operator, array, want, grid)) for want in wants if want.size]
+    if not operator.writes():
+        return results
+    given = operator.out_grid(grid)
+    out = np.empty(given.shape, given.dtype)
+    for want, result in zip((want for want in wants if want.size), results, strict=True):
+        assert (result.shape, result.dtype) == (want.shape, given.dtype)
+        out[want.within(Region.whole(given.shape))] = result
     return out

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gridstride.pipeline.pictures import flow_views
+from gridstride.pipeline.pictures import flow_view
 from gridstride.pipeline.simulations.store import FlowStore, Layout, create, field_path
 from gridstride.pipeline.storage.regions import regions
 from gridstride.workers.models.edac.case import Edac
@@ -91,5 +91,5 @@ def vortex(amplitude: Callable[[float], float] = lambda t: 1.0) -> dict[str, Cal
     }
 
 
-def see(path: Path, field: str, axis: Any = None, index: Any = None, size: int = 1024) -> flow_views.FlowView:
-    return flow_views.flow_view(FlowStore.open(path), field, axis, index, size)
+def see(path: Path, field: str | None, axis: Any = None, index: Any = None, size: int = 1024) -> flow_view.FlowView:
+    return flow_view.flow_view(FlowStore.open(path), field, axis, index, size)

@@ -59,6 +59,12 @@ def test_imports_run_one_way() -> None:
         assert not [name for name in imports(file) if name.startswith("gridstride.pipeline")], file
 
 
+def test_the_reports_template_is_installed_with_the_package() -> None:
+    data = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    templates = {p.suffix for p in (ROOT / "pipeline" / "reports").iterdir() if p.is_file()} - {".py"}
+    assert templates == {Path(pattern).suffix for pattern in data["gridstride.pipeline.reports"]} == {".html"}
+
+
 def test_cuda_sources_are_installed_with_the_package() -> None:
     data = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
     assert {p.suffix for p in (ROOT / "cuda").iterdir() if p.is_file()} <= {

@@ -1,4 +1,4 @@
-"""Starting a Dask cluster, or joining one. Everything listens on loopback unless cluster.yaml says otherwise."""
+"""A running Dask cluster: started or joined, and described. What its kinds do is in `clusters`."""
 
 from __future__ import annotations
 
@@ -10,44 +10,26 @@ from typing import Any
 
 import dask
 
-from gridstride.workers.clusters import WORKER_TIMEOUT, Deployment, Size, module
-from gridstride.workers.clusters.base import flat
+from gridstride.workers.clusters import Deployment, Size, module
+from gridstride.workers.clusters.base import flat, settings
+from gridstride.workers.clusters.config import ClusterConfig
 
-# Under this name the scheduler tells clients what becomes of workers.
-TOPIC = "gridstride-workers"
-
-
-def cpu_count() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+# The annotation by which a cluster's parts know which job a task belongs to.
+JOB = "gridstride_job"
 
 
-def free_memory() -> int:
-    """Bytes of host memory that are free, within the container's limit if there is one."""
-    import psutil
-    from distributed.system import MEMORY_LIMIT
-
-    return min(psutil.virtual_memory().available, MEMORY_LIMIT)
-
-
-def local_size(device: str, workers: int | None, threads: int | None, memory: int | None, gpus: int) -> Size:
-    """How large a local cluster is to be: one worker for each GPU, or for every eight cores."""
-    cores = cpu_count()
-    if workers is None:
-        workers = max(1, gpus) if device == "gpu" else max(1, -(-cores // 8))
-    if threads is None:
-        # Beside a GPU, threads decode and encode while one of them computes.
-        threads = max(2, min(8, cores // workers)) if device == "gpu" else max(1, cores // workers)
-    return Size(workers, threads, memory if memory is not None else int(0.6 * free_memory()))
+def job_name(client: Any) -> str:
+    """The name of a client's job in its cluster, which may run others: of its plugins, topic and annotation."""
+    return f"gridstride-{client.id}"
 
 
 @contextmanager
-def start(device: str, size: Size, **how: Any) -> Iterator[Any]:
-    """A `distributed.Client` of a cluster that lives as long as the context. Keywords: those of `Deployment`.
+def start(device: str, size: Size, debug: bool = False, **config: Any) -> Iterator[Any]:
+    """A `distributed.Client` of a cluster that lives as long as the context. Keywords: those of `ClusterConfig`.
 
     Raises CannotStart with one line that says why.
     """
-    with running(Deployment(device=device, size=size, **how)) as client:
+    with running(Deployment(device, size, ClusterConfig(**config), debug=debug)) as client:
         yield client
 
 
@@ -56,34 +38,28 @@ def running(deployment: Deployment) -> Iterator[Any]:
     """A `distributed.Client` of a deployment, which is started, or joined, and stopped with the context."""
     import distributed  # noqa: F401  its defaults first, or they would go when our settings do
 
-    from gridstride.workers import clocks
-
-    for name in ("distributed", "distributed.client"):  # which has a level of its own
-        logging.getLogger(name).setLevel(deployment.level)
-    ours, theirs = dask.config.set(settings(deployment.worker_timeout)), dask.config.set(flat(deployment.dask))
-    with ours, theirs, module(deployment.kind).client(deployment) as client:
-        clocks.keep_steady_in(client)
+    config = deployment.config
+    ours, theirs = dask.config.set(settings(config.worker_timeout)), dask.config.set(flat(config.dask))
+    with quiet(deployment.level), ours, theirs, module(config.kind).client(deployment) as client:
         yield client
 
 
-def settings(worker_timeout: float = WORKER_TIMEOUT) -> dict[str, Any]:
-    """Dask's settings for our workers, in one place.
+@contextmanager
+def quiet(level: int) -> Iterator[None]:
+    """Of this process's Dask, only lines of `level` and above are shown by Dask's own log handlers. Levels, which are
+    the user's, stay as they are."""
 
-    worker_timeout: seconds without a sign of life after which a worker is killed and started again
-    """
-    return {
-        # Blocks are planned to fit: spilling them would write what is about to be written anyway.
-        "distributed.worker.memory.target": False,
-        "distributed.worker.memory.spill": False,
-        "distributed.worker.memory.pause": False,
-        "distributed.worker.memory.terminate": False,
-        # A worker busy in a kernel gives signs of life all the same: kernels and codecs hold no lock of Python's.
-        "distributed.scheduler.worker-ttl": f"{worker_timeout} s",
-        "distributed.scheduler.allowed-failures": 3,
-        "distributed.comm.timeouts.connect": "30s",
-        "distributed.admin.large-graph-warning-threshold": "100MB",
-        "array.query-planning": False,
-    }
+    def loud(record: logging.LogRecord) -> bool:
+        return record.levelno >= level
+
+    handlers = [h for name in ("distributed", "distributed.client") for h in logging.getLogger(name).handlers]
+    for handler in handlers:
+        handler.addFilter(loud)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.removeFilter(loud)
 
 
 def this_worker() -> str:
@@ -122,14 +98,8 @@ def describe(client: Any) -> list[dict[str, Any]]:
         return {"device": name, "device_memory": memory, "pid": os.getpid(), "versions": versions}
 
     looks = client.run(look)
-    rows = []
-    for address, worker in client.scheduler_info(n_workers=-1)["workers"].items():
-        rows.append(
-            {
-                "address": address,
-                "threads": worker["nthreads"],
-                "memory": worker["memory_limit"],
-                **looks[address],
-            }
-        )
-    return rows
+    workers = client.scheduler_info(n_workers=-1)["workers"]
+    return [
+        {"address": address, "threads": worker["nthreads"], "memory": worker["memory_limit"], **looks[address]}
+        for address, worker in workers.items()
+    ]

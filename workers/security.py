@@ -15,42 +15,31 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from gridstride.workers.clusters.base import CannotStart
+from gridstride.workers.clusters.config import ClusterConfig, TLSFiles
 
-from gridstride.workers.clusters.base import CannotStart, Deployment
-
-
-class TLSFiles(BaseModel):
-    """Files in PEM format, at the same paths wherever a part of the cluster runs.
-
-    ca: certificate of the authority that signed the others; cert, key: of this cluster's client, scheduler and workers
-    """
-
-    model_config = ConfigDict(extra="forbid")
-
-    ca: str
-    cert: str
-    key: str
+ROLES = ("client", "scheduler", "worker")
 
 
-def make(deployment: Deployment) -> Any:
-    """The `distributed.Security` of a deployment. Raises CannotStart if its files are not good."""
+def make(config: ClusterConfig) -> Any:
+    """The `distributed.Security` of a cluster; None without TLS. Raises CannotStart if its files are not good."""
     from distributed import Security
 
-    files = deployment.tls
-    if files is not None:
-        check(files)
-        return Security(
-            require_encryption=True,
-            tls_ca_file=files.ca,
-            **{f"tls_{role}_cert": files.cert for role in ("client", "scheduler", "worker")},
-            **{f"tls_{role}_key": files.key for role in ("client", "scheduler", "worker")},
-        )
-    return temporary()
+    if config.security != "tls":
+        return None
+    files = config.tls
+    if files is None:
+        return temporary()
+    check(files)
+    return Security(
+        require_encryption=True,
+        tls_ca_file=files.ca,
+        **{f"tls_{role}_cert": files.cert for role in ROLES},
+        **{f"tls_{role}_key": files.key for role in ROLES},
+    )
 
 
 def temporary() -> Any:
@@ -63,7 +52,7 @@ def temporary() -> Any:
 
 
 def check(files: TLSFiles) -> None:
-    """Raises CannotStart for a file that is missing, that others may read, or that does not fit the others."""
+    """Raises CannotStart for a file that is missing, that others may read, or that does not match the others."""
     for name in ("ca", "cert", "key"):
         path = Path(getattr(files, name))
         if not path.is_file() or not os.access(path, os.R_OK):
@@ -75,15 +64,13 @@ def check(files: TLSFiles) -> None:
         context = ssl.create_default_context(cafile=files.ca)
         context.load_cert_chain(files.cert, files.key)
     except (ssl.SSLError, OSError) as error:
-        raise CannotStart(
-            f"the files of tls do not fit each other: {getattr(error, 'reason', None) or error}"
-        ) from None
+        raise CannotStart(f"the files of tls do not match: {getattr(error, 'reason', None) or error}") from None
 
 
-def write(made: Any, folder: Path) -> TLSFiles:
-    """Write temporary certificates into a new folder that only we can read."""
+def write(folder: Path) -> TLSFiles:
+    """Write new certificates into a new folder that only we can read."""
+    content = temporary().get_tls_config_for_role("scheduler")
     folder.mkdir(mode=0o700)
-    content = made.get_tls_config_for_role("scheduler")
     paths = {}
     for name, key in (("ca", "ca_file"), ("cert", "cert"), ("key", "key")):
         path = folder / f"{name}.pem"
@@ -99,27 +86,26 @@ def temporary_files(parent: str | Path | None = None) -> Iterator[TLSFiles]:
     """New certificates, in files in a new folder of `parent` that is gone afterwards."""
     folder = Path(parent or tempfile.gettempdir()).absolute() / f"gridstride-tls-{secrets.token_hex(16)}"
     try:
-        yield write(temporary(), folder)
+        yield write(folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
-def in_files(deployment: Deployment, parent: str | Path | None = None) -> Iterator[Deployment]:
-    """The deployment with its certificates in files: those that are given, or temporary ones."""
-    if deployment.security != "tls" or deployment.tls is not None:
-        yield deployment
+def in_files(config: ClusterConfig, parent: str | Path | None = None) -> Iterator[ClusterConfig]:
+    """The configuration with its certificates in files: those that are given, or temporary ones."""
+    if config.security != "tls" or config.tls is not None:
+        yield config
         return
     with temporary_files(parent) as files:
-        yield replace(deployment, tls=files)
+        yield config.model_copy(update={"tls": files})
 
 
 def settings(files: TLSFiles) -> dict[str, Any]:
     """Dask's settings that make its parts use these files."""
-    roles = ("client", "scheduler", "worker")
     return {
         "distributed.comm.require-encryption": True,
         "distributed.comm.tls.ca-file": files.ca,
-        **{f"distributed.comm.tls.{role}.cert": files.cert for role in roles},
-        **{f"distributed.comm.tls.{role}.key": files.key for role in roles},
+        **{f"distributed.comm.tls.{role}.cert": files.cert for role in ROLES},
+        **{f"distributed.comm.tls.{role}.key": files.key for role in ROLES},
     }

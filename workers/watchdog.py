@@ -15,7 +15,7 @@ from typing import Any
 
 from distributed.diagnostics.plugin import WorkerPlugin
 
-from gridstride.workers.cluster import TOPIC
+from gridstride.workers.cluster import JOB
 from gridstride.workers.stages import Open, stages
 
 DOING = {"read + decode": "reading", "encode + write": "writing"}
@@ -24,10 +24,11 @@ TELL_SECONDS = 5.0
 
 
 class Watchdog(WorkerPlugin):
-    """Ends the worker's process once a read or a write has taken `seconds`, and tells those who listen to TOPIC."""
+    """Ends the worker's process once a read or a write of one job's tasks has taken `seconds`. Those who listen to the
+    topic of the job's name are told which."""
 
-    def __init__(self, name: str, seconds: float) -> None:
-        self.name, self.seconds = name, seconds
+    def __init__(self, job: str, seconds: float) -> None:
+        self.name, self.seconds = job, seconds
 
     def setup(self, worker: Any) -> None:
         self._over = threading.Event()
@@ -39,12 +40,16 @@ class Watchdog(WorkerPlugin):
     def _watch(self, worker: Any) -> None:
         while not self._over.wait(min(LOOK_SECONDS, self.seconds / 4)):
             now = time.perf_counter()
-            stuck = [entry for entry in stages.open() if _watched(entry) and now - entry[3] > self.seconds]
-            if stuck:
+            late = [entry for entry in stages.open() if _watched(entry) and now - entry[3] > self.seconds]
+            if stuck := [entry for entry in late if self._ours(worker, entry)]:
                 for entry in stuck:
                     with suppress(Exception):  # the worker ends, whoever hears why
-                        _tell(worker, entry, now)
+                        _tell(worker, self.name, entry, now)
                 os._exit(1)
+
+    def _ours(self, worker: Any, entry: Open) -> bool:
+        task = worker.state.tasks.get(worker.active_threads.get(entry[0]))
+        return task is not None and (task.annotations or {}).get(JOB) == self.name
 
 
 def _watched(entry: Open) -> bool:
@@ -52,7 +57,7 @@ def _watched(entry: Open) -> bool:
     return entry[1] in DOING and bool(entry[2])
 
 
-def _tell(worker: Any, entry: Open, now: float) -> None:
+def _tell(worker: Any, topic: str, entry: Open, now: float) -> None:
     """Returns when the scheduler knows."""
     thread, stage, what, begin = entry
     news = {
@@ -64,5 +69,5 @@ def _tell(worker: Any, entry: Open, now: float) -> None:
         "what": what,
         "seconds": now - begin,
     }
-    telling = worker.scheduler.log_event(topic=TOPIC, msg=news)
+    telling = worker.scheduler.log_event(topic=topic, msg=news)
     asyncio.run_coroutine_threadsafe(telling, worker.loop.asyncio_loop).result(TELL_SECONDS)

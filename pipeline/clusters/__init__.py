@@ -1,1 +1,1 @@
-"""Which cluster a command gets, and those that stay or run as a batch job."""
+"""The cluster that a command gets, clusters that stay, and those that are one batch job."""

@@ -1,4 +1,4 @@
-"""Which device and cluster a job gets: cluster.yaml, the options, and what this machine or the cluster has."""
+"""The device and the cluster of a job, from the cluster file, the options, and what this machine or the cluster has."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from dataclasses import replace
 from typing import Any
 
 from gridstride.pipeline.errors import ClusterGone, UsageError
-from gridstride.pipeline.options import ClusterConfig, RunOptions, load_cluster
+from gridstride.pipeline.options import RunOptions, load_cluster
 from gridstride.workers import cluster, device
-from gridstride.workers.clusters import CannotStart, ClusterLost, Deployment, module
+from gridstride.workers.clusters import CannotStart, ClusterLost, Deployment, Size, module
+from gridstride.workers.clusters.config import ClusterConfig
 
 # Kinds whose workers are elsewhere, and say themselves which device they have.
 ELSEWHERE = ("address", "ssh", "slurm", "kubernetes")
 
 
-def environment(options: RunOptions) -> tuple[ClusterConfig, str, str, cluster.Size]:
+def environment(options: RunOptions) -> tuple[ClusterConfig, str, str, Size]:
     """Cluster file, device ("gpu" or "cpu"), why that one, and the cluster's size."""
     config = load_cluster(options.cluster)
     deployment, reason = described(config, options)
@@ -26,12 +27,14 @@ def environment(options: RunOptions) -> tuple[ClusterConfig, str, str, cluster.S
 
 
 def described(config: ClusterConfig, options: RunOptions) -> tuple[Deployment, str]:
-    """What is to be started for these options, and why on that device."""
+    """The cluster to start for these options, and the reason for its device."""
     wish, reason = options.device, ""
     if config.kind in ("local-cuda", "local"):
         forced = "gpu" if config.kind == "local-cuda" else "cpu"
         if wish not in ("auto", forced):
-            raise UsageError(f"--device {wish} does not go with kind {config.kind} in {options.cluster}")
+            raise UsageError(
+                f"--device {wish} contradicts kind {config.kind} in {options.cluster}: leave one of them out"
+            )
         wish = forced
     if config.kind not in ELSEWHERE:
         try:
@@ -39,7 +42,7 @@ def described(config: ClusterConfig, options: RunOptions) -> tuple[Deployment, s
         except ValueError as error:
             raise UsageError(str(error)) from None
     wanted = (options.workers or config.workers, config.threads, options.memory or config.memory)
-    deployment = _deployment(config, wish, cluster.Size(1, 1, None), options.debug, wanted)
+    deployment = Deployment(wish, Size(1, 1, None), config, wanted, options.debug)
     with _one_line():
         size = module(config.kind).size(deployment)
     if config.kind in ELSEWHERE:
@@ -51,52 +54,31 @@ def described(config: ClusterConfig, options: RunOptions) -> tuple[Deployment, s
 
 
 @contextmanager
-def start(config: ClusterConfig, kind: str, size: cluster.Size, debug: bool) -> Iterator[Any]:
+def start(config: ClusterConfig, device: str, size: Size, debug: bool) -> Iterator[Any]:
     """A client of the cluster that `config` describes."""
-    with _one_line(), cluster.running(_deployment(config, kind, size, debug)) as client:
+    with _one_line(), cluster.running(Deployment(device, size, config, debug=debug)) as client:
         yield client
 
 
 @contextmanager
 def open_cluster(options: RunOptions) -> Iterator[tuple[Any, str]]:
-    """The cluster a job with these options would get: (client, which device and why)."""
-    config, kind, reason, size = environment(options)
-    with start(config, kind, size, options.debug) as client:
+    """The cluster that a job with these options would get: (client, which device and why)."""
+    config, device, reason, size = environment(options)
+    with start(config, device, size, options.debug) as client:
         yield client, reason
 
 
 def script(options: RunOptions) -> str:
-    """What would be sent to start the cluster: a job script, a resource, or commands."""
+    """The text that would be sent to start the cluster: a job script, a resource, or commands."""
     config = load_cluster(options.cluster)
-    if config.kind == "ssh":  # needs no look at the hosts, which would have to be up
-        wanted = (options.workers or config.workers or len(config.ssh.hosts), config.threads or 1)  # type: ignore[union-attr]
-        size = cluster.Size(*wanted, options.memory or config.memory)
-        deployment = _deployment(config, options.device, size, options.debug)
+    if config.ssh is not None and config.kind == "ssh":  # needs no look at the hosts, which would have to be up
+        workers = options.workers or config.workers or len(config.ssh.hosts)
+        size = Size(workers, config.threads or 1, options.memory or config.memory)
+        deployment = Deployment(options.device, size, config, debug=options.debug)
     else:
         deployment, _ = described(config, options)
     with _one_line():
         return module(config.kind).script(deployment)
-
-
-def _deployment(
-    config: ClusterConfig,
-    kind: str,
-    size: cluster.Size,
-    debug: bool,
-    wanted: tuple[int | None, int | None, int | None] = (None, None, None),
-) -> Deployment:
-    names = ("kind", "address", "protocol", "rmm_pool", "local_directory", "host", "dashboard", "timeout", "security")
-    return Deployment(
-        device=kind,
-        size=size,
-        wanted=wanted,
-        options=getattr(config, config.kind, None),
-        tls=config.tls,
-        dask=config.dask,
-        debug=debug,
-        worker_timeout=config.worker_timeout,
-        **{name: getattr(config, name) for name in names},
-    )
 
 
 @contextmanager

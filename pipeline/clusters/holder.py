@@ -24,16 +24,20 @@ import yaml
 
 from gridstride.pipeline.clusters import deployment
 from gridstride.pipeline.errors import JobFailed, UsageError
-from gridstride.pipeline.options import ClusterConfig, RunOptions, Started, load_cluster
+from gridstride.pipeline.options import RunOptions, load_cluster
 from gridstride.pipeline.storage.paths import durable_write
 from gridstride.workers import security
+from gridstride.workers.clusters import Size
 from gridstride.workers.clusters.base import last_line
+from gridstride.workers.clusters.config import ClusterConfig, Started
 
 STOP_SECONDS = 60
+# The command that holds a cluster in its own process: `gridstride cluster start --foreground`.
+FOREGROUND = ("-m", "gridstride.pipeline.commands.main", "cluster", "start", "--foreground")
 
 
 @dataclass(frozen=True)
-class Held:
+class HeldCluster:
     """A cluster that was started: its state file, the scheduler's address, workers, and the log of what holds it.
     client: of the process that holds it, None elsewhere."""
 
@@ -44,30 +48,21 @@ class Held:
     client: Any = None
 
 
-def start(options: RunOptions, state: Path) -> Held:
+def start(options: RunOptions, state: Path) -> HeldCluster:
     """Start a cluster in a process of its own, and wait until it can be joined."""
     _check_free(state)
     config, _, _, _ = deployment.environment(options)  # what is wrong is said here, not in a log
     if config.kind == "address":
         raise UsageError(f"{options.cluster} joins a cluster that runs already: there is nothing to start")
     log = state.with_name(state.name + ".log")
-    command = [
-        sys.executable,
-        "-m",
-        "gridstride.pipeline.commands.main",
-        "cluster",
-        "start",
-        "--foreground",
-        "--state",
-        state,
-    ]
     given = {"device": options.device, "cluster": options.cluster, "workers": options.workers, "memory": options.memory}
-    command += [part for name, value in given.items() if value is not None for part in (f"--{name}", str(value))]
+    words = [part for name, value in given.items() if value is not None for part in (f"--{name}", str(value))]
     with log.open("w") as file:
         # Its own session: Ctrl-C and the end of this terminal are not for it.
         holder = subprocess.Popen(
-            [str(part) for part in command], stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
-        )
+            [sys.executable, *FOREGROUND, "--state", str(state), *words],
+            stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True,
+        )  # fmt: skip
     end = time.monotonic() + config.timeout + STOP_SECONDS
     while not state.exists():
         if holder.poll() is not None:
@@ -77,20 +72,23 @@ def start(options: RunOptions, state: Path) -> Held:
             raise UsageError(f"the cluster did not start within {config.timeout + STOP_SECONDS:g} s: see {log}")
         time.sleep(0.2)
     running = load_cluster(state)
-    return Held(state, str(running.address), running.workers or 0, log)
+    return HeldCluster(state, str(running.address), running.workers or 0, log)
 
 
 @contextmanager
-def hold(options: RunOptions, state: Path) -> Iterator[Held]:
+def hold(options: RunOptions, state: Path) -> Iterator[HeldCluster]:
     """A cluster in this process, with its state file, as long as the context lasts."""
     _check_free(state)
-    config, kind, _, size = deployment.environment(options)
-    with _certificates(config, state) as config, deployment.start(config, kind, size, options.debug) as client:
-        workers = len(client.scheduler_info(n_workers=-1)["workers"])
-        address = client.scheduler.address
+    config, device, _, size = deployment.environment(options)
+    # Certificates, where they are temporary, go beside the state file: those who join need them too.
+    with (
+        security.in_files(config, state.absolute().parent) as config,
+        deployment.start(config, device, size, options.debug) as client,
+    ):
+        workers, address = len(client.scheduler_info(n_workers=-1)["workers"]), client.scheduler.address
         write_state(state, config, address, workers, size)
         try:
-            yield Held(state, address, workers, state.with_name(state.name + ".log"), client)
+            yield HeldCluster(state, address, workers, state.with_name(state.name + ".log"), client)
         finally:
             state.unlink(missing_ok=True)
 
@@ -105,8 +103,8 @@ def wait_for_signal(client: Any) -> None:
             raise JobFailed("the cluster is lost: its scheduler does not answer")
 
 
-def write_state(state: Path, config: ClusterConfig, address: str, workers: int, size: Any) -> None:
-    """Write the file by which a running cluster is joined."""
+def write_state(state: Path, config: ClusterConfig, address: str, workers: int, size: Size) -> None:
+    """Write the file by which a running cluster, held by this process, is joined."""
     process = psutil.Process()
     joined = ClusterConfig(
         kind="address",
@@ -160,22 +158,12 @@ def _process(started: Started) -> psutil.Process | None:
 
 def _check_free(state: Path) -> None:
     if not state.parent.is_dir():
-        raise UsageError(f"{state.parent} is no folder: the state file cannot be written there")
+        raise UsageError(f"{state.parent} is not a folder: the state file cannot be written there")
     if not state.exists():
         return
     config = load_cluster(state)
     if config.started is None:
-        raise UsageError(f"{state} is there and no state file: give another name with --state")
+        raise UsageError(f"{state} exists and is not a state file: use another name with --state")
     if config.started.machine != socket.gethostname() or _process(config.started):
         raise UsageError(f"{state} is of a running cluster: gridstride cluster stop --state {state}, or another name")
     state.unlink()
-
-
-@contextmanager
-def _certificates(config: ClusterConfig, state: Path) -> Iterator[ClusterConfig]:
-    """The configuration with certificates that those who join can have too: in files beside the state file."""
-    if config.security != "tls" or config.tls is not None:
-        yield config
-        return
-    with security.temporary_files(state.absolute().parent) as files:
-        yield config.model_copy(update={"tls": files})

@@ -1,103 +1,107 @@
-"""The commands about clusters: parse, call, print. `cli` adds them to its own."""
+"""The commands `gridstride cluster` and `gridstride submit`: parse, call, print."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
+from gridstride.pipeline.commands.shared import RUN_OPTIONS, guard, split_options
 
-def register(main: click.Group, run_options: Callable[[Any], Any], guard: Callable[[Any], Any], split: Any) -> None:
-    """Add the commands to `main`, with the options, error handling and splitting of options that all commands share."""
-    state = click.option(
-        "--state", type=click.Path(path_type=Path), default="gridstride-cluster.yaml", show_default=True,
-        metavar="FILE", help="State file: how to join the cluster, with --cluster FILE.",
-    )  # fmt: skip
+STATE = click.option(
+    "--state", type=click.Path(path_type=Path), default="gridstride-cluster.yaml", show_default=True,
+    metavar="FILE", help="State file, by which other commands join the cluster: --cluster FILE.",
+)  # fmt: skip
 
-    @main.group("cluster")
-    def clusters() -> None:
-        """Start, check and stop clusters."""
 
-    @clusters.command("check")
-    @run_options
-    @guard
-    def check(**values: Any) -> None:
-        """Start the cluster, show its workers, stop it."""
-        from rich.console import Console
+@click.group("cluster")
+def clusters() -> None:
+    """Start, check and stop clusters."""
 
-        from gridstride.pipeline.clusters import deployment
-        from gridstride.workers import cluster
 
-        with deployment.open_cluster(split(values)[1]) as (client, reason):
-            rows = cluster.describe(client)
-        Console(width=None if sys.stdout.isatty() else 160).print(_workers_table(rows, reason))
+@clusters.command("check")
+@RUN_OPTIONS
+@guard
+def check(**values: Any) -> None:
+    """Start the cluster, show its workers, and stop it."""
+    from rich.console import Console
 
-    @clusters.command("start")
-    @state
-    @click.option("--foreground", is_flag=True, help="Hold the cluster in this process, until Ctrl-C.")
-    @run_options
-    @guard
-    def start(state: Path, foreground: bool, **values: Any) -> None:
-        """Start the cluster and leave it running, for commands with --cluster STATE."""
-        from gridstride.pipeline.clusters import holder
+    from gridstride.pipeline.clusters import deployment
+    from gridstride.workers import cluster
 
-        options = split(values)[1]
-        if not foreground:
-            held = holder.start(options, state)
-            click.echo(f"{held.workers} workers, scheduler at {held.address}, log in {held.log}")
-            click.echo(f"use it with --cluster {held.state}; end it with: gridstride cluster stop --state {held.state}")
-            return
-        with holder.hold(options, state) as held:
-            click.echo(f"{held.workers} workers, scheduler at {held.address}; use it with --cluster {held.state}")
-            holder.wait_for_signal(held.client)
+    with deployment.open_cluster(split_options(values)[1]) as (client, reason):
+        rows = cluster.describe(client)
+    Console(width=None if sys.stdout.isatty() else 160).print(_workers_table(rows, reason))
 
-    @clusters.command("stop")
-    @state
-    @click.option("--debug", is_flag=True, hidden=True)
-    @guard
-    def stop(state: Path, debug: bool) -> None:
-        """Stop a cluster that `cluster start` left running."""
-        from gridstride.pipeline.clusters import holder
 
-        click.echo(holder.stop(state))
+@clusters.command("start")
+@STATE
+@click.option("--foreground", is_flag=True, help="Keep the cluster in this process, until Ctrl-C.")
+@RUN_OPTIONS
+@guard
+def start(state: Path, foreground: bool, **values: Any) -> None:
+    """Start the cluster and leave it running, for commands with --cluster STATE."""
+    from gridstride.pipeline.clusters import holder
 
-    @clusters.command("script")
-    @run_options
-    @guard
-    def script(**values: Any) -> None:
-        """Print the job script, resource or commands that would start the cluster."""
-        from gridstride.pipeline.clusters import deployment
+    options = split_options(values)[1]
+    if not foreground:
+        held = holder.start(options, state)
+        click.echo(f"{held.workers} workers, scheduler at {held.address}, log in {held.log}")
+        click.echo(f"use it with --cluster {held.state}; end it with: gridstride cluster stop --state {held.state}")
+        return
+    with holder.hold(options, state) as held:
+        click.echo(f"{held.workers} workers, scheduler at {held.address}; use it with --cluster {held.state}")
+        holder.wait_for_signal(held.client)
 
-        click.echo(deployment.script(split(values)[1]), nl=False)
 
-    @main.command("submit", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-    @click.option("--cluster", metavar="FILE", required=True, help="Cluster file of kind slurm.")
-    @click.option("--dry-run", is_flag=True, help="Print the batch script and stop.")
-    @click.option("--debug", is_flag=True, hidden=True)
-    @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-    @guard
-    def submit(cluster: str, dry_run: bool, debug: bool, command: tuple[str, ...]) -> None:
-        """Send COMMAND (such as: filter gaussian IN OUT --sigma 2) as one batch job that is its own cluster."""
-        from gridstride.pipeline.clusters import batch
-        from gridstride.pipeline.options import RunOptions
+@clusters.command("stop")
+@STATE
+@click.option("--debug", is_flag=True, hidden=True)
+@guard
+def stop(state: Path, debug: bool) -> None:
+    """Stop a cluster that `cluster start` left running."""
+    from gridstride.pipeline.clusters import holder
 
-        _check_command(main, command)
-        options = RunOptions(cluster=cluster)
-        text = batch.script(command, options)
-        if dry_run:
-            click.echo(text, nl=False)
-            return
-        job, log = batch.send(text, options)
-        click.echo(f"sent as job {job}; its log: {log}; cancel it with: scancel {job}")
+    click.echo(holder.stop(state))
+
+
+@clusters.command("script")
+@RUN_OPTIONS
+@guard
+def script(**values: Any) -> None:
+    """Print the job script, resource or commands that would start the cluster."""
+    from gridstride.pipeline.clusters import deployment
+
+    click.echo(deployment.script(split_options(values)[1]), nl=False)
+
+
+@click.command("submit", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.option("--cluster", metavar="FILE", required=True, help="Cluster file of kind slurm.")
+@click.option("--dry-run", is_flag=True, help="Print the batch script, and send nothing.")
+@click.option("--debug", is_flag=True, hidden=True)
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@guard
+def submit(cluster: str, dry_run: bool, debug: bool, command: tuple[str, ...]) -> None:
+    """Send COMMAND (such as: filter gaussian IN OUT --sigma 2) to SLURM, as one job with a cluster of its own."""
+    from gridstride.pipeline.clusters import batch
+    from gridstride.pipeline.options import RunOptions
+
+    _check_command(click.get_current_context().find_root().command, command)
+    options = RunOptions(cluster=cluster)
+    text = batch.script(command, options)
+    if dry_run:
+        click.echo(text, nl=False)
+        return
+    job, log = batch.send(text, options)
+    click.echo(f"sent as job {job}; its log: {log}; cancel it with: scancel {job}")
 
 
 def _workers_table(rows: list[dict[str, Any]], reason: str) -> Any:
     from rich.table import Table
 
-    from gridstride.pipeline.errors import megabytes
+    from gridstride.pipeline.text import megabytes
 
     table = Table(title=f"{len(rows)} workers: {reason}", title_justify="left")
     for column in ("worker", "pid", "threads", "memory", "device", "versions"):
@@ -110,8 +114,8 @@ def _workers_table(rows: list[dict[str, Any]], reason: str) -> Any:
     return table
 
 
-def _check_command(main: click.Group, words: tuple[str, ...]) -> None:
-    """Refuse, before it waits in a queue, a command that would not be understood, or that needs no cluster."""
+def _check_command(main: click.Command, words: tuple[str, ...]) -> None:
+    """Refuse a command with an error in it, or that needs no cluster, before it waits in a queue."""
     command: Any = main
     context = click.Context(main, info_name="gridstride")
     rest = list(words)
@@ -126,4 +130,4 @@ def _check_command(main: click.Group, words: tuple[str, ...]) -> None:
     if not any(p.name == "cluster" for p in command.params) or command.name in ("submit", "check", "start", "script"):
         raise click.UsageError(f"{words[0]} needs no cluster: run it here", context)
     if context.params.get("cluster"):
-        raise click.UsageError("--cluster is of submit: give it before the command", context)
+        raise click.UsageError("--cluster belongs to submit: give it before the command", context)

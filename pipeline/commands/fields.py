@@ -26,7 +26,7 @@ def _option(name: str, info: FieldInfo) -> click.Option:
     text = f"{info.description or ''}{shown}"
     several = next((m for m in info.metadata if isinstance(m, Several)), None) or _marked(info.annotation, Several)
     kinds = [k for k in _alternatives(info.annotation) if k is not NoneType]
-    arguments: dict[str, Any] = {"help": text, "required": info.is_required(), "default": None}
+    arguments: dict[str, Any] = {"help": text, "required": info.is_required()}
     if kinds == [bool]:
         return click.Option([flag], is_flag=True, help=text, default=None)
     if any(get_origin(k) is Literal for k in kinds):

@@ -66,7 +66,8 @@ def run_job(job: Any, dry_run: bool = False) -> None:
     from rich.console import Console
 
     from gridstride.pipeline import api
-    from gridstride.pipeline.reports.progress import job_facts, plan_table, shape_text, summary_table
+    from gridstride.pipeline.reports.progress import job_facts, plan_table, summary_table
+    from gridstride.pipeline.text import shape_text
 
     options, plan, environment = job.options, job.plan, job.environment
     console = Console(stderr=not dry_run)

@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
-from gridstride.pipeline.commands.shared import FIELD, Numbers, guard
+from gridstride.pipeline.commands.shared import Numbers, guard
 
 
 @click.command("info")
 @click.argument("store")
-@click.option("--array", metavar="NAME", help="Which array, where the store is a group.")
+@click.option("--array", metavar="NAME", help="Array to read if the store is a group.")
 @click.option("--debug", is_flag=True, hidden=True)
 @guard
 def info(store: str, array: str | None, debug: bool) -> None:
@@ -27,20 +27,20 @@ def info(store: str, array: str | None, debug: bool) -> None:
 @click.command("preview")
 @click.argument("store")
 @click.argument("png")
-@click.option("--array", metavar="NAME", help="Which array, where the store is a group.")
-@click.option("--compare", metavar="STORE", help="Draw this one beside it.")
-@click.option("--compare-array", metavar="NAME", help="Which array of it, where it is a group.")
-@click.option("--axis", help="The axis projected, or cut with --index; the third from last by default.")
-@click.option("--index", type=int, help="One slice, instead of the maximum along the axis.")
-@click.option("--select", multiple=True, metavar="AXIS=N", help="Which element of another axis, such as c=1.")
-@click.option("--field", type=FIELD, help="Of a simulation: what to draw; speed by default.")
-@click.option("--time", type=float, help="Of a simulation: the snapshot nearest to it; the last by default.")
+@click.option("--array", metavar="NAME", help="Array to read if the store is a group.")
+@click.option("--compare", metavar="STORE", help="Draw this array beside it.")
+@click.option("--compare-array", metavar="NAME", help="Array to draw of it if it is a group.")
+@click.option("--axis", help="Axis to project, or to slice at --index (default: the third from last).")
+@click.option("--index", type=int, help="Draw one slice instead of the maximum along the axis.")
+@click.option("--select", multiple=True, metavar="AXIS=N", help="Element of another axis (default: 0).")
+@click.option("--field", metavar="NAME", help="Of a simulation: speed, vorticity, q or a stored field.")
+@click.option("--time", type=float, help="Of a simulation: draw the snapshot nearest to this time (default: the last).")
 @click.option("--limits", type=Numbers(float), metavar="LOW,HIGH", help="Of a simulation: ends of the colour scale.")
 @click.option("--overwrite", is_flag=True, help="Replace PNG if it exists.")
 @click.option("--debug", is_flag=True, hidden=True)
 @guard
 def preview(store: str, png: str, debug: bool, **values: Any) -> None:
-    """Draw STORE as the picture PNG: a maximum projection, or a slice; of a simulation, a field on a plane."""
+    """Draw STORE into the picture PNG: a maximum projection or a slice; of a simulation, a field on a plane."""
     from gridstride.pipeline.pictures.arrays import preview as draw
 
     click.echo(f"wrote {draw(store, png, **values)}")
@@ -49,12 +49,12 @@ def preview(store: str, png: str, debug: bool, **values: Any) -> None:
 @click.command("movie")
 @click.argument("store", metavar="OUT")
 @click.argument("file")
-@click.option("--field", type=FIELD, default="speed", show_default=True, help="What to film.")
-@click.option("--axis", help="In three dimensions: the axis cut; z by default.")
-@click.option("--index", type=int, help="In three dimensions: where it is cut, in cells; the middle by default.")
+@click.option("--field", metavar="NAME", help="Speed, vorticity, q or a stored field (default: speed).")
+@click.option("--axis", help="In three dimensions: axis that the plane cuts (default: z).")
+@click.option("--index", type=int, help="In three dimensions: cell at which the plane cuts it (default: the middle).")
 @click.option("--limits", type=Numbers(float), metavar="LOW,HIGH", help="Ends of the colour scale.")
-@click.option("--fps", type=float, default=15.0, show_default=True, help="Frames a second.")
-@click.option("--every", type=int, default=1, show_default=True, metavar="N", help="Film one snapshot in N.")
+@click.option("--fps", type=float, default=15.0, show_default=True, help="Frames per second.")
+@click.option("--every", type=int, default=1, show_default=True, metavar="N", help="Film every N-th snapshot.")
 @click.option("--size", type=int, default=800, show_default=True, help="Longer side of the picture, in pixels.")
 @click.option("--overwrite", is_flag=True, help="Replace FILE if it exists.")
 @click.option("--quiet", is_flag=True, help="No progress.")
@@ -76,7 +76,7 @@ def movie(store: str, file: str, debug: bool, **values: Any) -> None:
 @click.option("--debug", is_flag=True, hidden=True)
 @guard
 def plot(store: str, png: str, debug: bool, overwrite: bool) -> None:
-    """Draw the diagnostics of the simulation OUT against time as the picture PNG."""
+    """Draw the diagnostics of the simulation OUT against time into the picture PNG."""
     from gridstride.pipeline.pictures.plots import plot as draw
 
     click.echo(f"wrote {draw(store, png, overwrite=overwrite)}")

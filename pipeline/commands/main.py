@@ -6,10 +6,11 @@ from __future__ import annotations
 import click
 
 from gridstride import __version__
-from gridstride.pipeline.commands import cluster, report
+from gridstride.pipeline.commands import report
+from gridstride.pipeline.commands.cluster import clusters, submit
 from gridstride.pipeline.commands.filter import Alias, filters
 from gridstride.pipeline.commands.inspect import info, movie, plot, preview
-from gridstride.pipeline.commands.shared import RUN_OPTIONS, guard, split_options
+from gridstride.pipeline.commands.shared import guard
 from gridstride.pipeline.commands.simulate import resume, simulate
 
 
@@ -19,9 +20,10 @@ def main() -> None:
     """Stencil work on Zarr arrays larger than memory: exact, resumable, on every GPU or CPU there is."""
 
 
-for command in (filters, simulate, resume, info, preview, movie, plot, Alias("convolve"), Alias("correlate")):
+for command in (filters, simulate, resume, clusters, submit):
     main.add_command(command)
-cluster.register(main, RUN_OPTIONS, guard, split_options)
+for command in (info, preview, movie, plot, Alias("convolve"), Alias("correlate")):
+    main.add_command(command)
 report.register(main, guard)
 
 

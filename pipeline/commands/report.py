@@ -1,4 +1,4 @@
-"""The commands that tell of a job: status and report. Registered by `cli`, which may itself be the main module."""
+"""The commands status and report, which show how a job went. `main` registers them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ def register(main: click.Group, guard: Callable[[Any], Any]) -> None:
 
     @main.command("status")
     @click.argument("out", metavar="OUT")
-    @click.option("--json", "as_json", is_flag=True, help="For machines.")
+    @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
     @click.option("--debug", is_flag=True, hidden=True)
     @guard
     def status(out: str, as_json: bool, debug: bool) -> None:
-        """How far the job or simulation that writes OUT is, running or dead. Reads only, and disturbs nobody."""
+        """Show the progress of the job or simulation that writes OUT, running or not. Changes nothing."""
         from gridstride.pipeline.reports import status as looking
 
         found = looking.status(out)
@@ -38,7 +38,7 @@ def register(main: click.Group, guard: Callable[[Any], Any]) -> None:
     @click.option("--debug", is_flag=True, hidden=True)
     @guard
     def report(out: str, file: str, debug: bool) -> None:
-        """Write a page about the job or simulation that writes OUT: plan, times, faults, pictures."""
+        """Write an HTML page about the job or simulation that writes OUT: plan, times, faults, pictures."""
         from gridstride.pipeline.reports.report import write_report
 
         click.echo(f"wrote {write_report(out, file)}")

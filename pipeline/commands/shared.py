@@ -51,9 +51,6 @@ class Size(click.ParamType):
             self.fail(str(error), param, ctx)
 
 
-FIELD = click.Choice(["speed", "vorticity", "pressure", "u", "v", "w", "q"])
-
-
 def words(_ctx: Any, _param: Any, value: str | None) -> Any:
     if value is None or "," not in value:
         return value

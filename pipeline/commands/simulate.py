@@ -36,17 +36,18 @@ def _simulate(prepared: Any, dry_run: bool = False) -> None:
     from rich.console import Console
 
     from gridstride.pipeline.reports import simulations as flow_report
+    from gridstride.pipeline.reports.progress import plan_table, summary_table
 
     console = Console(stderr=not dry_run, width=None if sys.stdout.isatty() else 120)
     if dry_run:
-        console.print(flow_report.plan_table(prepared))
+        console.print(plan_table(flow_report.plan_facts(prepared)))
         return
     if prepared.options.watched:
         for line in flow_report.plan_lines(prepared):
             click.echo(line, err=True)
     summary = flow_report.run_shown(prepared)
     if prepared.options.watched and summary.stages:
-        console.print(flow_report.stage_table(summary))
+        console.print(summary_table(summary.stages, summary.idle, summary.seconds))
     click.echo(flow_report.summary_line(prepared, summary))
 
 

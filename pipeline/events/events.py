@@ -1,8 +1,8 @@
-"""What happens to a job, one line for each event: on the terminal for people, as JSON for machines (`--log-json`,
-`--log`), and in OUT/.gridstride/events.jsonl, where the story of all runs of a job outlives them.
+"""The event log of a job: one line for each event, on the terminal for people, as JSON for machines (`--log-json`,
+`--log`), and in OUT/.gridstride/events.jsonl, which keeps the events of all runs of the job.
 
-An event is a dict: time (ISO 8601, UTC), level, event (its name), job (hash), text (for people), and what else there is
-to say: block (its index), worker, counts. The names:
+An event is a dict: time (ISO 8601, UTC), level, event (its name), job (hash), text (for people), and further facts such
+as block (its index), worker and counts. The names:
 
     waiting started resumed cluster progress checkpoint finished failed stopped
     block-failed block-retried block-alone block-lost
@@ -22,9 +22,8 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,30 +31,23 @@ from rich.console import Console
 from rich.text import Text
 
 from gridstride.pipeline.errors import UsageError
+from gridstride.pipeline.events.lines import LinesFile, read_lines
 from gridstride.pipeline.events.machine import machine, versions
 from gridstride.pipeline.events.spans import Spans
 from gridstride.pipeline.storage.paths import Place
-from gridstride.pipeline.storage.remote import Remote
+from gridstride.pipeline.text import one_line
 
 if TYPE_CHECKING:
     from gridstride.pipeline.options import RunOptions
 
 FILE = "events.jsonl"
-SYNC_SECONDS = 1.0
-# Of one name, so many lines are shown to people; the file has them all.
+# Lines shown to people for each event name; the file has them all.
 MOST_SHOWN = 5
-# The plan, the bar and the summary say these to people already.
-SAID_ELSEWHERE = {
-    "started",
-    "resumed",
-    "cluster",
-    "progress",
-    "checkpoint",
-    "finished",
-    "failed",
-    "stopped",
-    "block-lost",
-}
+NAMES = ("time", "level", "event", "text")  # what every event has
+# Not printed for people: the plan, the progress bar or the summary shows these.
+SHOWN_ELSEWHERE = (
+    "started", "resumed", "cluster", "progress", "checkpoint", "finished", "failed", "stopped", "block-lost",
+)  # fmt: skip
 COLOURS = {"info": "", "warning": "yellow", "error": "red"}
 # Credentials in addresses: scheme://user:password@host, and values of a query that grant access.
 USERINFO = re.compile(r"(?<=://)[^/@\s]*@")
@@ -63,20 +55,15 @@ QUERY = re.compile(r"(?i)([?&](?:[a-z0-9_.-]*(?:signature|credential|token|secre
 
 
 def redact(text: str) -> str:
-    """The text without credentials that addresses in it may hold."""
+    """Replace credentials in addresses by ***."""
     return QUERY.sub(r"\1***", USERINFO.sub("***@", text))
 
 
-def one_line(text: str) -> str:
-    """The text on one line, without what would move a terminal's cursor."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(str(text).split()))
-
-
 class Events:
-    """Where one run of a job says what happens. Without arguments: nowhere.
+    """The event log of one run of a job. Without arguments it writes nowhere.
 
-    folder: of the job's journal; job: its hash; show: whether people watch; as_json: lines for machines on stderr
-    log: a file that gets these lines too
+    folder: the job's journal; job: its hash; show: print for people; as_json: print JSON lines on stderr
+    log: another file that gets the JSON lines
     """
 
     def __init__(
@@ -91,10 +78,10 @@ class Events:
         self.console = Console(stderr=True)
         self.spans = Spans(folder)
         self.faults: Counter[str] = Counter()
-        self._files = [_Lines(Path(path)) for path in (folder and folder / FILE, log) if path]
+        self._files = [LinesFile(Path(path)) for path in (folder and folder / FILE, log) if path]
         self._lock = threading.Lock()
         self._begin = self._progressed = time.monotonic()
-        # The clock is read once: where it is set anew, a run has no second twice, and none that never was.
+        # The clock is read once, so that setting it during a run neither repeats nor skips a time.
         self._epoch = time.time() - self._begin
 
     def __enter__(self) -> Events:
@@ -108,7 +95,7 @@ class Events:
             self._files = []
 
     def say(self, event: str, text: str, level: str = "info", **facts: Any) -> None:
-        """Say what happened. Where a line cannot be written it is left out: the job goes on."""
+        """Log an event. A line that cannot be written is dropped; the job continues."""
         text = redact(one_line(text))
         line = {"time": self._now(), "level": level, "event": event, "job": self.job, "text": text, **facts}
         data = redact(json.dumps(finite(line), default=str))
@@ -118,7 +105,7 @@ class Events:
                 file.append(data, sync=level != "info" or event != "progress")
         if self.as_json:
             print(data, file=sys.stderr, flush=True)
-        elif self.show and event not in SAID_ELSEWHERE:
+        elif self.show and event not in SHOWN_ELSEWHERE:
             self._print(event, text, level)
 
     def _now(self) -> str:
@@ -130,13 +117,13 @@ class Events:
         if count > MOST_SHOWN:
             return
         if count == MOST_SHOWN:
-            text += f" (the last {event} line shown; all are in .gridstride/{FILE})"
+            text += f" (further {event} lines are not shown; all are in .gridstride/{FILE})"
         clock = datetime.now().strftime("%H:%M:%S")
         word = "" if level == "info" else f"{level}: "
         self.console.print(Text(f"{clock} {word}{text}", style=COLOURS[level]), soft_wrap=True)
 
     def progress(self, done: int, total: int, unit: str, text: str, **facts: Any) -> None:
-        """Say how far the job is, once in a while: less and less often, so that no job says it too many times."""
+        """Log the progress of the job, less and less often the longer it runs, so that the log stays small."""
         at = time.monotonic()
         if at - self._progressed >= max(0.5, (at - self._begin) / 100) or done == total:
             self._progressed = at
@@ -144,7 +131,7 @@ class Events:
 
 
 def say_waiting(options: RunOptions) -> Callable[[str], None]:
-    """Says for what a job waits before its events are open."""
+    """A function that tells what a job waits for before its event log is open."""
     return lambda text: Events(show=options.watched, as_json=options.log_json).say("waiting", text)
 
 
@@ -152,7 +139,7 @@ def say_waiting(options: RunOptions) -> Callable[[str], None]:
 def open_events(
     folder: Path, job: str, options: RunOptions, device: str, begun: bool, **facts: Any
 ) -> Iterator[Events]:
-    """The events of one run of a job: says that it began, and how it ended where it was not to the end.
+    """Open the event log of one run of a job; log its start, and how it ended if it was stopped or failed.
 
     begun: whether an earlier run has done a part of it. Raises UsageError if the log cannot be written.
     """
@@ -160,11 +147,11 @@ def open_events(
         events = Events(folder, job, options.watched, options.log_json, options.log)
     except OSError as error:
         raise UsageError(f"{error.filename} cannot be written: {error.strerror}") from None
-    with events, _told_of_clusters(events):
-        what = "goes on" if begun else "begins"
+    with events, _cluster_log(events):
+        name, what = ("resumed", "job resumed") if begun else ("started", "job started")
         events.say(
-            "resumed" if begun else "started",
-            f"the job {what}: {facts['done']} of {facts['total']} {facts['unit']} done",
+            name,
+            f"{what}: {facts['done']} of {facts['total']} {facts['unit']} done",
             command=command_line(),
             pid=os.getpid(),
             device=device,
@@ -175,7 +162,7 @@ def open_events(
         try:
             yield events
         except KeyboardInterrupt:
-            events.say("stopped", "stopped by hand", "warning")
+            events.say("stopped", "stopped by the user", "warning")
             raise
         except BaseException as error:
             events.say("failed", str(error) or type(error).__name__, "error")
@@ -183,32 +170,33 @@ def open_events(
 
 
 @contextmanager
-def _told_of_clusters(events: Events) -> Iterator[None]:
-    """What those who start and watch clusters log is said as events too, instead of past them on stderr."""
+def _cluster_log(events: Events) -> Iterator[None]:
+    """Turn log records of the logger gridstride.cluster into events, so that they do not go to stderr on their own."""
 
-    class Tell(logging.Handler):
+    class Forward(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             level = "error" if record.levelno >= logging.ERROR else "warning"
             events.say(getattr(record, "event", "cluster-warning"), record.getMessage(), level)
 
-    logger, tell = logging.getLogger("gridstride.cluster"), Tell(logging.WARNING)
-    logger.addHandler(tell)
+    logger, forward = logging.getLogger("gridstride.cluster"), Forward(logging.WARNING)
+    logger.addHandler(forward)
     before, logger.propagate = logger.propagate, False
     try:
         yield
     finally:
         logger.propagate = before
-        logger.removeHandler(tell)
+        logger.removeHandler(forward)
 
 
 def command_line() -> str | None:
-    """The command that a person gave, or None where there was none."""
+    """The gridstride command of this process, or None if another program imported gridstride."""
     program, *arguments = sys.argv or [""]
-    return shlex.join(["gridstride", *arguments]) if Path(program).name in ("gridstride", "cli.py") else None
+    ours = Path(program).name == "gridstride" or Path(program).parts[-2:] == ("commands", "main.py")
+    return shlex.join(["gridstride", *arguments]) if ours else None
 
 
 def finite(value: Any) -> Any:
-    """The value with None for numbers that JSON does not have."""
+    """The value with NaN and infinities, which JSON lacks, replaced by None."""
     if isinstance(value, dict):
         return {str(k): finite(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
@@ -222,57 +210,9 @@ def seconds(event: dict[str, Any]) -> float:
 
 
 def read_events(folder: Place) -> Iterator[dict[str, Any]]:
-    """The events in a journal's folder, in order; lines that a kill or a full disk cut short are left out."""
+    """The events in a journal's folder, in order, without lines that are not events: a kill may cut one short."""
     for line in read_lines(folder / FILE):
-        if isinstance(line, dict) and isinstance(line.get("event"), str) and _timed(line):
-            yield line
-
-
-def _timed(line: dict[str, Any]) -> bool:
-    try:
-        return seconds(line) > 0
-    except (KeyError, TypeError, ValueError):
-        return False
-
-
-def read_lines(path: Place) -> Iterator[Any]:
-    """The values in a file of JSON lines; those that are none are left out."""
-    try:
-        file = StringIO(path.read_text()) if isinstance(path, Remote) else path.open(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        return
-    with file:
-        for line in file:
-            try:
-                yield json.loads(line)
-            except ValueError:
-                continue
-
-
-class _Lines:
-    """A file that lines are added to. A line is with the system when `append` returns, and soon on disk."""
-
-    def __init__(self, path: Path) -> None:
-        self._handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        size = os.fstat(self._handle).st_size
-        # A line that a kill cut short must not take the next one with it.
-        self._torn = size > 0 and os.pread(self._handle, 1, size - 1) != b"\n"
-        self._synced = 0.0
-
-    def append(self, line: str, sync: bool) -> None:
-        data = ("\n" if self._torn else "") + line + "\n"
-        try:
-            self._torn = os.write(self._handle, data.encode()) < len(data.encode())
-            if sync and time.monotonic() - self._synced >= SYNC_SECONDS:
-                os.fsync(self._handle)
-                self._synced = time.monotonic()
-        except OSError:
-            self._torn = True
-
-    def close(self) -> None:
-        try:
-            os.fsync(self._handle)
-        except OSError:
-            pass
-        finally:
-            os.close(self._handle)
+        if isinstance(line, dict) and all(isinstance(line.get(name), str) for name in NAMES):
+            with suppress(ValueError, OverflowError):
+                seconds(line)
+                yield line

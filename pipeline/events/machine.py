@@ -1,9 +1,11 @@
-"""Which machine and which versions of what a job runs with. No environment, no user: nothing that is secret."""
+"""The machine and the versions that a job runs with. No environment variables and no user: nothing secret."""
 
 from __future__ import annotations
 
+import os
 import platform
 import socket
+from contextlib import suppress
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
@@ -17,21 +19,19 @@ PACKAGES = (
 
 @lru_cache(maxsize=1)
 def versions() -> dict[str, str]:
-    """Of Python and of the packages that decide what is computed."""
+    """Versions of Python and of the packages that influence results."""
     found = {"python": platform.python_version()}
     for name in PACKAGES:
-        try:
+        with suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
     return found
 
 
 def machine(device: str) -> dict[str, Any]:
-    """Of this process: host, system, processor, cores, memory; and its GPUs where the job uses them."""
+    """Host, system, processor, cores and memory of this process; its GPUs too if `device` is "gpu"."""
     import psutil
 
-    from gridstride.workers.cluster import cpu_count
+    from gridstride.workers.clusters.base import cpu_count
 
     found: dict[str, Any] = {
         "host": socket.gethostname(),
@@ -46,20 +46,25 @@ def machine(device: str) -> dict[str, Any]:
 
 
 def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.machine()
 
 
 def _gpus() -> list[str]:
+    """Names of the GPUs that CUDA_VISIBLE_DEVICES leaves to this process; none if NVML does not find them."""
     try:
         import pynvml
 
         pynvml.nvmlInit()
-        handles = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())]
+        shown = os.environ.get("CUDA_VISIBLE_DEVICES")
+        chosen = map(str, range(pynvml.nvmlDeviceGetCount())) if shown is None else filter(None, shown.split(","))
+        handles = [
+            pynvml.nvmlDeviceGetHandleByIndex(int(gpu)) if gpu.isdecimal() else pynvml.nvmlDeviceGetHandleByUUID(gpu)
+            for gpu in chosen
+        ]
         names = [pynvml.nvmlDeviceGetName(handle) for handle in handles]
         return [name.decode() if isinstance(name, bytes) else str(name) for name in names]
     except Exception:

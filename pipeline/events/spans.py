@@ -1,8 +1,8 @@
-"""When each thread of each worker was in which stage: OUT/.gridstride/spans.jsonl, for the report's timeline.
+"""The stages of each worker thread over time: OUT/.gridstride/spans.jsonl, for the report's timeline.
 
-A row is [worker, thread, begin, end, {stage: seconds}], times in seconds of the Unix epoch. Short spans of a thread
-that follow each other are joined into one row, the longer the job runs the more of them, so that the file stays small:
-about `ROWS` rows, and as many again each time the job takes 2.7 times as long.
+A row is [worker, thread, begin, end, {stage: seconds}], times in seconds of the Unix epoch. Short consecutive spans of
+a thread are joined into one row, more of them the longer the job runs, so that the file stays small: about `ROWS` rows,
+and as many again each time the job takes 2.7 times as long.
 """
 
 from __future__ import annotations
@@ -10,9 +10,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from gridstride.pipeline.events.lines import LinesFile
 
 FILE = "spans.jsonl"
 ROWS = 5000
@@ -20,7 +23,7 @@ ROWS = 5000
 
 @dataclass
 class Row:
-    """What one thread did from `begin` to `end`: seconds by stage; what is missing from them it did nothing."""
+    """The stages of one thread from `begin` to `end`: seconds by stage; the rest of the time it was idle."""
 
     worker: str
     thread: int
@@ -30,20 +33,17 @@ class Row:
 
 
 class Spans:
-    """Writes the spans of one run to the journal's folder; nowhere without one."""
+    """Writes the spans of one run to the journal's folder; nowhere if it is None. Raises OSError if it cannot."""
 
     def __init__(self, folder: Path | None = None) -> None:
-        self._path = folder and folder / FILE
-        self._file: Any = None
+        self._file = LinesFile(folder / FILE) if folder else None
         self._open: dict[tuple[str, int], Row] = {}
         self._begin = time.monotonic()
 
     def take(self, worker: str, spans: Iterable[tuple[int, str, float, float]]) -> None:
-        """Take in what a worker says of its threads: (thread, stage, begin, end), in the order of their ends."""
-        if self._path is None:
-            return
+        """Add the spans of a worker's threads: (thread, stage, begin, end), ordered by their ends."""
         joined = (time.monotonic() - self._begin) * max(1, len(self._open)) / ROWS
-        for thread, stage, begin, end in spans:
+        for thread, stage, begin, end in spans if self._file else ():
             lane = worker, thread
             row = self._open.get(lane)
             if row is None or max(end, row.end) - row.begin > joined:
@@ -54,40 +54,27 @@ class Spans:
             row.stages[stage] = row.stages.get(stage, 0.0) + end - begin
 
     def _write(self, row: Row) -> None:
-        assert self._path is not None
+        assert self._file is not None
         stages = {name: round(seconds, 4) for name, seconds in row.stages.items()}
         line = json.dumps([row.worker, row.thread, round(row.begin, 4), round(row.end, 4), stages])
-        try:
-            if self._file is None:
-                # Begins with an empty line: the last one may have been cut short by a kill.
-                self._file = self._path.open("a", encoding="utf-8")
-                self._file.write("\n")
-            self._file.write(line + "\n")
-        except OSError:  # of a full disk: the job goes on
-            pass
+        self._file.append(line, sync=False)
 
     def close(self) -> None:
-        """Write what is left."""
+        """Write the rows that are still open."""
         for row in self._open.values():
             self._write(row)
         self._open.clear()
-        try:
-            if self._file is not None:
-                self._file.close()
-        except OSError:
-            pass
-        self._file = None
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
 
 def read_spans(lines: Iterable[Any]) -> list[Row]:
     """The rows in the lines of the file."""
     rows = []
     for line in lines:
-        try:
+        with suppress(TypeError, ValueError, AttributeError):  # a line that was cut short
             worker, thread, begin, end, stages = line
-            rows.append(
-                Row(str(worker), int(thread), float(begin), float(end), {str(k): float(v) for k, v in stages.items()})
-            )
-        except (TypeError, ValueError, AttributeError):
-            continue
+            spent = {str(stage): float(seconds) for stage, seconds in stages.items()}
+            rows.append(Row(str(worker), int(thread), float(begin), float(end), spent))
     return rows

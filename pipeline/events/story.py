@@ -1,17 +1,14 @@
-"""What a job's journal tells after the fact, or from another process: its runs, and how each went and ended.
-
-Nothing here writes.
-"""
+"""The runs of a job, read from its event log: how each went and how it ended. Nothing here writes."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from gridstride.pipeline.events.events import seconds
+from gridstride.pipeline.text import counted
 
 Event = dict[str, Any]
 BEGINNINGS, ENDINGS = ("started", "resumed"), ("finished", "failed", "stopped")
@@ -19,7 +16,7 @@ BEGINNINGS, ENDINGS = ("started", "resumed"), ("finished", "failed", "stopped")
 
 @dataclass
 class Run:
-    """One run of a job: the event it began with, and all events since. Times are asked for when all are known."""
+    """One run of a job: its first event, and all events since. Read its times once all events are added."""
 
     begun: Event
     events: list[Event] = field(default_factory=list)
@@ -30,23 +27,23 @@ class Run:
 
     @cached_property
     def last(self) -> float:
-        """When it was last heard of."""
+        """Time of its latest event."""
         return max(map(seconds, [self.begun, *self.events]))
 
     @property
     def ending(self) -> Event | None:
-        """The event it ended with; None if it was killed, or goes on."""
+        """The event it ended with; None if it was killed or is still running."""
         return next((e for e in reversed(self.events) if e["event"] in ENDINGS), None)
 
     @property
     def summary(self) -> dict[str, Any]:
-        """Its figures; empty if it did not come to its end."""
+        """Its figures; empty if it was killed."""
         found = (self.ending or {}).get("summary")
         return found if isinstance(found, dict) else {}
 
     @property
-    def told(self) -> dict[str, Any]:
-        """Figures of a run without a summary, from what it last told of its progress."""
+    def so_far(self) -> dict[str, Any]:
+        """The figures of a run without a summary, from its last progress event."""
         if not self.progress:
             return {}
         ready = self.named("cluster")[-1:] or [self.begun]
@@ -56,7 +53,7 @@ class Run:
 
     @property
     def faults(self) -> list[Event]:
-        return [e for e in self.events if e["level"] != "info" and e["event"] not in ENDINGS]
+        return [e for e in self.events if is_fault(e)]
 
     @property
     def progress(self) -> list[Event]:
@@ -66,8 +63,13 @@ class Run:
         return [e for e in self.events if e["event"] in names]
 
 
+def is_fault(event: Event) -> bool:
+    """Whether an event is a warning or an error, other than the end of the run."""
+    return event["level"] != "info" and event["event"] not in ENDINGS
+
+
 def runs(events: Iterable[Event]) -> list[Run]:
-    """The runs that events tell of, in order."""
+    """Group events into runs, in order."""
     found: list[Run] = []
     for event in events:
         if event["event"] in BEGINNINGS:
@@ -77,22 +79,13 @@ def runs(events: Iterable[Event]) -> list[Run]:
     return found
 
 
-def name_of(place: Any) -> str:
-    """The last part of a path or an address."""
-    return str(place).rstrip("/").rpartition("/")[2]
-
-
-def counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
 def faults_text(events: Iterable[Event]) -> str:
-    """How many faults of each kind, in words."""
+    """Faults counted by kind: 2 workers lost, 1 block failed."""
     kinds = {
         "worker-lost": "worker lost",
         "worker-stuck": "worker stuck",
         "block-failed": "block failed",
-        "block-alone": "block tried alone",
+        "block-alone": "block retried alone",
         "block-lost": "block given up",
         "state-lost": "state lost",
     }
@@ -104,20 +97,3 @@ def faults_text(events: Iterable[Event]) -> str:
         noun, _, rest = kinds.get(name, name).partition(" ")
         words.append(f"{counted(count, noun)} {rest}".strip())
     return ", ".join(words)
-
-
-def duration(span: float) -> str:
-    """Seconds for people: 0.42 s, 12 s, 3 min 20 s, 2 h 10 min, 3 d 4 h."""
-    if span < 10:
-        return f"{max(span, 0):.2g} s"
-    whole = round(span)
-    for unit, small, size, least in (("d", "h", 86_400, 3600), ("h", "min", 3600, 60), ("min", "s", 60, 1)):
-        if whole >= size:
-            big, rest = divmod(whole, size)
-            return f"{big} {unit} {rest // least} {small}" if rest // least else f"{big} {unit}"
-    return f"{whole} s"
-
-
-def clock(at: float) -> str:
-    """Local date and time for people."""
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))

@@ -1,4 +1,8 @@
-"""Which workers come and go while a job runs, and why."""
+"""Tells which workers join, restart and are lost while a job runs, and why.
+
+A cluster may run several jobs: every name that this one leaves in its scheduler and workers is the job's own, and goes
+with it, also when its client dies.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,8 @@ from typing import Any
 
 from gridstride.pipeline.errors import UsageError, first_line
 from gridstride.pipeline.events.events import Events
-from gridstride.pipeline.events.story import counted, duration
-from gridstride.workers.cluster import TOPIC
+from gridstride.pipeline.text import counted, duration
+from gridstride.workers.cluster import JOB, job_name
 
 REGISTER_TRIES = 5
 LEAVE_SECONDS = 5.0
@@ -17,20 +21,44 @@ LEAVE_SECONDS = 5.0
 
 @contextmanager
 def watch_workers(client: Any, events: Events, io_timeout: float | None = None) -> Iterator[None]:
-    """Say in `events` which workers the cluster has, and each that is lost, joins or is started again.
+    """Say in `events` which workers the cluster has, and each that is lost, joins or restarts. Tasks that this thread
+    sends meanwhile carry the job's name, as an annotation.
 
-    io_timeout: seconds that a read or a write of a worker may take; then its process is ended
+    io_timeout: seconds that a read or a write of one of these tasks may take; then its worker's process is ended
     """
-    from distributed.diagnostics.plugin import SchedulerPlugin
+    import dask
 
     from gridstride.workers.watchdog import Watchdog
 
+    job = job_name(client)
+    news = _News(events, _list_workers(client, events))
+    client.register_plugin(_scheduler_plugin(job, client.id))
+    client.subscribe_topic(job, news.hear)
+    if io_timeout:
+        _register(client, Watchdog(job, io_timeout))
+    try:
+        with dask.annotate(**{JOB: job}):
+            yield
+    finally:
+        with suppress(Exception):  # where the scheduler is gone
+            if client.status == "running":
+                client.unsubscribe_topic(job)
+                client.unregister_scheduler_plugin(job)
+                if io_timeout:  # a worker that hangs is not waited for
+                    leave = client.scheduler.unregister_worker_plugin
+                    client.sync(leave, name=job, callback_timeout=LEAVE_SECONDS)
+
+
+def _scheduler_plugin(job: str, ours: str) -> Any:
+    """Publishes, under the job's name, what becomes of workers. (A class that travels whole.)"""
+    from distributed.diagnostics.plugin import SchedulerPlugin
+
     class WorkerWatch(SchedulerPlugin):
-        name = TOPIC
+        name = job
 
         def add_worker(self, scheduler: Any, worker: str) -> None:
             state = scheduler.workers[worker]
-            scheduler.log_event(TOPIC, {"action": "add", "worker": worker, "name": str(state.name)})
+            scheduler.log_event(job, {"action": "add", "worker": worker, "name": str(state.name)})
 
         def remove_worker(self, scheduler: Any, worker: str, *, stimulus_id: str, **_: Any) -> None:
             said = [m for _, m in scheduler.get_events(worker) if m.get("action") == "remove-worker"]
@@ -40,58 +68,57 @@ def watch_workers(client: Any, events: Events, io_timeout: float | None = None) 
             news: dict[str, Any] = {"action": "remove", "worker": worker, "silent": silent}
             news["tasks"] = len(last.get("processing-tasks", ()))
             news["results"] = len(last.get("lost-computed-tasks", ()))
-            scheduler.log_event(TOPIC, news)
+            scheduler.log_event(job, news)
 
-    names = _cluster(client, events)
-    lost: set[str] = set()
+        def remove_client(self, scheduler: Any, client: str) -> None:
+            """The client is gone. If it died, nobody else removes its plugins."""
+            if client != ours or scheduler.plugins.get(job) is not self:
+                return
+            scheduler.remove_plugin(job)
+            if job in scheduler.worker_plugins:
+                import asyncio
 
-    def hear(event: tuple[float, dict[str, Any]]) -> None:
+                self.leaving = asyncio.ensure_future(scheduler.unregister_worker_plugin(comm=None, name=job))
+
+    return WorkerWatch()
+
+
+class _News:
+    """Turns what the scheduler publishes about workers into events."""
+
+    def __init__(self, events: Events, names: dict[str, str]) -> None:
+        self.events, self.names = events, names
+        self.lost: set[str] = set()
+
+    def hear(self, event: tuple[float, dict[str, Any]]) -> None:
         news = event[1]
         worker = str(news["worker"])
-        if news["action"] == "add":
-            name = names[worker] = str(news["name"])
-            if name in lost:
-                lost.discard(name)
-                events.say("worker-restarted", f"worker {name} is back, as {worker}", worker=worker, name=name)
-            else:
-                events.say("worker-joined", f"worker {name} joined, as {worker}", worker=worker, name=name)
-            return
-        name = names.get(worker, worker)
-        if news["action"] == "stuck":
-            what, span = f"{news['doing']} {news['what']}", duration(float(news["seconds"]))
-            text = f"worker {name} ({worker}) is stuck in {what} for {span}: its process is ended, to start another"
-            facts = {key: news[key] for key in ("stage", "what", "seconds")}
-            events.say("worker-stuck", text, "warning", worker=worker, name=name, **facts)
-            return
-        lost.add(name)
-        why = "did not answer for too long" if news["silent"] else "died or was cut off"
-        tasks, results = int(news["tasks"]), int(news["results"])
-        lost_work = f"{counted(tasks, 'task')} and {counted(results, 'result')}"
-        events.say(
-            "worker-lost",
-            f"worker {name} ({worker}) {why}: {lost_work} of it go to others",
-            "warning",
-            worker=worker,
-            name=name,
-            tasks=tasks,
-            results=results,
-        )
+        {"add": self._added, "stuck": self._stuck, "remove": self._removed}[news["action"]](worker, news)
 
-    client.register_plugin(WorkerWatch())
-    client.subscribe_topic(TOPIC, hear)
-    watchdog = Watchdog(f"gridstride-watchdog-{client.id}", io_timeout) if io_timeout else None
-    if watchdog:
-        _register(client, watchdog)
-    try:
-        yield
-    finally:
-        with suppress(Exception):  # where the scheduler is gone
-            if client.status == "running":
-                client.unsubscribe_topic(TOPIC)
-                client.unregister_scheduler_plugin(TOPIC)
-                if watchdog:  # a worker that hangs is not waited for
-                    leave = client.scheduler.unregister_worker_plugin
-                    client.sync(leave, name=watchdog.name, callback_timeout=LEAVE_SECONDS)
+    def _added(self, worker: str, news: dict[str, Any]) -> None:
+        name = self.names[worker] = str(news["name"])
+        if name in self.lost:
+            self.lost.discard(name)
+            self.events.say("worker-restarted", f"worker {name} is back, as {worker}", worker=worker, name=name)
+        else:
+            self.events.say("worker-joined", f"worker {name} joined, as {worker}", worker=worker, name=name)
+
+    def _stuck(self, worker: str, news: dict[str, Any]) -> None:
+        name = self.names.get(worker, worker)
+        what, span = f"{news['doing']} {news['what']}", duration(float(news["seconds"]))
+        text = f"worker {name} ({worker}) is stuck in {what} for {span}: its process is ended and restarted"
+        facts = {key: news[key] for key in ("stage", "what", "seconds")}
+        self.events.say("worker-stuck", text, "warning", worker=worker, name=name, **facts)
+
+    def _removed(self, worker: str, news: dict[str, Any]) -> None:
+        name = self.names.get(worker, worker)
+        self.lost.add(name)
+        why = " (it did not answer for too long)" if news["silent"] else ""
+        tasks, results = int(news["tasks"]), int(news["results"])
+        text = f"worker {name} ({worker}) was lost{why}; {counted(tasks, 'task')} and {counted(results, 'result')}"
+        self.events.say(
+            "worker-lost", f"{text} rescheduled", "warning", worker=worker, name=name, tasks=tasks, results=results
+        )
 
 
 def _register(client: Any, watchdog: Any) -> None:
@@ -103,10 +130,10 @@ def _register(client: Any, watchdog: Any) -> None:
         except OSError:  # a worker died meanwhile: do the others have it?
             continue
         except Exception as error:
-            raise UsageError(f"the workers do not take our watchdog: {first_line(error)}") from error
+            raise UsageError(f"the workers refuse gridstride's watchdog: {first_line(error)}") from error
 
 
-def _cluster(client: Any, events: Events) -> dict[str, str]:
+def _list_workers(client: Any, events: Events) -> dict[str, str]:
     """Say which workers there are; their names by address."""
     workers = client.scheduler_info(n_workers=-1)["workers"]
     rows = [

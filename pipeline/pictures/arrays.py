@@ -1,7 +1,4 @@
-"""Pictures of Zarr arrays: one plane or one projection, of one array or of two side by side.
-
-What a simulation wrote is drawn by `flow_pictures`.
-"""
+"""Pictures of Zarr arrays: a plane or a projection, of one array or of two side by side."""
 
 from __future__ import annotations
 
@@ -12,20 +9,20 @@ from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from gridstride.pipeline.errors import UsageError
-from gridstride.pipeline.pictures.files import check_file, save
-from gridstride.pipeline.pictures.flows import NAN_COLOUR, preview_flow
-from gridstride.pipeline.pictures.views import BUDGET, Picture, cut, locate, take, times, view
+from gridstride.pipeline.pictures.array_view import BUDGET, Picture, cut, locate, take, view
+from gridstride.pipeline.pictures.canvas import NAN_COLOUR, SIGNED_MAP, check_file, colour_limits, save
+from gridstride.pipeline.pictures.flows import preview_flow
 from gridstride.pipeline.simulations.store import is_flow
 from gridstride.pipeline.storage.describe import describe
 from gridstride.pipeline.storage.paths import place
+from gridstride.pipeline.text import shape_text
 
-# Two pictures share a scale if their ranges have this part of their union in common: the duller of them then
-# keeps 64 of 256 grey levels.
+# Two pictures share a scale if their ranges have this part of their union in common: then the one with less contrast
+# keeps at least 64 of 256 grey levels.
 SHARED_SCALE = 0.25
 PANEL = 6.0  # inches, the longer side of a picture
 
@@ -47,14 +44,15 @@ def preview(
     limits: Sequence[float] | None = None,
     overwrite: bool = False,
 ) -> Path:
-    """Draw an array, and beside it the one `compare` names, into a PNG, JPEG or PDF file. Returns its path.
+    """Draw an array into a PNG, JPEG or PDF file, beside the one at `compare` if given. Returns the file's path.
 
-    Where a simulation wrote `store`, and `array` names none of its arrays, draw a field of it: see `preview_flow`.
+    If a simulation wrote `store` and `array` names none of its arrays, draw a field of it: see `preview_flow`.
 
-    axis, index, select: as in `picture`
+    axis: projected, or sliced at `index` (default: the last axis before the two that are shown)
+    select: elements of other axes, "c=1" (default: the first)
     percentile: of a picture's finite values, where its scale begins and ends
-    size: of the longer side of a picture, in pixels
-    Raises UsageError, before anything is read, for what cannot be drawn.
+    size: pixels of the longer side of a picture
+    Raises UsageError before anything is read if the picture cannot be made.
     """
     png = check_file(png, overwrite)
     low, high = percentile
@@ -64,13 +62,13 @@ def preview(
         raise UsageError(f"size {size}: expected at least 1 pixel")
     if array is None and is_flow(store):
         if compare is not None or select:
-            raise UsageError(f"{store} is a simulation: --compare and --select need --array")
+            raise UsageError(f"{store} is the output of a simulation: --compare and --select need --array")
         return preview_flow(
-            store, png, field=field or "speed", time=time, axis=None if axis is None else str(axis), index=index,
+            store, png, field=field, time=time, axis=None if axis is None else str(axis), index=index,
             limits=limits, percentile=percentile, size=size,
         )  # fmt: skip
     if field is not None or time is not None or limits is not None:
-        raise UsageError("--field, --time and --limits are for the output of a simulation, without --array")
+        raise UsageError("--field, --time and --limits are only for the output of a simulation, without --array")
     infos = [locate(describe(store, array))]
     if compare is not None:
         infos.append(locate(describe(compare, compare_array), like=infos[0]))
@@ -83,20 +81,6 @@ def preview(
     return save(figure, png, dpi=max(100, size / PANEL))
 
 
-def scale(shot: Picture, percentile: tuple[float, float]) -> tuple[float, float]:
-    """Values at the two ends of the colour scale."""
-    finite = shot.values[np.isfinite(shot.values)].astype(np.float64)
-    if not finite.size:
-        return 0.0, 1.0
-    if shot.signed:
-        top = float(np.percentile(abs(finite), percentile[1]) or abs(finite).max())
-        return -top, top
-    low, high = map(float, np.percentile(finite, percentile))
-    if low == high:  # all but a few pixels are alike
-        low, high = float(finite.min()), float(finite.max())
-    return (low, high) if low < high else (low, low + 1)
-
-
 def shared_scale(one: tuple[float, float], other: tuple[float, float]) -> tuple[float, float] | None:
     """The union of two scales, or None where they have too little in common."""
     union = min(one[0], other[0]), max(one[1], other[1])
@@ -105,14 +89,13 @@ def shared_scale(one: tuple[float, float], other: tuple[float, float]) -> tuple[
 
 
 def draw(shots: Sequence[Picture], percentile: tuple[float, float]) -> Figure:
-    """One panel for each picture, side by side; on one scale where that shows both."""
-    scales = [scale(shot, percentile) for shot in shots]
+    """One panel for each picture, side by side; on one scale if both are well visible on it."""
+    scales = [colour_limits([shot.values], "signed" if shot.signed else "plain", percentile) for shot in shots]
     alike = len(shots) == 2 and len({(shot.signed, shot.values.ndim) for shot in shots}) == 1
     same = shared_scale(*scales) if alike else None
     sides = [proportions(shot) for shot in shots]
     # The margins hold titles, tick labels and colour bars.
     figure = Figure((sum(w + 1.6 for w, _ in sides), max(h for _, h in sides) + 1.4), layout="constrained")
-    FigureCanvasAgg(figure)
     panels = figure.subplots(1, len(shots), squeeze=False, width_ratios=[w for w, _ in sides])[0]
     if same and shots[0].values.ndim == 1:
         panels[1].sharey(panels[0])
@@ -128,7 +111,7 @@ def draw(shots: Sequence[Picture], percentile: tuple[float, float]) -> Figure:
 
 
 def proportions(shot: Picture) -> tuple[float, float]:
-    """Width and height of a panel in inches: those of the specimen, within a ratio of 4."""
+    """Width and height of a panel in inches, in the proportions of the specimen but at most 4 to 1."""
     if shot.values.ndim == 1:
         return PANEL, PANEL / 2
     tall, wide = ((b - a) * v for v, (a, b) in zip(shot.view.voxel, shot.cut.window, strict=True))
@@ -137,13 +120,13 @@ def proportions(shot: Picture) -> tuple[float, float]:
 
 
 def title(panel: Any, shot: Picture, width: float) -> None:
-    """Store, shape, dtype and what is shown, over a panel `width` inches wide; and its axis labels."""
+    """Title a panel of `width` inches with store, shape, dtype and the part shown; label its axes."""
     info, seen = shot.view.info, shot.view
     path = place(info.path)
     root = next((p for p in path.parents if p.suffix == ".zarr"), path)
     name = str(path).removeprefix(f"{root.parent}/")
     axes = f" ({', '.join(seen.names)})" if any(info.dimension_names) else ""
-    texts = name, f"{times(info.shape)}{axes}, {info.dtype.name}", shot.caption
+    texts = name, f"{shape_text(info.shape)}{axes}, {info.dtype.name}", shot.caption
     lines = [line for text in texts for line in textwrap.wrap(text, int((width + 0.5) * 11))]
     panel.set_title("\n".join(lines), loc="left", fontsize=10, pad=8, parse_math=False)
     panel.set_xlabel(f"{seen.names[seen.shown[-1]]} (voxels)", parse_math=False)
@@ -152,15 +135,14 @@ def title(panel: Any, shot: Picture, width: float) -> None:
 
 
 def draw_plane(panel: Any, shot: Picture, limits: tuple[float, float], remark: str) -> None:
-    """The picture with voxel indices along its sides, and its colour bar, which says `remark`."""
+    """The picture with voxel indices along its sides, and its colour bar, labelled `remark`."""
     (top, bottom), (left, right) = shot.cut.window
     voxel = shot.view.voxel
     ratio = (bottom - top) * voxel[0] / ((right - left) * voxel[1])
     image = panel.imshow(
         shot.values.astype(np.float64),
-        cmap=colormaps["RdBu_r" if shot.signed else "gray"].with_extremes(bad=NAN_COLOUR),
-        vmin=limits[0],
-        vmax=limits[1],
+        cmap=colormaps[SIGNED_MAP if shot.signed else "gray"].with_extremes(bad=NAN_COLOUR),
+        clim=limits,
         extent=(left - 0.5, right - 0.5, bottom - 0.5, top - 0.5),
         aspect=voxel[0] / voxel[1] if 1 / 8 <= ratio <= 8 else "auto",
     )

@@ -15,8 +15,8 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
 from gridstride.pipeline.errors import UsageError
-from gridstride.pipeline.pictures.files import save
-from gridstride.pipeline.pictures.flow_views import FlowView, colour_limits, flow_view, snapshot
+from gridstride.pipeline.pictures.canvas import NAN_COLOUR, SIGNED_MAP, colour_limits, save
+from gridstride.pipeline.pictures.flow_view import FlowView, flow_view, snapshot
 from gridstride.pipeline.simulations.store import FlowStore
 
 LONG, SHORT = 8.0, 5.5  # inches: the longest a picture may be wide and tall
@@ -24,15 +24,14 @@ WIDE = 0.45  # height over width, below which the colour bar lies under the pict
 # Inches, too: what a picture has around it, and a letter of its title.
 LEFT, TOP, BOTTOM, GAP, BESIDE, LETTER = 0.85, 0.6, 0.6, 0.15, 1.15, 0.1
 SOLID_COLOUR = (0.55, 0.55, 0.55)
-NAN_COLOUR = "gold"  # is in neither colour map
-SIGNED_MAP, PLAIN_MAP = "RdBu_r", "viridis"
+PLAIN_MAP = "viridis"
 
 
 def preview_flow(
     store: str | Path,
     file: Path,
     *,
-    field: str = "speed",
+    field: str | None = None,
     time: float | None = None,
     axis: str | None = None,
     index: int | None = None,
@@ -42,21 +41,22 @@ def preview_flow(
 ) -> Path:
     """Draw a field of a simulation at the snapshot nearest to `time`, by default the last, into a picture file.
 
-    axis, index: of the plane, in three dimensions; by default across z, in the middle
-    limits: the values at the ends of the colour scale; by default from `percentile` of the plane's
-    Raises UsageError for what the store does not hold.
+    field: see `flow_view.drawable` (default: the speed, or the first stored field)
+    axis, index: of the plane, in three dimensions (default: across z, in the middle)
+    limits: values at the ends of the colour scale (default: `percentile` of the plane's values)
+    Raises UsageError if the store lacks what is to be drawn.
     """
     view = flow_view(FlowStore.open(store), field, axis, index, size)
     when = snapshot(view, time)
     values = view.values(when)
-    ends = checked(limits) or colour_limits([fluid(values, view.solid)], view.signed, percentile)
+    ends = checked(limits) or colour_limits([fluid(values, view.solid)], view.scale, percentile)
     picture = FlowPicture(view, ends)
     picture.show(values, when)
     return save(picture.figure, file, dpi=picture.figure.dpi)
 
 
 def checked(limits: Sequence[float] | None) -> tuple[float, float] | None:
-    """The ends of a scale that a person gave. Raises UsageError if they are none."""
+    """The ends of a colour scale as the user gave them. Raises UsageError if they are not two rising numbers."""
     if limits is None:
         return None
     ends = tuple(map(float, limits)) if isinstance(limits, Sequence) else ()
@@ -71,9 +71,9 @@ def fluid(values: np.ndarray, solid: np.ndarray | None) -> np.ndarray:
 
 
 class FlowPicture:
-    """One panel that shows the same view at one time after another, on one colour scale.
+    """A panel that shows a view at one time after another, on one colour scale.
 
-    `pixels` is about how many the longer side of the panel gets: each value is drawn as a square of whole pixels.
+    pixels: of the longer side of the panel, about: each value is drawn as a square of whole pixels
     Everything is placed in inches, once, so nothing moves from one time to the next.
 
     +----------------------+  +-+          title, and the time        TOP
@@ -103,7 +103,7 @@ class FlowPicture:
             return self.figure.add_axes((x / size[0], y / size[1], width / size[0], height / size[1]))
 
         self.panel = place(LEFT, under, wide, tall)
-        self.signed = ends[0] < 0 < ends[1] and view.signed is not False
+        self.signed = ends[0] < 0 < ends[1] and view.scale != "positive"
         colours = colormaps[SIGNED_MAP if self.signed else PLAIN_MAP].with_extremes(bad=NAN_COLOUR)
         options: Any = {"origin": "lower", "extent": view.extent, "aspect": "equal", "interpolation": "nearest"}
         self.image = self.panel.imshow(np.zeros((2, 2)), cmap=colours, vmin=ends[0], vmax=ends[1], **options)

@@ -1,12 +1,10 @@
-"""Movies of a simulation: a field on a plane, snapshot after snapshot, all on one colour scale."""
+"""Movies of a simulation: a field on a plane, snapshot after snapshot, on one colour scale."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
-import sys
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,25 +15,25 @@ import numpy as np
 from matplotlib.animation import FFMpegWriter
 from matplotlib.colors import to_rgb
 from PIL import Image
-from rich.console import Console
 from scipy.spatial import cKDTree
 
 from gridstride.pipeline.errors import JobFailed, UsageError, first_line
-from gridstride.pipeline.pictures.files import check_file
-from gridstride.pipeline.pictures.flow_views import FlowView, colour_limits, flow_view
-from gridstride.pipeline.pictures.flows import NAN_COLOUR, FlowPicture, checked, fluid
+from gridstride.pipeline.events.bar import Bar
+from gridstride.pipeline.pictures.canvas import NAN_COLOUR, check_file, colour_limits
+from gridstride.pipeline.pictures.flow_view import FlowView, flow_view
+from gridstride.pipeline.pictures.flows import FlowPicture, checked, fluid
 from gridstride.pipeline.simulations.store import FlowStore
 from gridstride.pipeline.storage.paths import sync_folder
 
 ENDINGS = (".mp4", ".gif")
 SAMPLED_FRAMES = 16  # of which the colour scale is made
 SAMPLED_VALUES = 100_000  # of each of them
-COLOURS, GREYS = 190, 64  # of a GIF's 256: the colour map's; those of text, lines and obstacles
+COLOURS, GREYS = 190, 64  # of a GIF's 256: for the colour map; for text, lines and obstacles
 
 
 @dataclass(frozen=True)
 class Movie:
-    """A movie that was written. missing: number of snapshots that were not there yet."""
+    """A movie that was written. missing: number of snapshots that are not written yet."""
 
     path: Path
     frames: int
@@ -46,7 +44,7 @@ def movie(
     store: str | Path,
     file: str | Path,
     *,
-    field: str = "speed",
+    field: str | None = None,
     axis: str | None = None,
     index: int | None = None,
     limits: Sequence[float] | None = None,
@@ -57,31 +55,31 @@ def movie(
     overwrite: bool = False,
     quiet: bool = True,
 ) -> Movie:
-    """Film a field of a simulation into an .mp4 (which takes ffmpeg) or .gif file, one frame for each written snapshot.
+    """Film a field of a simulation into an .mp4 (needs ffmpeg) or .gif file, one frame for each written snapshot.
 
     field, axis, index: as in `preview_flow`
-    limits: the values at the ends of the colour scale; by default from `percentile` of frames from the whole run
-    every: film one snapshot in so many
-    size: of the longer side of the picture without its labels, in pixels
-    Raises UsageError, before anything is drawn, for what cannot be filmed.
+    limits: values at the ends of the colour scale (default: `percentile` of a sample of frames from the whole run)
+    every: film every n-th snapshot
+    size: pixels of the longer side of the picture without its labels
+    Raises UsageError before anything is drawn if the movie cannot be made.
     """
     file = check_file(file, overwrite, ENDINGS)
     if not 0 < fps <= 100:
-        raise UsageError(f"{fps:g} frames a second: expected more than 0, and no more than 100")
+        raise UsageError(f"{fps:g} frames a second: expected more than 0 and at most 100")
     if every < 1:
-        raise UsageError(f"one snapshot in {every}: expected 1 or more")
+        raise UsageError(f"every {every}: expected at least 1")
     ffmpeg = find_ffmpeg(file) if file.suffix.lower() == ".mp4" else None
     view = flow_view(FlowStore.open(store), field, axis, index, size)
     ends = checked(limits)
     written = list(view.written())
     if not written:
-        raise UsageError(f"{store} has no whole snapshot yet")
+        raise UsageError(f"{store} has no complete snapshot yet")
     frames = written[::every]
     picture = FlowPicture(view, ends or common_limits(view, frames, percentile), size)
-    # Beside its place until it is whole; the ending tells ffmpeg the format.
+    # Renamed once it is complete; the ending tells ffmpeg the format.
     temporary = file.with_name(f".{file.stem}.{os.getpid()}{file.suffix}")
     try:
-        shown = drawn(picture, counted(frames, quiet))
+        shown = drawn(picture, frames, quiet)
         if ffmpeg:
             write_mp4(temporary, picture, shown, fps, ffmpeg)
         else:
@@ -96,43 +94,27 @@ def movie(
 
 
 def common_limits(view: FlowView, frames: Sequence[int], percentile: tuple[float, float]) -> tuple[float, float]:
-    """The ends of a colour scale for all frames, from a sample of them."""
+    """The ends of the colour scale for all frames, from a sample of them."""
     count = min(len(frames), SAMPLED_FRAMES)
     chosen = sorted({frames[round(i)] for i in np.linspace(0, len(frames) - 1, count)})
     samples = []
     for when in chosen:
         values = fluid(view.values(when), view.solid)
         samples.append(values[:: max(1, values.size // SAMPLED_VALUES)])
-    return colour_limits(samples, view.signed, percentile)
+    return colour_limits(samples, view.scale, percentile)
 
 
-def drawn(picture: FlowPicture, frames: Iterable[int]) -> Iterator[FlowPicture]:
-    """The picture, frame after frame."""
-    for when in frames:
-        picture.show(picture.view.values(when), when)
-        yield picture
-
-
-def counted(frames: Sequence[int], quiet: bool, seconds: float = 5.0) -> Iterator[int]:
-    """The frames, with a bar on a terminal, a line every few seconds elsewhere, nothing if `quiet`."""
-    console = Console(stderr=True)
-    if not quiet and console.is_terminal:
-        from rich.progress import track
-
-        yield from track(frames, "frames", console=console)
-        return
-    begin = last = time.monotonic()
-    for done, when in enumerate(frames):
-        yield when
-        now = time.monotonic()
-        if not quiet and now - last >= seconds:
-            last = now
-            left = (now - begin) / (done + 1) * (len(frames) - done - 1)
-            print(f"{done + 1}/{len(frames)} frames, {left:.0f} s left", file=sys.stderr, flush=True)
+def drawn(picture: FlowPicture, frames: Sequence[int], quiet: bool, every: float = 5.0) -> Iterator[FlowPicture]:
+    """The picture, frame after frame, with a progress bar unless `quiet`."""
+    with Bar("movie", "frames", len(frames), quiet=quiet, every=every) as bar:
+        for done, when in enumerate(frames, start=1):
+            picture.show(picture.view.values(when), when)
+            yield picture
+            bar.show(done, f"{done / bar.seconds:.1f} frames/s")
 
 
 def find_ffmpeg(file: Path) -> str:
-    """The ffmpeg of the system, else of the package imageio-ffmpeg. Raises UsageError if there is neither."""
+    """Path of the system's ffmpeg, else that of the package imageio-ffmpeg. Raises UsageError if there is neither."""
     if found := shutil.which(str(matplotlib.rcParams["animation.ffmpeg_path"])):
         return found
     try:
@@ -141,7 +123,7 @@ def find_ffmpeg(file: Path) -> str:
         return str(imageio_ffmpeg.get_ffmpeg_exe())
     except (ImportError, RuntimeError):
         raise UsageError(
-            f"{file}: mp4 takes ffmpeg, which is not here: install it, or pip install imageio-ffmpeg, "
+            f"{file}: mp4 needs ffmpeg, which is not installed: install it, or pip install imageio-ffmpeg, "
             f"or write {file.with_suffix('.gif').name}"
         ) from None
 
@@ -159,7 +141,7 @@ def write_mp4(file: Path, picture: FlowPicture, shown: Iterable[Any], fps: float
 
 
 def write_gif(file: Path, picture: FlowPicture, shown: Iterable[Any], fps: float) -> None:
-    """All frames with the same 256 colours, so that nothing flickers."""
+    """All frames share one palette of 256 colours, so that nothing flickers."""
     levels = picture.image.get_cmap()(np.linspace(0, 1, COLOURS))[:, :3]
     greys = np.linspace(0, 1, GREYS)[:, None].repeat(3, 1)
     palette = (np.concatenate([greys, levels, [to_rgb(NAN_COLOUR)]]) * 255).round().astype(np.uint8)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from math import ceil, prod
 
-from gridstride.pipeline.errors import UsageError, megabytes
+from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.planning.batches import (
     TASKS_PER_BLOCK,
     batch_box,
@@ -26,6 +26,7 @@ from gridstride.pipeline.planning.batches import (
 from gridstride.pipeline.planning.blocks import check_block, choose_block, edges_of
 from gridstride.pipeline.planning.exchange import Halo, measure
 from gridstride.pipeline.planning.request import CLIENT_BYTES, HEADROOM, Request
+from gridstride.pipeline.text import megabytes
 from gridstride.workers.region import Region
 
 Index = tuple[int, ...]

@@ -1,1 +1,1 @@
-"""What happened: events, status, and the page that tells it."""
+"""The progress, the status and the report of a job, for people."""

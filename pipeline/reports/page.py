@@ -1,144 +1,157 @@
-"""A report's page: one HTML file without scripts that asks nobody for anything. All text is escaped here."""
+"""The page about a job: its texts, tables and charts, put into the template page.html."""
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from html import escape
+import time
 
-# Also the proof that a file is one of ours, which a new report may replace.
-GENERATOR = '<meta name="generator" content="gridstride report">'
-HEAD = (
-    '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n' + GENERATOR + "\n"
-    '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
-    "style-src 'unsafe-inline'\">\n"
-    '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-    '<meta name="color-scheme" content="light dark">\n'
-)
-STYLE = """
-:root { --paper: #ffffff; --card: #f5f7f9; --ink: #1d2733; --soft: #566474; --line: #d3dae1; --link: #1f6fb2;
-  --good: #1b7f4b; --warn: #9a6200; --bad: #b3263a; --busy: #1f6fb2; }
-@media (prefers-color-scheme: dark) { :root { --paper: #14191f; --card: #1d242c; --ink: #e4e9ee; --soft: #9cabb9;
-  --line: #3a4550; --link: #6db3ee; --good: #5fcf95; --warn: #e9b44c; --bad: #ff8592; --busy: #6db3ee; } }
-* { box-sizing: border-box; }
-body { margin: 0; background: var(--paper); color: var(--ink);
-  font: 16px/1.5 system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; }
-main { max-width: 1060px; margin: 0 auto; padding: 28px 28px 64px; }
-h1 { font-size: 1.75rem; line-height: 1.25; margin: 0 0 .35rem; overflow-wrap: anywhere; }
-h2 { font-size: 1.15rem; margin: 2.4rem 0 .7rem; padding-bottom: .3rem; border-bottom: 1px solid var(--line); }
-p { margin: .3rem 0 .8rem; overflow-wrap: anywhere; }
-.soft, figcaption { color: var(--soft); }
-.eyebrow { color: var(--soft); font-size: .85rem; letter-spacing: .04em; margin: 0 0 .4rem; }
-.outcome { display: inline-block; border: 1.5px solid; border-radius: 999px; padding: .1rem .8rem; font-weight: 600;
-  margin-right: .6rem; }
-.good { color: var(--good); } .warn { color: var(--warn); } .bad { color: var(--bad); } .busy { color: var(--busy); }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px; margin: 1.2rem 0 0; }
-.tiles div { background: var(--card); border-radius: 10px; padding: .7rem .9rem; }
-.tiles dt { color: var(--soft); font-size: .82rem; }
-.tiles dd { margin: 0; font-size: 1.15rem; font-weight: 600; overflow-wrap: anywhere; }
-figure { margin: 0 0 1rem; }
-figure svg { display: block; width: 100%; height: auto; }
-figure img { display: block; max-width: 100%; height: auto; border-radius: 8px; }
-.picture { display: inline-block; max-width: 100%; background: #ffffff; border: 1px solid var(--line);
-  border-radius: 10px; padding: 10px; }
-.pictures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(420px, 100%), 1fr)); gap: 16px; }
-figcaption { font-size: .88rem; margin-top: .4rem; overflow-wrap: anywhere; }
-.scroll { overflow-x: auto; }
-.scroll table { min-width: 700px; }
-table { border-collapse: collapse; width: 100%; font-size: .93rem; }
-th, td { text-align: left; vertical-align: top; padding: .36rem .9rem .36rem 0; border-bottom: 1px solid var(--line);
-  overflow-wrap: anywhere; }
-th { color: var(--soft); font-weight: 600; }
-tbody th { width: 12rem; font-weight: 500; }
-td.number, th.number { text-align: right; white-space: nowrap; }
-td.short, th.short { white-space: nowrap; }
-summary { cursor: pointer; color: var(--link); }
-pre { background: var(--card); border-radius: 8px; padding: .8rem 1rem; margin: .3rem 0; white-space: pre-wrap;
-  overflow-wrap: anywhere; font: .9rem/1.45 ui-monospace, "DejaVu Sans Mono", monospace; }
-footer { color: var(--soft); font-size: .85rem; margin-top: 2.6rem; }
-@media print { main { max-width: none; padding: 0; } section { break-inside: avoid; } }
-"""
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+import gridstride
+from gridstride.pipeline.events.events import redact, seconds
+from gridstride.pipeline.events.story import Event, Run, faults_text, is_fault
+from gridstride.pipeline.reports import charts
+from gridstride.pipeline.reports.history import History
+from gridstride.pipeline.reports.pictures import flow_pictures, image_pictures
+from gridstride.pipeline.reports.status import shortened
+from gridstride.pipeline.text import base_name, clock, counted, duration, megabytes
+
+OUTCOMES = {
+    "finished": ("good", "Finished"), "running": ("busy", "Running"), "failed": ("bad", "Failed"),
+    "stopped": ("warn", "Stopped"), "killed": ("warn", "Cut short"),
+}  # fmt: skip
+MOST_FAULTS = 200  # lines of the table
+MOST_WORKERS = 16  # named
 
 
-@dataclass
-class Page:
-    """A page that grows section by section. What is passed as text is escaped; `body` holds finished HTML."""
-
-    title: str
-    body: list[str] = field(default_factory=list)
-
-    def header(self, eyebrow: str, kind: str, outcome: str, lead: str, tiles: Mapping[str, tuple[str, str]]) -> None:
-        """The title and what came of it. kind: good, warn, bad or busy; tiles: {id: (name, value)}"""
-        self.body.append(
-            f'<p class="eyebrow">{escape(eyebrow)}</p>\n<h1>{escape(self.title)}</h1>\n'
-            f'<p><span class="outcome {escape(kind)}" id="outcome">{escape(outcome)}</span> '
-            f'<span class="soft">{escape(lead)}</span></p>\n<dl class="tiles">'
-        )
-        for name, (label, value) in tiles.items():
-            self.body.append(f'<div><dt>{escape(label)}</dt><dd id="{escape(name)}">{escape(value)}</dd></div>')
-        self.body.append("</dl>")
-
-    def section(self, name: str, heading: str, *parts: str) -> None:
-        """A section of finished HTML, as the functions below make it."""
-        self.body.append(
-            f'<section id="{escape(name)}" aria-labelledby="{escape(name)}-title">\n'
-            f'<h2 id="{escape(name)}-title">{escape(heading)}</h2>\n' + "\n".join(parts) + "\n</section>"
-        )
-
-    def render(self, footer: str) -> str:
-        return (
-            f"{HEAD}<title>{escape(self.title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
-            + "\n".join(self.body)
-            + f"\n<footer>{escape(footer)}</footer>\n</main>\n</body>\n</html>\n"
-        )
-
-
-def paragraph(text: str, kind: str = "") -> str:
-    return f'<p class="{escape(kind)}">{escape(text)}</p>'
-
-
-def code(text: str) -> str:
-    return f"<pre>{escape(text)}</pre>"
-
-
-def chart(drawing: str, caption: str) -> str:
-    """A drawing in SVG, which is taken as it is."""
-    return f"<figure>{drawing}<figcaption>{escape(caption)}</figcaption></figure>"
-
-
-def picture(png: bytes, alt: str, caption: str) -> str:
-    data = base64.b64encode(png).decode()
-    return (
-        f'<figure><span class="picture"><img src="data:image/png;base64,{data}" alt="{escape(alt)}"></span>'
-        f"<figcaption>{escape(caption)}</figcaption></figure>"
+def render(job: History, generator: str = "") -> str:
+    """The page as HTML. generator: the mark by which a later report knows the file as one of ours."""
+    found, begun = job.status, job.begun
+    kind, word = OUTCOMES[found.state]
+    if found.state == "finished" and job.faults:
+        word += ", after faults"
+    faults = fault_rows(job)
+    templates = Environment(
+        loader=PackageLoader("gridstride.pipeline.reports", "."), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    return templates.get_template("page.html").render(
+        generator=generator,
+        version=gridstride.__version__,
+        written=clock(time.time()),
+        job=found.job,
+        title=title(job),
+        outcome={"kind": kind, "word": word},
+        lead=lead(job),
+        tiles=tiles(job),
+        pictures=flow_pictures(job.out) if job.simulation else image_pictures(job.input, job.out),
+        faults=faults[:MOST_FAULTS],
+        faults_left_out=max(0, len(faults) - MOST_FAULTS),
+        charts=[
+            ("stages", "Where the time went", charts.stage_chart(job)),
+            ("throughput", "Throughput", charts.rate_chart(job)),
+            ("timeline", "Workers", charts.lanes_chart(job)),
+        ],
+        plan={**begun.get("plan", {}), **parameters(job)},
+        unit=found.unit,
+        runs=[run_row(job, number, run) for number, run in enumerate(job.runs, start=1)],
+        machine=machine(begun, job.runs),
+        case=yaml.safe_dump(job.record["case"], sort_keys=False) if job.simulation else "",
+        out=redact(str(job.out)),
     )
 
 
-def side_by_side(parts: Iterable[str]) -> str:
-    return '<div class="pictures">' + "\n".join(parts) + "</div>"
+def title(job: History) -> str:
+    if job.simulation:
+        return str(job.record["case"].get("name") or base_name(job.out))
+    return f"{job.status.what}: {base_name(job.record['input'])} → {base_name(job.out)}"
 
 
-def facts(rows: Mapping[str, str]) -> str:
-    """A table of names and values."""
-    lines = [f'<tr><th scope="row">{escape(name)}</th><td>{escape(text)}</td></tr>' for name, text in rows.items()]
-    return "<table><tbody>" + "\n".join(lines) + "</tbody></table>"
+def lead(job: History) -> str:
+    """The progress of the job, its times, and the command that resumes it."""
+    found = job.status
+    if found.state == "finished":
+        times = [f" {word} {clock(at)}" for word, at in (("started", found.started), ("finished", found.last)) if at]
+        return f"{found.total} {found.unit}" + "".join(f",{text}" for text in times)
+    if found.state == "running":
+        return f"{found.done} of {found.total} {found.unit} so far"
+    return f"{found.why}; resume with: {found.resume}"
 
 
-def folded(summary: str, inside: str) -> str:
-    """Finished HTML that is shown when the reader asks for it."""
-    return f"<details><summary>{escape(summary)}</summary>{inside}</details>"
+def tiles(job: History) -> dict[str, tuple[str, str]]:
+    """The figures at the top: {id: (name, value)}."""
+    found, spent = job.status, job.total("seconds")
+    shown = {"done": (found.unit.capitalize(), f"{found.done} of {found.total}")}
+    shown["work"] = ("Time at work", duration(job.span))
+    if job.simulation:
+        shown["time"] = ("Simulated time", found.more.get("time", "none yet"))
+        work, unit = (job.total("last") - job.total("first")) * job.cells, "Mcell-steps/s"
+    else:
+        work, unit = job.total("voxels"), "Mvoxel/s"
+    if spent:
+        shown["rate"] = ("Rate", f"{work / spent / 1e6:.1f} {unit}")
+        if not job.simulation:
+            moved = (megabytes(job.total(name)) for name in ("bytes_in", "bytes_out"))
+            shown["data"] = ("Read, written", ", ".join(moved))
+    if job.runs and (cluster := job.runs[-1].named("cluster")):
+        threads = sum(int(worker.get("threads") or 0) for worker in cluster[-1]["workers"])
+        shown["workers"] = ("Workers", f"{cluster[-1]['count']} ({counted(threads, 'thread')})")
+    shown["faults"] = ("Faults", faults_text(job.faults) or "none")
+    return shown
 
 
-def table(
-    columns: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[str] = (), short: Sequence[str] = ()
-) -> str:
-    """A table with a heading for each column; `numbers` stand to the right, and neither they nor `short` ones wrap."""
-    kinds = [' class="number"' if name in numbers else ' class="short"' if name in short else "" for name in columns]
-    head = "".join(f'<th scope="col"{kind}>{escape(name)}</th>' for name, kind in zip(columns, kinds, strict=True))
-    lines = [
-        "<tr>" + "".join(f"<td{kind}>{escape(cell)}</td>" for cell, kind in zip(row, kinds, strict=True)) + "</tr>"
-        for row in rows
-    ]
-    head, body = f"<thead><tr>{head}</tr></thead>", "<tbody>" + "\n".join(lines) + "</tbody>"
-    return f'<div class="scroll"><table>{head}{body}</table></div>'
+def fault_rows(job: History) -> list[tuple[str, ...]]:
+    """Faults with the same name and reason on one line: one bad chunk fails many blocks."""
+    if not job.faults:
+        return []
+    mended = ("block-retried", "worker-restarted", "worker-joined")
+    groups: dict[tuple[str, str], list[Event]] = {}
+    for event in (event for run in job.runs for event in run.events):
+        if is_fault(event) or event["event"] in mended:
+            groups.setdefault((event["event"], str(event.get("reason", event["text"]))), []).append(event)
+    rows: list[tuple[str, ...]] = []
+    for (name, reason), events in groups.items():
+        text = events[0]["text"] if len(events) == 1 else reason
+        where = shortened([str(e["block"]) for e in events if "block" in e] or [str(events[0].get("name", ""))])
+        rows.append((clock(seconds(events[0])), name.replace("-", " "), str(len(events)), where, text))
+    return rows
+
+
+def run_row(job: History, number: int, run: Run) -> tuple[str, ...]:
+    """A run's line in the table of runs."""
+    if end := run.ending:
+        how = f"failed: {end['text']}" if end["event"] == "failed" else end["text"]
+    elif number == len(job.runs) and job.status.state == "running":
+        how = "still running"
+    else:
+        how = "ended without a message: killed, or the machine went down"
+    command = str(run.begun.get("command") or "called from Python")
+    lasted, faults = duration(run.last - run.begin), faults_text(run.faults) or "none"
+    return str(number), clock(run.begin), lasted, str(run.begun["done"]), how, faults, command
+
+
+def parameters(job: History) -> dict[str, str]:
+    """The user's own parameters, and the paths."""
+    request = job.record.get("request", {})
+    given = ", ".join(f"{name}={value}" for name, value in request.items() if name != "command")
+    paths = {} if job.simulation else {"from": str(job.record["input"])}
+    return {**({"parameters": given} if given else {}), **paths, "to": redact(str(job.out))}
+
+
+def machine(begun: Event, runs: list[Run]) -> dict[str, str]:
+    """The machine, the versions and the workers of the last run."""
+    known = begun.get("machine", {})
+    rows = {name: str(known[name]) for name in ("host", "system", "processor", "cores") if name in known}
+    if "memory" in known:
+        rows["memory"] = megabytes(known["memory"])
+    if known.get("gpus"):
+        rows["GPUs"] = ", ".join(map(str, known["gpus"]))
+    rows["versions"] = ", ".join(f"{name} {version}" for name, version in begun.get("versions", {}).items())
+    for event in runs[-1].named("cluster")[-1:] if runs else ():
+        workers = [
+            f"{w.get('name')} at {w.get('worker')}, {counted(int(w.get('threads') or 0), 'thread')}"
+            for w in event["workers"][:MOST_WORKERS]
+        ]
+        more = f" and {event['count'] - MOST_WORKERS} more" if event["count"] > MOST_WORKERS else ""
+        rows["workers"] = "; ".join(workers) + more
+    return rows

@@ -1,7 +1,8 @@
-"""The pictures in a report: of an image before and after, or of a flow at its beginning and its end."""
+"""The pictures in a report: an image before and after, or a flow at its first and last snapshot."""
 
 from __future__ import annotations
 
+import base64
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -10,78 +11,65 @@ from pathlib import Path
 from typing import Any
 
 from gridstride.pipeline.errors import JobFailed, UsageError
-from gridstride.pipeline.events.story import name_of
 from gridstride.pipeline.pictures.arrays import preview
+from gridstride.pipeline.pictures.flow_view import default_field
 from gridstride.pipeline.pictures.flows import preview_flow
-from gridstride.pipeline.pictures.plots import draw, panels
-from gridstride.pipeline.reports import page as html
-from gridstride.pipeline.simulations.diagnostics import Diagnostics
+from gridstride.pipeline.pictures.plots import draw, panels, samples
+from gridstride.pipeline.reports.charts import Drawing, inline, theme
 from gridstride.pipeline.simulations.store import FlowStore
+from gridstride.pipeline.text import base_name
 
 PIXELS = 600  # of the longer side
 MOST_SAMPLES = 1000
-UNDRAWN = (UsageError, JobFailed, OSError)
 
 
-def image_pictures(source: Any, out: Any) -> list[str]:
-    """Input and result side by side."""
-    alt = f"{name_of(source)} beside {name_of(out)}: one plane, or the maximum over planes, of each"
-    caption = "Before and after; blocks that are not written yet, or failed, are empty."
-    try:
-        return [_picture(lambda file: preview(source, file, compare=out, size=PIXELS), alt, caption)]
-    except UNDRAWN as error:
-        why = f"No picture of the input: {error}"
-    alone = _shown(lambda file: preview(out, file, size=PIXELS), f"The result, {name_of(out)}", "The result.")
-    return [html.paragraph(why, "soft"), alone]
+def image_pictures(source: Any, out: Any) -> list[Drawing]:
+    """Input and result side by side; the result alone if the input cannot be read."""
+    alt = f"{base_name(source)} beside {base_name(out)}: one plane, or the maximum over planes, of each"
+    caption = "Before and after; blocks that failed or are not written yet are empty."
+    both = drawn(partial(preview, source, compare=out, size=PIXELS), alt, caption, "No picture of the input")
+    if both.png:
+        return [both]
+    alone = f"The result, {base_name(out)}", "The result."
+    return [both, drawn(partial(preview, out, size=PIXELS), *alone)]
 
 
-def flow_pictures(out: Any) -> list[str]:
-    """The speed at the first and the last snapshot, and the diagnostics."""
+def flow_pictures(out: Any) -> list[Drawing]:
+    """The first and the last snapshot of a simulation, and its diagnostics."""
     try:
         store = FlowStore.open(out)
         written = sorted(store.written(store.fields))
     except (UsageError, JobFailed) as error:
-        return [html.paragraph(f"No picture: {error}", "soft")]
+        return [Drawing(f"No picture: {error}")]
     shown = []
-    for when in dict.fromkeys([*written[:1], *written[-1:]]):
-        at = float(store.times[when])
-        alt = f"Speed on a plane of the flow at t = {at:g}"
-        shown.append(_shown(partial(_flow, out, at), alt, f"Speed, t = {at:g}"))
-    parts = [html.side_by_side(shown)] if shown else [html.paragraph("No snapshot is written yet.", "soft")]
-    return parts + _diagnostics(out, store.name)
+    for at in dict.fromkeys(float(store.times[when]) for when in (*written[:1], *written[-1:])):
+        name = default_field(store).capitalize()
+        alt, caption = f"{name} on a plane at t = {at:g}", f"{name}, t = {at:g}"
+        shown.append(drawn(partial(preview_flow, out, time=at, size=PIXELS), alt, caption))
+    return [*(shown or [Drawing("No snapshot is written yet.")]), *diagnostics(out, store.name)]
 
 
-def _diagnostics(out: Any, name: str) -> list[str]:
-    from gridstride.pipeline.reports.charts import svg, theme
-
+def diagnostics(out: Any, name: str) -> list[Drawing]:
+    """The diagnostics of a simulation against time, if it has any."""
     try:
-        columns = Diagnostics(out).read()
+        columns = samples(out)
     except UsageError:
         return []
     count = columns["step"].size
-    if not count or len(columns) == 2:
-        return []
     every = -(-count // MOST_SAMPLES)
     columns = {quantity: values[::every] for quantity, values in columns.items()}
-    with theme():
-        drawn = svg(draw(columns, name), f"Diagnostics against time: {', '.join(panels(columns))}")
-    some = f"; one sample in {every} is drawn" if every > 1 else ""
-    return [html.chart(drawn, f"Diagnostics: {count} samples{some}.")]
+    thinned = f"; one sample in {every} is drawn" if every > 1 else ""
+    with theme(math=True):
+        chart = inline(draw(columns, name))
+    return [Drawing(f"Diagnostics: {count} samples{thinned}.", f"Diagnostics: {', '.join(panels(columns))}", chart)]
 
 
-def _flow(out: Any, at: float, file: Path) -> Path:
-    return preview_flow(out, file, time=at, size=PIXELS)
-
-
-def _shown(make: Callable[[Path], Path], alt: str, caption: str) -> str:
-    """A picture, or why there is none: a report is written of broken stores too."""
-    try:
-        return _picture(make, alt, caption)
-    except UNDRAWN as error:
-        return html.paragraph(f"No picture: {error}", "soft")
-
-
-def _picture(make: Callable[[Path], Path], alt: str, caption: str) -> str:
+def drawn(make: Callable[[Path], Path], alt: str, caption: str, failed: str = "No picture") -> Drawing:
+    """A picture that `make` writes into a file, or why there is none: reports are written of broken stores, too."""
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # letters that the font lacks
-        return html.picture(make(Path(folder) / "picture.png").read_bytes(), alt, caption)
+        try:
+            png = make(Path(folder) / "picture.png").read_bytes()
+        except (UsageError, JobFailed, OSError) as error:
+            return Drawing(f"{failed}: {error}")
+    return Drawing(caption, alt, png=base64.b64encode(png).decode())

@@ -1,19 +1,15 @@
-"""What a person sees of a job: the plan, the bar, and the summary."""
+"""The plan, the progress bar and the summary of a job, for people."""
 
 from __future__ import annotations
 
-import sys
-import time
-from typing import Any
-
-from rich.console import Console
 from rich.table import Table
 
-from gridstride.pipeline.errors import megabytes
+from gridstride.pipeline.events.bar import Bar
 from gridstride.pipeline.events.events import Events
 from gridstride.pipeline.job import Job
 from gridstride.pipeline.planning.plan import Plan
 from gridstride.pipeline.sweep.record import Record
+from gridstride.pipeline.text import megabytes, shape_text
 
 # Stages in the order a block goes through them.
 STAGES = (
@@ -21,66 +17,8 @@ STAGES = (
 )  # fmt: skip
 
 
-def shape_text(shape: Any) -> str:
-    return " x ".join(map(str, shape))
-
-
-class Bar:
-    """A bar on a terminal, a line every few seconds elsewhere, nothing if `quiet`.
-
-    name: of the work; unit: of what is counted from `first` to `total`
-    events: where progress is told too, and whose lines go above the bar
-    """
-
-    def __init__(
-        self, name: str, unit: str, total: int, first: int, quiet: bool, every: float, events: Events | None
-    ) -> None:
-        self.name, self.unit, self.total, self.first = name, unit, total, first
-        self.quiet, self.every = quiet, every
-        self.begin = self.printed = time.monotonic()
-        self.events = events or Events()
-        self.console: Console = self.events.console
-        self.bar: Any = None
-        if not quiet and self.console.is_terminal:
-            from rich import progress
-
-            self.bar = progress.Progress(
-                progress.TextColumn("{task.description}"),
-                progress.BarColumn(),
-                progress.MofNCompleteColumn(),
-                progress.TextColumn(unit + "  {task.fields[rate]}"),
-                progress.TimeRemainingColumn(),
-                console=self.console,
-            )
-            self.task = self.bar.add_task(name, total=total, completed=first, rate="")
-
-    def __enter__(self) -> Any:
-        if self.bar is not None:
-            self.bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.bar is not None:
-            self.bar.stop()
-
-    @property
-    def seconds(self) -> float:
-        return max(time.monotonic() - self.begin, 1e-9)
-
-    def show(self, done: int, rate: str, **facts: Any) -> None:
-        """Say how far the work is."""
-        now = time.monotonic()
-        self.events.progress(done, self.total, self.unit, f"{done}/{self.total} {self.unit}, {rate}", **facts)
-        if self.bar is not None:
-            self.bar.update(self.task, completed=done, rate=rate)
-        elif not self.quiet and now - self.printed >= self.every and done > self.first:
-            self.printed = now
-            left = (now - self.begin) / (done - self.first) * (self.total - done)
-            print(f"{done}/{self.total} {self.unit}, {rate}, {left:.0f} s left", file=sys.stderr, flush=True)
-
-
 class Progress(Bar):
-    """How many blocks of a sweep are done. A voxel here is an element of the result."""
+    """Progress of a sweep in blocks. A voxel here is an element of the result."""
 
     def __init__(
         self, total: int, done: int, quiet: bool = False, every: float = 5.0, events: Events | None = None
@@ -103,23 +41,17 @@ class Progress(Bar):
 
 
 class StepProgress(Bar):
-    """How many steps of a simulation are made, which time in it is reached, and cells advanced a second."""
+    """Progress of a simulation: its step, the simulated time, and cells advanced a second."""
 
     def __init__(
-        self,
-        last: int,
-        first: int,
-        cells: int,
-        dt: float,
-        quiet: bool = False,
-        every: float = 5.0,
-        events: Events | None = None,
-    ) -> None:
+        self, last: int, first: int, cells: int, dt: float,
+        quiet: bool = False, every: float = 5.0, events: Events | None = None,
+    ) -> None:  # fmt: skip
         super().__init__("simulate", "steps", last, first, quiet, every, events)
         self.cells, self.dt = cells, dt
 
     def report(self, step: int) -> None:
-        """Show that a step has been reached."""
+        """Show the step that was reached."""
         rate = (step - self.first) * self.cells / self.seconds / 1e6
         self.show(step, f"t = {step * self.dt:.4g}, {rate:.1f} Mcell-steps/s", time_reached=step * self.dt)
 
@@ -159,7 +91,7 @@ def plan_facts(plan: Plan) -> dict[str, str]:
 
 
 def plan_table(facts: dict[str, str]) -> Table:
-    """What `job_facts` says, as a table."""
+    """The lines of `job_facts` as a table."""
     table = Table(title="plan", show_header=False, title_justify="left")
     for name, text in facts.items():
         table.add_row(name, text)
@@ -167,8 +99,8 @@ def plan_table(facts: dict[str, str]) -> Table:
 
 
 def summary_table(stages: dict[str, float], idle: float, seconds: float) -> Table:
-    """Seconds by stage, summed over all threads; each stage's share; and how many threads were in it at a time, on
-    average over the job's `seconds`: stages overlap where these sum to more than one."""
+    """Seconds by stage summed over threads, each stage's share, and the number of threads in it at a time: the average
+    over the job's `seconds`, so stages overlap where these numbers sum to more than one."""
     table = Table(title="time by stage, summed over threads", title_justify="left")
     for column in ("stage", "seconds", "share", "at a time"):
         table.add_column(column, justify="left" if column == "stage" else "right")

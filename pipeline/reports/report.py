@@ -1,4 +1,4 @@
-"""What happened to a job, as one HTML page: made from what lies in OUT, during the job, after it, or after it died."""
+"""The report of a job, one HTML page: written during the job, at its end, or after it died, from the files in OUT."""
 
 from __future__ import annotations
 
@@ -9,61 +9,69 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from gridstride.pipeline.errors import JobFailed, UsageError, first_line
-from gridstride.pipeline.reports import page as html
 from gridstride.pipeline.storage.paths import Place, durable_write
 
 T = TypeVar("T")
+GENERATOR = "gridstride report"  # marks our own files, which a new report may replace
 
 
 def check_report(file: str | Path) -> Path:
-    """The path of a report to be written. Raises UsageError for a file that is there and is none of our reports."""
+    """The path of a report to be written. Raises UsageError if the file exists and is not one of our reports."""
+    from gridstride.pipeline.pictures.canvas import check_file
+
     path = Path(file)
     try:
         with path.open("rb") as there:
-            ours = html.GENERATOR.encode() in there.read(1000)
+            ours = f'content="{GENERATOR}"'.encode() in there.read(1000)
     except OSError:
         ours = False
     if path.is_file() and not ours:
-        raise UsageError(f"{path} exists and is no report of gridstride: give another name")
-    from gridstride.pipeline.pictures.files import check_file
-
+        raise UsageError(f"{path} exists and is not a gridstride report: choose another name")
     return check_file(path, ours, (".html", ".htm"))
 
 
+def with_report(run: Callable[[], T], out: str | Place, file: str | Path | None) -> T:
+    """Run a job that writes `out`, then write its report into `file` (None: no report), however the job ended.
+
+    Raises UsageError, before the job starts, if the file cannot be a report.
+    """
+    if file is None:
+        return run()
+    path = check_report(file)
+    try:
+        summary = run()
+    except UsageError:  # the job did not start
+        raise
+    except BaseException:
+        try:
+            write_report(out, path)
+        except Exception as error:  # the job's own error matters more
+            print(f"gridstride: {path} was not written: {first_line(error)}", file=sys.stderr)
+        raise
+    try:
+        write_report(out, path)
+    except UsageError as error:
+        raise JobFailed(f"the job is done, but its report was not written: {error}") from error
+    return summary
+
+
 def reported(run: Callable[..., T]) -> Callable[..., T]:
-    """A function that runs a job, and then writes the report that its options ask for, however the job ends."""
+    """Decorates a function that runs a prepared job: `with_report`, with the job's own output and options."""
 
     @wraps(run)
     def run_and_report(prepared: Any, client: Any = None) -> T:
-        file = prepared.options.report
-        if file is None:
-            return run(prepared, client)
-        path = check_report(file)
-        try:
-            summary = run(prepared, client)
-        except UsageError:  # nothing was begun
-            raise
-        except BaseException:
-            try:
-                write_report(prepared.out, path)
-            except Exception as error:  # how the job ended is the news
-                print(f"gridstride: {path} was not written: {first_line(error)}", file=sys.stderr)
-            raise
-        try:
-            write_report(prepared.out, path)
-        except UsageError as error:
-            raise JobFailed(f"the job is done, but not its report: {error}") from error
-        return summary
+        return with_report(lambda: run(prepared, client), prepared.out, prepared.options.report)
 
     return run_and_report
 
 
 def write_report(out: str | Place, file: str | Path) -> Path:
-    """Write the report about the job at `out` into an HTML file. Raises UsageError if either cannot be."""
-    path = check_report(file)
-    from gridstride.pipeline.reports.sections import Story
+    """Write the report of the job at `out` into an HTML file. Raises UsageError if there is no job, or no such file."""
+    from gridstride.pipeline.reports.history import History
+    from gridstride.pipeline.reports.page import render
 
-    content = Story(out).page()
+    path = check_report(file)
+    content = render(History(out), GENERATOR)
     try:
         durable_write(path, content.encode())
     except OSError as error:

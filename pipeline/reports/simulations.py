@@ -1,4 +1,4 @@
-"""What a person sees of a simulation's plan and of how it went."""
+"""The plan and the summary of a simulation, for people."""
 
 from __future__ import annotations
 
@@ -7,33 +7,32 @@ from contextlib import contextmanager
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
-
-from gridstride.pipeline.errors import megabytes
 from gridstride.pipeline.events.events import Events
-from gridstride.pipeline.reports.progress import StepProgress, shape_text, summary_table
+from gridstride.pipeline.reports.progress import StepProgress
 from gridstride.pipeline.reports.report import reported
 from gridstride.pipeline.simulations import simulation as simulations
+from gridstride.pipeline.text import counted, megabytes, shape_text
 
 if TYPE_CHECKING:
     from gridstride.pipeline.simulations.simulation import FlowSummary, Simulation
 
 
 def plan_facts(prepared: Simulation) -> dict[str, str]:
+    """A simulation's case and plan in words, line by line."""
     case, plan, timeline, domain = prepared.case, prepared.plan, prepared.timeline, prepared.setup.domain
     cells = case.grid.cells
     state = domain.arrays * prod(domain.cells) * domain.dtype.itemsize
     if plan.in_memory and plan.blocks > 1:
-        thinnest = min(b - a for a, b in zip(plan.edges[:-1], plan.edges[1:], strict=True))
+        width = min(b - a for a, b in zip(plan.edges[:-1], plan.edges[1:], strict=True))
         way = (
             f"{plan.blocks} slabs in memory, exchanged every {plan.substeps} steps "
-            f"(halo of {domain.halo(plan.substeps)[0]} planes for slabs of {thinnest}), "
-            f"threads for each: {plan.threads}"
+            f"(halo of {domain.halo(plan.substeps)[0]} planes for slabs of {width}), "
+            f"{counted(plan.threads, 'thread')} each"
         )
     elif plan.in_memory:
-        way = f"one block in memory, no exchange, threads: {plan.threads}"
+        way = f"one block in memory, no exchange, {counted(plan.threads, 'thread')}"
     else:
-        way = f"from store to store, {plan.substeps} steps a pass"
+        way = f"from store to store, {plan.substeps} steps in each pass"
     return {
         "case": f"{case.name}: {case.about()}",
         "grid": f"{shape_text(cells.values())} ({', '.join(cells)}), state {megabytes(state)}",
@@ -49,35 +48,24 @@ def plan_facts(prepared: Simulation) -> dict[str, str]:
     }
 
 
-def plan_table(prepared: Simulation) -> Table:
-    table = Table(title="plan", show_header=False, title_justify="left")
-    for name, text in plan_facts(prepared).items():
-        table.add_row(name, text)
-    return table
-
-
 def plan_lines(prepared: Simulation) -> list[str]:
     facts = plan_facts(prepared)
     return [f"{name}: {facts[name]}" for name in ("case", "grid", "time", "device", "plan")]
 
 
-def stage_table(summary: FlowSummary) -> Table:
-    return summary_table(summary.stages, summary.idle, summary.seconds)
-
-
 def summary_line(prepared: Simulation, summary: FlowSummary) -> str:
     steps = summary.last - summary.first
     if not steps:
-        return f"{summary.out}: finished before, {summary.last} steps"
+        return f"{summary.out}: already finished, {summary.last} steps"
     rate = summary.cell_steps_per_second
     text = (
         f"{summary.out}: steps {summary.first} to {summary.last}, t = {summary.last * prepared.timeline.dt:g}; "
-        f"{summary.seconds:.2f} s, {rate / 1e6:.1f} Mcell-steps/s, {1e9 / rate:.2f} ns a cell and step; "
+        f"{summary.seconds:.2f} s, {rate / 1e6:.1f} Mcell-steps/s, {1e9 / rate:.2f} ns per cell and step; "
         f"{prepared.case.about()}"
     )
     if summary.max_divergence == summary.max_divergence:
         text += f", largest |div u| {summary.max_divergence:.3g}"
-    return text + (f"; state lost and recovered {summary.recoveries} times" if summary.recoveries else "")
+    return text + (f"; state lost and recovered: {counted(summary.recoveries, 'time')}" if summary.recoveries else "")
 
 
 @reported

@@ -1,8 +1,7 @@
-"""How far a job is, seen from outside: from its markers, its lock and its events. Nothing here writes or waits."""
+"""The status of a job, read from its markers, its lock and its event log. Nothing here writes or waits."""
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from contextlib import suppress
@@ -15,24 +14,27 @@ from rich.table import Table
 from rich.text import Text
 
 from gridstride.pipeline.errors import UsageError
-from gridstride.pipeline.events.events import one_line, read_events, seconds
-from gridstride.pipeline.events.story import Run, clock, duration, faults_text, runs
+from gridstride.pipeline.events.events import read_events, seconds
+from gridstride.pipeline.events.story import Run, faults_text, runs
+from gridstride.pipeline.simulations.states import read_checkpoint
+from gridstride.pipeline.simulations.store import FlowStore
 from gridstride.pipeline.storage.journal import Journal, marked_box
 from gridstride.pipeline.storage.lock import is_held
 from gridstride.pipeline.storage.paths import Place
 from gridstride.pipeline.storage.remote import Remote
+from gridstride.pipeline.text import clock, counted, duration, one_line
 
 MOST_REASONS = 10
 
 
 @dataclass
 class Status:
-    """A job as it stands. Times are seconds of the Unix epoch; rate is in `unit` a second.
+    """The status of a job. Times are seconds of the Unix epoch; `rate` is in `unit` per second.
 
-    state: running, finished, stopped, failed, or killed; why: how the last run ended, where it was not well
-    last: when the last block was finished, or the last step told; left: seconds to go at this rate
-    failed: {block: reason} of the last run; faults: what went wrong in it, in words
-    more: lines of a simulation
+    state: running, finished, stopped, failed, or killed; why: how the last run ended, if it did not finish
+    last: when the last block was done or the last step logged; left: seconds until the end at this rate
+    failed: {block: reason} of the last run; faults: those of the last run, counted in words
+    more: further lines about a simulation
     """
 
     out: str
@@ -56,67 +58,83 @@ class Status:
 
     @property
     def resume(self) -> str | None:
-        """The command that goes on with it; None where nothing is to do."""
+        """The command that resumes it; None if it is running or finished."""
         return None if self.state in ("running", "finished") else f"gridstride resume {self.out}"
 
     def plain(self) -> dict[str, Any]:
-        """For machines."""
+        """The fields as a dict, for JSON."""
         return {**asdict(self), "resume": self.resume}
 
 
 def status(out: str | Place) -> Status:
-    """How far the job that writes `out` is. Raises UsageError if there is none."""
+    """The status of the job that writes `out`. Raises UsageError if there is no job."""
     journal = Journal(out)
-    out = journal.out
     if not journal.exists():
-        raise UsageError(f"{out} holds no gridstride job")
-    record = journal.read()
-    told = runs(read_events(journal.folder))
+        raise UsageError(f"{journal.out} is not the output of a gridstride job")
+    record, past = journal.read(), runs(read_events(journal.folder))
     running = is_held(journal.folder / "lock")
-    if record.get("kind") == "simulation":
-        found = _simulation(out, record, told, running)
-    else:
-        found = _job(journal, record, told, running)
-    found.runs = len(told)
-    if told:
-        found.started = told[0].begin
-        last = told[-1]
-        begun = last.begun
+    look = _simulation if record.get("kind") == "simulation" else _job
+    found = look(journal, record, past, running)
+    found.runs = len(past)
+    if past:
+        begun, last = past[-1].begun, past[-1]
+        found.started = past[0].begin
         found.process = f"process {begun.get('pid')} on {begun.get('machine', {}).get('host')}"
         found.faults = faults_text(last.faults)
         found.failed = {str(e.get("block")): str(e.get("reason", e["text"])) for e in last.named("block-lost")}
         found.workers = _workers(last)
-    if found.total and found.done >= found.total:
-        found.state = "running" if running else "finished"
-    elif running:
+    if running:
         found.state = "running"
-        if found.rate:
+        if found.rate and found.done < found.total:
             found.left = (found.total - found.done) / found.rate
-    else:
-        ending = told[-1].ending if told else None
-        found.state = ending["event"] if ending else "killed"
-        found.why = ending["text"] if ending else "it ended without a word"
+    elif found.total and found.done >= found.total:
+        found.state = "finished"
+    elif ending := past[-1].ending if past else None:
+        found.state, found.why = ending["event"], ending["text"]
         if found.state == "finished":
-            found.state, found.why = "killed", "it had finished, but markers or checkpoints of it are gone"
+            found.state, found.why = "killed", "it was finished, but markers or checkpoints are missing"
+    else:
+        found.state, found.why = "killed", "it ended without a message"
     return found
 
 
-def _job(journal: Journal, record: dict[str, Any], told: list[Run], running: bool) -> Status:
-    request = record["request"]
-    found = Status(str(journal.out), request["command"], record["hash"], "", 0, _blocks(journal.folder), "blocks")
+def _job(journal: Journal, record: dict[str, Any], past: list[Run], running: bool) -> Status:
     counts, times = _markers(journal)
-    found.done = int(counts.sum())
+    total = prod(record["grid"])
+    done = int(counts.sum())
+    found = Status(str(journal.out), record["request"]["command"], record["hash"], "", done, total, "blocks")
     if times.size:
         found.last = float(times.max())
-        since = told[-1].begin - 1 if told else 0.0
+        since = past[-1].begin - 1 if past else 0.0
         found.rate = recent_rate(counts, times, since, time.time() if running else found.last)
-    elif told:
-        found.last, found.rate = _told_rate(told[-1])
+    elif past:
+        found.last, found.rate = _logged_rate(past[-1])
     return found
 
 
-def _told_rate(run: Run) -> tuple[float | None, float | None]:
-    """When a run last told of its progress, and what it did a second between the first time and that."""
+def _simulation(journal: Journal, record: dict[str, Any], past: list[Run], running: bool) -> Status:
+    checkpoint = read_checkpoint(journal.out)
+    reached = 0 if checkpoint is None else checkpoint.step
+    name = record["case"].get("name") or "simulation"
+    found = Status(str(journal.out), f"simulation {name}", record["hash"], "", reached, 0, "steps")
+    if past:
+        found.total = int(past[-1].begun.get("total", 0))
+        found.last, found.rate = _logged_rate(past[-1])
+        if running and past[-1].progress:
+            found.done = max(reached, int(past[-1].progress[-1]["done"]))
+    with suppress(UsageError):  # its arrays are not created yet
+        store = FlowStore.open(journal.out)
+        about = store.attributes["gridstride"]
+        dt, found.total = float(about["dt"]), int(about["steps"])
+        written = sum(1 for _ in store.written(store.fields))
+        found.more["time"] = f"t = {found.done * dt:.4g} of {found.total * dt:.4g}"
+        found.more["checkpoint"] = f"step {reached}, t = {reached * dt:.4g}" if checkpoint else "none yet"
+        found.more["snapshots"] = f"{written} of {store.times.size} written"
+    return found
+
+
+def _logged_rate(run: Run) -> tuple[float | None, float | None]:
+    """Time of the last progress event of a run, and the rate from the first one to it."""
     said = run.progress
     if not said:
         return None, None
@@ -125,87 +143,35 @@ def _told_rate(run: Run) -> tuple[float | None, float | None]:
 
 
 def _markers(journal: Journal) -> tuple[np.ndarray, np.ndarray]:
-    """Of each marker: how many blocks it stands for; and when it was made, where they are files."""
+    """The number of blocks that each marker stands for, and, if markers are files, the time each was made."""
+
+    def count(marker: str) -> int:
+        return prod(b - a + 1 for a, b in zip(*marked_box(marker), strict=True))
+
     counts, times = [], []
     if isinstance(journal.blocks, Remote):
-        counts = [_count(name) for name in journal.markers()]
+        counts = [count(name) for name in journal.markers()]
     elif journal.blocks.is_dir():
         with os.scandir(journal.blocks) as entries:
             for entry in entries:
                 with suppress(FileNotFoundError, ValueError):  # removed meanwhile; not a marker
-                    blocks, at = _count(entry.name), entry.stat().st_mtime
+                    blocks, at = count(entry.name), entry.stat().st_mtime
                     counts.append(blocks)
                     times.append(at)
     return np.array(counts, np.int64), np.array(times)
 
 
-def _count(marker: str) -> int:
-    return prod(b - a + 1 for a, b in zip(*marked_box(marker), strict=True))
-
-
 def recent_rate(counts: np.ndarray, times: np.ndarray, since: float, until: float) -> float | None:
-    """Blocks a second, over the later half of those finished after `since`."""
-    recent = times >= since
-    counts, times = counts[recent], times[recent]
-    if times.size < 2:
-        return None
+    """Blocks per second, over the later half of those finished after `since`."""
     order = np.argsort(times)
-    first = times.size // 2 - 1
-    span = until - float(times[order[first]])
-    return float(counts[order[first + 1 :]].sum()) / span if span > 0 else None
-
-
-def _blocks(folder: Place) -> int:
-    """Number of blocks of a job's plan; 0 while that is not written yet."""
-    try:
-        edges = json.loads((folder / "work.json").read_bytes())["plan"]["edges"]
-    except (OSError, ValueError, KeyError):
-        return 0
-    return prod(len(axis) - 1 for axis in edges)
-
-
-def _simulation(out: Place, record: dict[str, Any], told: list[Run], running: bool) -> Status:
-    from gridstride.pipeline.simulations.states import read_checkpoint
-    from gridstride.pipeline.simulations.store import FlowStore
-
-    checkpoint = read_checkpoint(out)
-    reached = 0 if checkpoint is None else checkpoint.step
-    name = record["case"].get("name") or "simulation"
-    found = Status(str(out), f"simulation {name}", record["hash"], "", reached, 0, "steps")
-    if told:
-        found.total = int(told[-1].begun.get("total", 0))
-        found.last, found.rate = _told_rate(told[-1])
-        if running and told[-1].progress:
-            found.done = max(reached, int(told[-1].progress[-1]["done"]))
-    try:
-        store = FlowStore.open(out)
-    except UsageError:  # not laid out yet
-        return found
-    about = store.attributes["gridstride"]
-    dt, found.total = float(about["dt"]), int(about["steps"])
-    written = sum(1 for _ in store.written(store.fields))
-    found.more["time"] = f"t = {found.done * dt:.4g} of {found.total * dt:.4g}"
-    found.more["checkpoint"] = f"step {reached}, t = {reached * dt:.4g}" if checkpoint else "none yet"
-    found.more["snapshots"] = f"{written} of {store.times.size} written"
-    return found
-
-
-def by_reason(failed: dict[str, str]) -> dict[str, list[str]]:
-    """The blocks that failed for each reason: one bad chunk takes many with it."""
-    found: dict[str, list[str]] = {}
-    for block, why in failed.items():
-        found.setdefault(why, []).append(block)
-    return found
-
-
-def shortened(blocks: list[str], most: int = 6) -> str:
-    """Some blocks by name, and how many more there are."""
-    more = f" and {len(blocks) - most} more" if len(blocks) > most else ""
-    return ", ".join(blocks[:most]) + more
+    order = order[times[order] >= since]
+    middle = order.size // 2 - 1
+    span = until - float(times[order[middle]]) if order.size > 1 else 0.0
+    return float(counts[order[middle + 1 :]].sum()) / span if span > 0 else None
 
 
 def _workers(run: Run) -> int | None:
-    """Workers that the run last knew of."""
+    """Number of workers that the run had last; None if it logged none."""
     known = None
     for event in run.named("cluster", "worker-lost", "worker-joined", "worker-restarted"):
         if event["event"] == "cluster":
@@ -215,39 +181,46 @@ def _workers(run: Run) -> int | None:
     return known
 
 
-def title(found: Status) -> str:
-    """A status in one line."""
-    return one_line(f"{found.out}: {found.what}, {found.state}")
+def shortened(blocks: list[str], most: int = 6) -> str:
+    """The names of the first blocks, and the number of others."""
+    more = f" and {len(blocks) - most} more" if len(blocks) > most else ""
+    return ", ".join(blocks[:most]) + more
 
 
 def table(found: Status) -> Table:
-    """A status for people."""
+    """A status as a table for people."""
     now = time.time()
     share = f" ({100 * found.done / found.total:.3g} %)" if found.total else ""
-    shown = Table(show_header=False)
     rows = {found.unit: f"{found.done} of {found.total or '?'}{share}", **found.more}
     if found.rate and found.state == "running":
-        rows["rate"] = f"{found.rate:.3g} {found.unit} a second"
-        rows["rate"] += f", about {duration(found.left)} left" if found.left else ""
+        left = f", about {duration(found.left)} left" if found.left else ""
+        rows["rate"] = f"{found.rate:.3g} {found.unit}/s{left}"
     if found.started:
         again = f", in {found.runs} runs" if found.runs > 1 else ""
         rows["started"] = f"{clock(found.started)} ({duration(now - found.started)} ago{again})"
     if found.last:
         rows[f"last {found.unit[:-1]}"] = f"{clock(found.last)} ({duration(now - found.last)} ago)"
     if found.state == "running":
-        workers = "" if found.workers is None else f", workers: {found.workers}"
-        rows["run by"] = f"{found.process}{workers}"
-    if found.faults:
-        rows["faults"] = found.faults
-    if found.why:
-        rows["ended"] = found.why
-    reasons = [f"block {shortened(blocks)}: {' '.join(why.split())}" for why, blocks in by_reason(found.failed).items()]
-    if len(reasons) > MOST_REASONS:
-        reasons[MOST_REASONS:] = [f"... and for {len(reasons) - MOST_REASONS} more reasons"]
-    if reasons:
-        rows["given up"] = "\n".join(reasons)
-    if found.resume:
-        rows["go on with"] = found.resume
+        rows["run by"] = found.process + ("" if found.workers is None else f", workers: {found.workers}")
+    rows |= {"faults": found.faults, "ended": found.why, "failed": "\n".join(failures(found.failed))}
+    rows["resume with"] = found.resume or ""
+    shown = Table(show_header=False)
     for name, text in rows.items():
-        shown.add_row(name, Text("\n".join(one_line(line) for line in text.split("\n"))))
+        if text:
+            shown.add_row(name, Text("\n".join(map(one_line, text.split("\n")))))
     return shown
+
+
+def failures(failed: dict[str, str]) -> list[str]:
+    """A line for each reason, with the blocks that failed for it: one bad chunk fails many blocks."""
+    blocks: dict[str, list[str]] = {}
+    for block, why in failed.items():
+        blocks.setdefault(why, []).append(block)
+    lines = [f"block {shortened(names)}: {one_line(why)}" for why, names in blocks.items()]
+    left = len(lines) - MOST_REASONS
+    return lines[:MOST_REASONS] + ([f"... and {counted(left, 'more reason')}"] if left > 0 else [])
+
+
+def title(found: Status) -> str:
+    """A status on one line."""
+    return one_line(f"{found.out}: {found.what}, {found.state}")

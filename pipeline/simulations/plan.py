@@ -11,8 +11,9 @@ from itertools import pairwise
 from math import ceil, prod
 from typing import Any
 
-from gridstride.pipeline.errors import UsageError, megabytes
+from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.planning.request import CLIENT_BYTES, HEADROOM, WORKER_BYTES
+from gridstride.pipeline.text import megabytes
 from gridstride.workers.cluster import Size
 from gridstride.workers.models.base import Setup
 from gridstride.workers.models.block import Block

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import zarr
 
-from gridstride.pipeline.errors import UsageError, megabytes
+from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.storage.describe import METADATA, ArrayInfo, describe
 from gridstride.pipeline.storage.paths import Place, names, place, zarr_store
 from gridstride.pipeline.storage.remote import Remote
+from gridstride.pipeline.text import megabytes
 
 CODECS = ("lz4", "zstd", "blosc-zstd", "gzip", "none")
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from gridstride.pipeline.errors import first_line
-from gridstride.pipeline.events.story import duration
 from gridstride.pipeline.storage.regions import unreadable_chunks
 from gridstride.pipeline.sweep.block_task import Work
+from gridstride.pipeline.text import duration
 from gridstride.workers.region import Region
 
 

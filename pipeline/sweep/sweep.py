@@ -24,7 +24,7 @@ from gridstride.pipeline.sweep.own_halos import runs
 from gridstride.pipeline.sweep.record import Box, Index, Record, Summary
 from gridstride.pipeline.sweep.retry import Errors, retry, still_to_do
 from gridstride.pipeline.sweep.waiting import Waiting
-from gridstride.workers.cluster import TOPIC
+from gridstride.workers.cluster import job_name
 
 BATCHES_IN_FLIGHT = 2
 RUNS_IN_FLIGHT = 4  # for each thread
@@ -127,7 +127,8 @@ class Sweep:
     def _receive(self, future: Any) -> BaseException | None:
         """Count what a finished task did; else, why it failed."""
         if future.status == "error":
-            error = classify_error(future.exception(), (news for _, news in self.client.get_events(TOPIC)))
+            news = (news for _, news in self.client.get_events(job_name(self.client)))
+            error = classify_error(future.exception(), news)
             if isinstance(error, IOTimeout):
                 self.stuck.add(str(future.key))
             return error

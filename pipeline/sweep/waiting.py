@@ -1,4 +1,4 @@
-"""Waiting for tasks, and giving up with one line where none can come back: no scheduler, or no worker for too long."""
+"""Waits for tasks, and gives up with one line where none can come back: no scheduler, or no worker for too long."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LOOK_AT = 16  # workers
 
 @contextmanager
 def reachable(client: Any) -> Iterator[None]:
-    """Errors of a connection to the scheduler that broke become ClusterGone."""
+    """Turns the errors of a broken connection to the scheduler into ClusterGone."""
     try:
         yield
     except CancelledError as error:  # Dask alone cancels what we wait for, when the connection breaks
@@ -30,7 +30,7 @@ def reachable(client: Any) -> Iterator[None]:
 
 
 class Waiting:
-    """Futures, in the order in which they finish.
+    """Gives futures in the order in which they finish.
 
     patience: seconds without any worker, or without an answer from the scheduler, after which ClusterGone is raised
     check: called every LOOK_SECONDS while nothing comes; what it raises ends the wait
@@ -49,7 +49,7 @@ class Waiting:
         self._completed.update(list(futures))
 
     def next(self) -> Any:
-        """The next future that is finished, or failed. Raises ClusterGone if the scheduler or all workers are gone."""
+        """The next future that finished or failed. Raises ClusterGone if the scheduler or all workers are gone."""
         while True:
             while not self._ready:
                 self._ready.extend(self._completed.next_batch(block=False))
@@ -65,10 +65,10 @@ class Waiting:
             if future.status in ("finished", "error"):
                 self._heard = time.monotonic()
                 return future
-            self._completed.add(future)  # its worker died with the result: it is on its way again
+            self._completed.add(future)  # its worker died with the result: Dask computes it again
 
     def result(self, future: Any) -> Any:
-        """What a future holds that was finished; it may have been lost since. Raises as `next`, or the task's error."""
+        """The result of a future that finished; it may have been lost since. Raises as `next`, or the task's error."""
         while True:
             try:
                 return future.result(timeout=RESULT_SECONDS)
@@ -82,7 +82,7 @@ class Waiting:
         return str(getattr(self.client.scheduler, "address", "its address"))
 
     def _look(self) -> None:
-        """Whether there is anybody left to wait for."""
+        """Raise ClusterGone if nobody is left to wait for."""
         now = time.monotonic()
         if now - self._looked < LOOK_SECONDS:
             return
@@ -95,8 +95,8 @@ class Waiting:
         except (OSError, AttributeError):  # it went while it was asked
             raise ClusterGone(f"the scheduler at {self._address} is gone") from None
         self._looked = time.monotonic()
-        # Whether a sign of life is new, not how old it is: clocks jump. A worker that a stopped network holds is there
-        # for the scheduler, and gives none.
+        # A sign of life counts when it is new, however old it says it is: clocks jump. A worker behind a stopped
+        # network is still known to the scheduler, but gives none.
         signs = {address: worker["last_seen"] for address, worker in known["workers"].items()}
         if any(self._signs.get(address) != sign for address, sign in signs.items()):
             self._heard = self._looked

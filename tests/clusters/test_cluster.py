@@ -18,7 +18,8 @@ from scipy import ndimage
 import gridstride
 from gridstride.pipeline.commands.main import main
 from gridstride.workers import cluster, device
-from gridstride.workers.clusters import address
+from gridstride.workers.clusters import Deployment, Size, address, local
+from gridstride.workers.clusters.config import ClusterConfig
 
 
 def test_auto_takes_the_cpu_where_there_is_no_gpu(monkeypatch: Any) -> None:
@@ -37,12 +38,18 @@ def test_a_gpu_without_cupy_is_said(monkeypatch: Any) -> None:
 
 
 def test_one_worker_for_each_gpu(monkeypatch: Any) -> None:
-    monkeypatch.setattr(cluster, "cpu_count", lambda: 64)
-    assert cluster.local_size("gpu", None, None, 1, gpus=8) == cluster.Size(8, 8, 1)
-    assert cluster.local_size("cpu", None, None, 1, gpus=0) == cluster.Size(8, 8, 1)
-    monkeypatch.setattr(cluster, "cpu_count", lambda: 2)
-    assert cluster.local_size("cpu", None, None, 1, gpus=0) == cluster.Size(1, 2, 1)
-    assert cluster.local_size("cpu", 4, None, 1, gpus=0) == cluster.Size(4, 1, 1)
+    def size(kind: str, workers: int | None = None) -> Size:
+        request = Deployment(kind, Size(1, 1, None), ClusterConfig(), (workers, None, 1))
+        return local.size(request)
+
+    monkeypatch.setattr(device, "gpu_count", lambda: 8)
+    monkeypatch.setattr(device, "device_memory", lambda: 7)
+    monkeypatch.setattr(local, "cpu_count", lambda: 64)
+    assert size("gpu") == Size(8, 8, 1, 7)
+    assert size("cpu") == Size(8, 8, 1)
+    monkeypatch.setattr(local, "cpu_count", lambda: 2)
+    assert size("cpu") == Size(1, 2, 1)
+    assert size("cpu", 4) == Size(4, 1, 1)
 
 
 def test_everything_listens_on_loopback() -> None:

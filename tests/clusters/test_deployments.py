@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import os
 import subprocess
-from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,9 @@ from gridstride.pipeline.commands.main import main
 from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.options import RunOptions, load_cluster
 from gridstride.workers import cluster, device
-from gridstride.workers.clusters import CannotStart, Deployment, Size, kubernetes, module, slurm
+from gridstride.workers.clusters import CannotStart, Deployment, Size, kubernetes, module, slurm_site
 from gridstride.workers.clusters.base import environment, wait_for_workers
+from gridstride.workers.clusters.config import ClusterConfig
 
 EXAMPLES = Path(gridstride.__file__).parent / "examples" / "clusters"
 GPU = "nvidia.com/gpu"
@@ -56,7 +56,7 @@ def test_every_example_is_read_and_is_tested_here() -> None:
 
 def test_the_laptop_and_the_node(monkeypatch: Any) -> None:
     assert example("laptop.yaml").size == Size(1, 4, 8 * 10**9)
-    assert example("tls.yaml").tls.key == "/etc/gridstride/node-key.pem"
+    assert example("tls.yaml").config.tls.key == "/etc/gridstride/node-key.pem"
     monkeypatch.setattr(device, "gpu_count", lambda: 8)
     monkeypatch.setattr(device, "device_memory", lambda: 70 * 10**9)
     monkeypatch.setattr(device.importlib.util, "find_spec", lambda name: object())
@@ -80,7 +80,7 @@ def test_job_script_for_cpus() -> None:
     assert " -m distributed.cli.dask_worker tcp://SCHEDULER:PORT " in last
     assert "--nthreads 8 " in last
     assert "--nworkers 4 " in last
-    assert '"10.0.0.1"' in script  # the workers listen where they reach this machine from, and nowhere else
+    assert " 10.0.0.1)" in script  # the workers listen where they reach this machine from, and nowhere else
     assert last.count("--host $HERE") == 1
     assert "--dashboard-address 127.0.0.1:0" in last
     assert "ulimit -n 65536" in script
@@ -110,13 +110,11 @@ def test_one_batch_job_for_all() -> None:
     assert {"--nodes=2", "--ntasks-per-node=1", "--cpus-per-task=32", "--gres=gpu:4", "--mem=244141M"} <= set(
         directives(script)
     )
-    assert "--ntasks=4 --distribution=arbitrary" in script  # a scheduler, a client, and a CUDAWorker on each node
-    assert "run \"$RUN\" filter gaussian 'in put.zarr' out --sigma 1,2,2" in script
+    assert "main filter gaussian 'in put.zarr' out --sigma 1,2,2 --cluster \"$CLUSTER\"" in script
     inside = yaml.safe_load(script.split("<<'END'\n")[1].split("END\n")[0])
-    assert inside["slurm"]["gpus"] == 4
+    assert (inside["slurm"]["gpus"], inside["slurm"]["jobs"], inside["slurm"]["allocation"]) == (4, 2, True)
     cpus = batch.script(words, RunOptions(cluster=str(EXAMPLES / "slurm-cpu.yaml")))
-    assert {"--nodes=4", "--ntasks-per-node=4", "--cpus-per-task=8"} <= set(directives(cpus))
-    assert "--ntasks=18 " in cpus
+    assert {"--nodes=4", "--ntasks-per-node=1", "--cpus-per-task=32"} <= set(directives(cpus))
     with pytest.raises(UsageError, match="is of kind local: submit needs kind slurm"):
         batch.script(words, RunOptions(cluster=str(EXAMPLES / "laptop.yaml")))
 
@@ -138,11 +136,6 @@ def test_a_wrong_command_is_not_sent(words: list[str], complaint: str) -> None:
     result = CliRunner().invoke(main, ["submit", "--cluster", str(EXAMPLES / "slurm-cpu.yaml"), "--dry-run", *words])
     assert result.exit_code == 2
     assert complaint in result.output
-
-
-def test_where_tasks_run() -> None:
-    assert batch._counts("2(x3),1") == [2, 2, 2, 1]
-    assert batch._counts("4") == [4]
 
 
 def strict(schema: Any) -> Any:
@@ -259,9 +252,7 @@ def test_the_commands_over_ssh() -> None:
     assert all("/opt/gridstride/bin/python -m distributed.cli.dask_spec " in line for line in lines)
     assert '"cls": "distributed.Scheduler"' in lines[0]
     assert '"dashboard_address": "127.0.0.1:0"' in lines[0]
-    gpus = replace(
-        deployment._deployment(load_cluster(EXAMPLES / "ssh.yaml"), "gpu", Size(8, 4, 10**10, 10**10), False)
-    )
+    gpus = Deployment("gpu", Size(8, 4, 10**10, 10**10), load_cluster(EXAMPLES / "ssh.yaml"))
     assert '"cls": "dask_cuda.CUDAWorker"' in module("ssh").script(gpus)
 
 
@@ -284,13 +275,15 @@ def test_without_slurm_that_is_said(monkeypatch: Any, tmp_path: Path, lacking: s
 
 
 def test_a_scheduler_on_loopback_is_refused_where_nodes_cannot_reach_it(monkeypatch: Any, tmp_path: Path) -> None:
-    deployed = replace(example("slurm-cpu.yaml"), host="127.0.0.1")
+    def on(host: str) -> tuple[Any, str]:
+        return example("slurm-cpu.yaml").config.slurm, host
+
     (tmp_path / "sinfo").write_text("#!/bin/sh\necho node07\n")
     (tmp_path / "sinfo").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     with pytest.raises(CannotStart, match=r"host is 127\.0\.0\.1, which node node07 cannot reach"):
-        slurm._check_reach(deployed)
-    slurm._check_reach(replace(deployed, host="10.0.0.1"))
+        slurm_site.check_reach(*on("127.0.0.1"))
+    slurm_site.check_reach(*on("10.0.0.1"))
 
 
 def test_settings_reach_workers_through_their_environment() -> None:
@@ -325,16 +318,16 @@ class Slow:
 
 
 def test_waiting_for_workers(caplog: Any) -> None:
-    deployed = Deployment("cpu", Size(3, 1, None), timeout=0.05)
-    wait_for_workers(Slow(3), replace(deployed, timeout=60), poll=0.01)
-    with pytest.raises(CannotStart, match=r"no worker came within 0\.05 s: the queue is full"):
+    patient, deployed = (Deployment("cpu", Size(3, 1, None), ClusterConfig(timeout=s)) for s in (60, 0.05))
+    wait_for_workers(Slow(3), patient, poll=0.01)
+    with pytest.raises(CannotStart, match=r"no worker connected within 0\.05 s: the queue is full"):
         wait_for_workers(Slow(0), deployed, lambda late: "the queue is full" if late else None, poll=0.01)
     with pytest.raises(CannotStart, match=r"^all jobs failed"):  # at once: the time limit is a minute
-        wait_for_workers(Slow(0), replace(deployed, timeout=60), lambda late: "all jobs failed", poll=0.01)
+        wait_for_workers(Slow(0), patient, lambda late: "all jobs failed", poll=0.01)
     two = Slow(2)
     two.asked = 2
     wait_for_workers(two, deployed, poll=0.01)
-    assert "2 of 3 workers came within 0.05 s: going on with those" in caplog.text
+    assert "2 of 3 workers connected within 0.05 s; the job starts with those" in caplog.text
 
 
 # --- a cluster that stays ---------------------------------------------------------------------------------------

@@ -59,7 +59,7 @@ def test_the_same_bytes_as_here(cluster_file: Any, job: Any, slurm: Any, tmp_pat
     words, expected = job
     result = CliRunner().invoke(main, [*words, "--cluster", cluster_file({"security": "tls"})])
     assert result.exit_code == 0, result.output
-    assert "workers: 2, threads each: 1" in result.output
+    assert "2 workers of 1 threads" in result.output
     assert chunks(tmp_path / "there") == expected
     assert not [line for line in slurm.squeue() if "COMPLETING" not in line]  # no job is left in the queue
     logs = "".join(path.read_text() for path in (tmp_path / "logs").glob("*.err"))
@@ -106,7 +106,7 @@ def test_cancelled_jobs_are_replaced_in_the_middle_of_a_command(
     assert len(gone) == 2
     # One of them may end later than the other, and the command may be done with one new job before that is seen.
     said = re.findall(
-        r"warning: SLURM job (\d+) is gone \(CANCELLED\): a new one takes its place \((\d+) of", result.output
+        r"warning: SLURM job (\d+) is gone \(CANCELLED\): a new one replaces it \((\d+) of", result.output
     )
     assert said, result.output
     assert {job for job, _ in said} <= set(gone)
@@ -150,7 +150,7 @@ def test_what_is_wrong_is_said(cluster_file: Any, slurm: Any, tmp_path: Path, mo
     from dask_jobqueue.slurm import SLURMJob
 
     monkeypatch.setattr(SLURMJob, "submit_command", "sbatch --no-such-option")
-    assert "sbatch did not take the job: " in (said := refused(cluster_file()))
+    assert "sbatch refused the job: " in (said := refused(cluster_file()))
     assert "no-such-option" in said
     assert not slurm.squeue()
 
@@ -163,10 +163,10 @@ def test_why_workers_do_not_come(cluster_file: Any, slurm: Any) -> None:
     said = refused(cluster_file({"timeout": 60}, prologue=["echo 'OSError: quota' >&2", "exit 3"]))
     assert "its log ends: OSError: quota" in said
     said = refused(cluster_file({"timeout": 2}, job_extra=["--begin=now+1hour"]))
-    assert "no worker came within 2 s: job " in said
+    assert "no worker connected within 2 s: job " in said
     assert "waits in the queue: BeginTime" in said
     said = refused(cluster_file({"timeout": 4}, prologue=["sleep 100"]))
-    assert "is RUNNING but its worker has not come" in said
+    assert "is RUNNING but its worker has not connected" in said
 
 
 def _listening() -> Any:
@@ -224,8 +224,8 @@ def test_one_batch_job_for_all(
     assert f"sent as job {number}; its log: {log}" in sent.output
     wait_for_job(slurm, number)
     said = log.read_text()
-    assert "there: 64 blocks computed" in said
-    assert "workers: 2, threads each: " in said
+    assert "there: 48 blocks computed" in said
+    assert "2 workers of" in said
     if "gpus" not in section:  # dask-cuda complains of GPUs that are none
         assert "distributed" not in said
     assert chunks(tmp_path / "there") == expected
@@ -246,3 +246,13 @@ def test_a_batch_job_that_fails_says_so(cluster_file: Any, job: Any, slurm: Any,
     state = subprocess.run(["scontrol", "show", "job", number], capture_output=True, text=True).stdout
     assert "JobState=FAILED" in state
     assert "ExitCode=2:0" in state
+
+
+def test_a_batch_job_whose_workers_do_not_come_says_so(cluster_file: Any, job: Any, slurm: Any, tmp_path: Path) -> None:
+    words, _ = job
+    only_there = '[ -z "$SLURM_STEP_ID" ] || exit 3'
+    sent = CliRunner().invoke(main, ["submit", "--cluster", cluster_file(jobs=1, prologue=[only_there]), *words])
+    number = sent.output.split()[3].rstrip(";")
+    wait_for_job(slurm, number)
+    said = (tmp_path / "logs" / f"gridstride-{number}.out").read_text()
+    assert "gridstride: srun ended with exit code 3 before its workers connected" in said

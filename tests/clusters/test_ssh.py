@@ -19,7 +19,7 @@ import gridstride
 from gridstride.pipeline.clusters import deployment
 from gridstride.pipeline.commands.main import main
 from gridstride.pipeline.options import RunOptions
-from gridstride.workers.clusters import base
+from gridstride.workers.clusters import CannotStart, probe
 
 pytestmark = pytest.mark.slow
 FILES = dict.fromkeys(["ca.pem", "cert.pem", "key.pem"], 0)
@@ -58,7 +58,7 @@ def test_the_same_bytes_as_here(cluster_file: Any, store: Any, tmp_path: Path) -
     job = ["filter", "gaussian", source, str(tmp_path / "there"), "--sigma", "2", "--block", "16,32,32"]
     result = CliRunner().invoke(main, [*job, "--cluster", file])
     assert result.exit_code == 0, result.output
-    assert "workers: 2, threads each: 1" in result.output
+    assert "2 workers of 1 threads" in result.output
     assert chunks(tmp_path / "there") == chunks(tmp_path / "here")
     assert not left_over(before)
 
@@ -75,9 +75,9 @@ def left_over(before: set[int]) -> set[int]:
 def test_a_client_that_is_killed_leaves_nothing_on_the_hosts(cluster_file: Any) -> None:
     file, before = cluster_file(["127.0.0.1"], {"memory": "2GB"}), {p.pid for p in parts()}
     code = (
-        "from gridstride.pipeline import config\nfrom gridstride.pipeline.clusters import deployment\nimport time\n"
+        "from gridstride.pipeline import options\nfrom gridstride.pipeline.clusters import deployment\nimport time\n"
         + (
-            f"with deployment.open_cluster(config.RunOptions(cluster={file!r})):\n    print('here', flush=True)\n"
+            f"with deployment.open_cluster(options.RunOptions(cluster={file!r})):\n    print('here', flush=True)\n"
             "    time.sleep(600)\n"
         )
     )
@@ -128,7 +128,9 @@ def refused(file: str) -> str:
 def test_what_is_wrong_is_said_before_anything_starts(cluster_file: Any, ssh_server: Any, monkeypatch: Any) -> None:
     here = ["127.0.0.1"]
     stranger = str(ssh_server.folder / "stranger_key")
-    assert "127.0.0.1 lets nobody in with these keys" in refused(cluster_file(here, key=stranger))
+    assert "127.0.0.1: authentication failed; check ssh.username and ssh.key" in refused(
+        cluster_file(here, key=stranger)
+    )
     assert "ssh.key is /none: there is no such file" in refused(cluster_file(here, key="/none"))
     assert "the key of host 127.0.0.1 is not known" in refused(cluster_file(here, known_hosts="/dev/null"))
     assert "127.0.0.1 cannot be reached by ssh: " in refused(cluster_file(here, port=9))
@@ -138,25 +140,25 @@ def test_what_is_wrong_is_said_before_anything_starts(cluster_file: Any, ssh_ser
     if Path("/usr/bin/python3").exists():
         assert f"the python of 127.0.0.1 ({bare}) cannot import gridstride" in refused(cluster_file(here, python=bare))
     monkeypatch.setattr(gridstride, "__version__", "9.9.9")
-    assert "has gridstride 0.1.0 and this one has 9.9.9: install the same there" in refused(cluster_file(here))
+    assert "has gridstride 0.1.0, this process 9.9.9: install the same version" in refused(cluster_file(here))
 
 
 def test_a_worker_that_does_not_start_says_why(cluster_file: Any, tmp_path: Path) -> None:
     """What distributed itself would call "Worker failed to start"."""
     file = cluster_file(["127.0.0.1"], {"local_directory": "/proc/nowhere", "memory": "2GB", "timeout": 30})
     said = refused(file)
-    assert "the cluster does not start over ssh" in said or "no worker came" in said
+    assert "the cluster does not start over ssh" in said or "no worker connected" in said
     assert "/proc/nowhere" in said or "Error" in said
 
 
 def test_what_a_host_says_is_understood() -> None:
     look = '{"gridstride": null, "distributed": "1", "error": "ImportError: x", "python": "3.11.1"}'
-    with pytest.raises(base.CannotStart, match=r"there cannot import gridstride \(ImportError: x\)"):
-        base.read_look("there", 0, f"Welcome!\n{base.MARK}{look}\nbye", "")
-    with pytest.raises(base.CannotStart, match="there does not run: command not found"):
-        base.read_look("there", 127, "Welcome!", "a\ncommand not found\n")
+    with pytest.raises(CannotStart, match=r"there cannot import gridstride \(ImportError: x\)"):
+        probe.read("there", 0, f"Welcome!\n{probe.MARK}{look}\nbye", "")
+    with pytest.raises(CannotStart, match="there does not run: command not found"):
+        probe.read("there", 127, "Welcome!", "a\ncommand not found\n")
     import distributed
 
     theirs = {"gridstride": gridstride.__version__, "distributed": distributed.__version__, "python": "2.7.18"}
-    with pytest.raises(base.CannotStart, match=r"there is Python 2\.7\.18 and this one"):
-        base.read_look("there", 0, base.MARK + str(theirs).replace("'", '"'), "")
+    with pytest.raises(CannotStart, match=r"there is Python 2\.7\.18, this process"):
+        probe.read("there", 0, probe.MARK + str(theirs).replace("'", '"'), "")

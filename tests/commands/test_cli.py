@@ -255,15 +255,16 @@ def test_cluster_check_shows_its_workers() -> None:
 
 
 def test_progress_prints_plain_lines_where_there_is_no_terminal(capsys: Any, monkeypatch: Any) -> None:
-    from gridstride.pipeline.reports import progress
+    from gridstride.pipeline.events import bar
+    from gridstride.pipeline.reports.progress import Progress
 
     clock = [100.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(bar.time, "monotonic", lambda: clock[0])
     record = Record(((0,), (0,)), voxels=2_000_000, bytes_in=40_000_000, bytes_out=80_000_000)
-    with progress.Progress(10, 4, every=3.0) as bar:
+    with Progress(10, 4, every=3.0) as progress:
         for further in (record, replace(record, skipped=True), record):  # the first comes too soon for a line
             clock[0] += 2.0
-            bar.report(further)
+            progress.report(further)
     assert capsys.readouterr().err == "6/10 blocks, 0.5 Mvoxel/s, 0.01 GB/s in, 0.02 GB/s out, 8 s left\n"
 
 

@@ -9,12 +9,12 @@ from functools import partial
 import numpy as np
 import pytest
 
-from gridstride.workers import gpu
-from gridstride.workers.operators import Correlate, Pass, Separable
-from gridstride.workers.operators.base import Block
+from gridstride.workers.families.separable import Pass, Separable
+from gridstride.workers.families.stencil import Stencil
+from gridstride.workers.operators.base import Grid, Region, Window
 from tests.cuda_host import table
 from tests.cuda_host.host import Host, HostError, build
-from tests.cuda_host.table import Case, gaussian, whole
+from tests.cuda_host.table import Case, gaussian, planned, whole
 
 pytestmark = [
     pytest.mark.slow,
@@ -26,14 +26,14 @@ SINGLE = np.dtype(np.float32)
 CUBE = np.random.default_rng(0).normal(size=(1, 1, 3, 3, 3))
 WEIGHTS = np.random.default_rng(0).normal(size=(1, 1, 5, 5))
 OPERATORS = {
-    "rows": Separable(1, (Pass(0, gaussian(31, 6), 15, "reflect"),), FLOAT, "double"),
-    "columns": Separable(2, (Pass(0, gaussian(31, 6), 15, "reflect"),), FLOAT, "double"),
-    "direct": Separable(2, (Pass(0, gaussian(399, 60), 199, "reflect"),), FLOAT, "double"),
-    "cast": Separable(2, (Pass(0, gaussian(9, 3), 4, "reflect"),), np.dtype(np.int16), "double"),
-    "dense": Correlate(WEIGHTS, (2, 2), ("mirror",) * 2, 0.0, FLOAT, "double"),
-    "fused": Separable(3, tuple(Pass(a, gaussian(3, 1), 1, "mirror") for a in range(3)), SINGLE),
-    "flat": Separable(3, tuple(Pass(a, gaussian(5, 1), 2, "mirror") for a in range(2)), SINGLE),
-    "cube": Correlate(CUBE, (1, 1, 1), ("mirror",) * 3, 0.0, SINGLE),
+    "rows": Separable((Pass(0, gaussian(31, 6), 15, "reflect"),), FLOAT, "double"),
+    "columns": Separable((Pass(0, gaussian(31, 6), 15, "reflect"),), FLOAT, "double"),
+    "direct": Separable((Pass(0, gaussian(399, 60), 199, "reflect"),), FLOAT, "double"),
+    "cast": Separable((Pass(0, gaussian(9, 3), 4, "reflect"),), np.dtype(np.int16), "double"),
+    "dense": Stencil(WEIGHTS, (2, 2), ("mirror",) * 2, 0.0, FLOAT, "double"),
+    "fused": Separable(tuple(Pass(a, gaussian(3, 1), 1, "mirror") for a in range(3)), SINGLE),
+    "flat": Separable(tuple(Pass(a, gaussian(5, 1), 2, "mirror") for a in range(2)), SINGLE),
+    "cube": Stencil(CUBE, (1, 1, 1), ("mirror",) * 3, 0.0, SINGLE),
 }
 MARCHES = ("fused", "flat", "cube")
 
@@ -119,23 +119,28 @@ BUGS = {
 }
 
 
+def at_the_end(data, start, stop):
+    """The window of a few elements, with all the data there are."""
+    return Window(data, Region.whole(data.shape), Region.of(start, stop), Grid.of(data.shape, data.dtype))
+
+
 def far_apart():
     """The plan of a correlation over elements 2^32 bytes apart, for three columns of one row; and its data."""
     weights = np.array([1.0, 0, 0, 0, 2]).reshape(1, 1, 5, 1)
-    op = Correlate(weights, (0, 0), ("nearest",) * 2, 0.0, FLOAT, "double")
+    op = Stencil(weights, (0, 0), ("nearest",) * 2, 0.0, FLOAT, "double")
     n = 2**30
     data = np.broadcast_to(np.uint8(0), (5, n))
-    plan = gpu.plan_correlate(op, Block(data, (0, 0), (0, n - 3), (1, n), (5, n)))
+    plan = planned(op, at_the_end(data, (0, n - 3), (1, n)))
     return plan, 5 * n, [(n - 3, bytes([1, 2, 3])), (5 * n - 3, bytes([4, 5, 6]))]
 
 
 def far_march():
     """The same for a kernel that marches."""
     weights = np.array([[1.0, 0, 0], [0, 0, 0], [2, 0, 0]]).reshape(1, 1, 3, 3)
-    op = Correlate(weights, (0, 0), ("nearest",) * 2, 0.0, SINGLE)
+    op = Stencil(weights, (0, 0), ("nearest",) * 2, 0.0, SINGLE)
     n = 2**30
     data = np.broadcast_to(np.uint8(0), (3, n))
-    plan = gpu.plan_correlate(op, Block(data, (0, 0), (0, n - 3), (1, n), (3, n)))
+    plan = planned(op, at_the_end(data, (0, n - 3), (1, n)))
     return plan, 3 * n, [(n - 3, bytes([1, 2, 3])), (3 * n - 3, bytes([4, 5, 6]))]
 
 
@@ -143,10 +148,10 @@ def far_line(before, after):
     """The same for a pass along lines of 2^30 elements, which filters the last three: only the last line, or the last
     column, is not zero."""
     n = 2**30
-    op = Separable(3, (Pass(1, np.array([1.0, 0, 1]), 1, "constant"),), FLOAT, "double")
+    op = Separable((Pass(1, np.array([1.0, 0, 1]), 1, "constant"),), FLOAT, "double")
     shape = (before, n, after)
     data = np.broadcast_to(np.uint8(0), shape)
-    plan = gpu.plan_separable(op, Block(data, (0, 0, 0), (0, n - 3, 0), shape, shape))
+    plan = planned(op, at_the_end(data, (0, n - 3, 0), shape))
     size = before * n * after
     return plan, size, [(size - 1 - 2 * after, b"\1"), (size - 1 - after, b"\2"), (size - 1, b"\3")]
 
@@ -176,7 +181,7 @@ def try_out(folder, kernel, edit=str):
         shape = {"rows": (6000,)}.get(kernel, (8, 70, 67) if kernel in MARCHES else (150, 331))
         data = np.random.default_rng(0).normal(size=shape)
         data = data.astype(np.float32) if kernel in MARCHES else data
-        plan = (gpu.plan_correlate if isinstance(op, Correlate) else gpu.plan_separable)(op, whole(data))
+        plan = planned(op, whole(op, data))
         wanted = (table.marched if kernel in MARCHES else table.expected)(Case("", op, data))
     program = build(folder, {(launch.file, launch.expression) for launch in plan.launches}, edit)
     for seed in range(3):

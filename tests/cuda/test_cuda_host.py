@@ -1,4 +1,4 @@
-"""The CUDA kernels, run on the CPU: the launches of workers/gpu.py, each thread a fibre, under sanitizers.
+"""The CUDA kernels, run on the CPU: the launches of workers/families, each thread a fibre, under sanitizers.
 
 This shows index arithmetic, barriers, memory accesses and rounding, and nothing of a GPU's own ways or speed.
 Kernels that march are in test_cuda_march.py.
@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from gridstride.workers import cpu, gpu, kernels
-from gridstride.workers.operators import Correlate, Pass, Separable
-from gridstride.workers.operators.base import Block
+from gridstride.workers.families.separable import Pass, Separable
+from gridstride.workers.families.stencil import Stencil
+from gridstride.workers.operators import registry
+from gridstride.workers.operators.base import Grid, Region, Window
+from tests.blockwise import on_cpu
 from tests.cuda_host import table
 from tests.cuda_host.host import Host, build
-from tests.cuda_host.table import Case, assert_same, gaussian, whole
+from tests.cuda_host.table import Case, assert_same, gaussian, planned, whole
 from tests.marks import quick
 
 pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="g++ builds the kernels for the CPU; it is missing")
@@ -28,7 +30,7 @@ FLOAT = np.dtype(np.float64)
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory):
-    every = [found for found in kernels.instantiations() if found[0] in ("separable.cu", "correlate.cu")]
+    every = [found for found in registry.instantiations() if found[0] in ("separable.cu", "correlate.cu")]
     host = Host(build(tmp_path_factory.mktemp("cuda_host"), every), seed=1)
     yield host
     host.close()
@@ -37,13 +39,9 @@ def host(tmp_path_factory):
 def check(host, case: Case, rng, pieces=1):
     """The grid, and blocks of it, against scipy's sums."""
     wanted = table.expected(case)
-    channel = getattr(case.op, "channel_axis", None)
-    for start, stop in table.cuts(case, rng, pieces):
-        block = table.block_of(case.op, case.data, start, stop)
-        here = tuple(
-            slice(None) if axis == channel else slice(a, b) for axis, (a, b) in enumerate(zip(start, stop, strict=True))
-        )
-        assert_same(host.compute(case.op, block), wanted[here], f"{case.name} {start} {stop}")
+    for want in table.cuts(case, rng, pieces):
+        here = want.within(Region.whole(wanted.shape))
+        assert_same(host.compute(case.op, case.window(want)), wanted[here], f"{case.name} {want}")
 
 
 @pytest.mark.parametrize("seed", quick(8, range(25)))
@@ -79,7 +77,7 @@ def test_float32_sums_are_within_rounding(host, seed):
     for make in (table.separable_case, table.correlate_case):
         case = make(rng, "single", out="float32")
         case = replace(case, op=replace(case.op, cast="round"))
-        result = host.compute(case.op, whole(case.data))
+        result = host.compute(case.op, whole(case.op, case.data))
         atol = table.rounding(case)
         np.testing.assert_allclose(result, table.expected(case), rtol=0, atol=atol, err_msg=case.name)
 
@@ -89,9 +87,9 @@ def test_the_cpu_gives_the_same(host, seed):
     rng = np.random.default_rng(seed)
     dtype = ("uint8", "float32", "int16", "float64")[seed % 4]
     case = table.correlate_case(rng, "double", "float64", dtype)
-    assert_same(host.compute(case.op, whole(case.data)), cpu.correlate(case.op, whole(case.data)), case.name)
+    assert_same(host.compute(case.op, whole(case.op, case.data)), on_cpu(case.op, whole(case.op, case.data)), case.name)
     case = table.separable_case(rng, "double", "float64", dtype)
-    assert_same(host.compute(case.op, whole(case.data)), cpu.separable(case.op, whole(case.data)), case.name)
+    assert_same(host.compute(case.op, whole(case.op, case.data)), on_cpu(case.op, whole(case.op, case.data)), case.name)
 
 
 # A tile of rows is 7 * 4 ... 7 * 256 outputs wide; of columns, 2 ... 32 wide and 8 * 8 ... 8 * 128 high.
@@ -99,7 +97,7 @@ def test_the_cpu_gives_the_same(host, seed):
 def test_rows_at_the_edges_of_tiles(host, size):
     rng = np.random.default_rng(size)
     for rows in (1, 3, 65) if size < 100 else (1, 2):
-        op = Separable(2, (Pass(1, gaussian(9), 4, "mirror"),), FLOAT, "double")
+        op = Separable((Pass(1, gaussian(9), 4, "mirror"),), FLOAT, "double")
         check(host, Case("rows", op, table.numbers(rng, (rows, size), "uint16")), rng)
 
 
@@ -108,7 +106,7 @@ def test_rows_at_the_edges_of_tiles(host, size):
 def test_columns_at_the_edges_of_tiles(host, size, after):
     rng = np.random.default_rng(size)
     for weights in (gaussian(9), rng.normal(size=8)):
-        op = Separable(3, (Pass(1, weights, 4, "reflect"),), FLOAT, "double")
+        op = Separable((Pass(1, weights, 4, "reflect"),), FLOAT, "double")
         check(host, Case("columns", op, table.numbers(rng, (2, size, after), "uint8")), rng)
 
 
@@ -116,7 +114,7 @@ def test_columns_at_the_edges_of_tiles(host, size, after):
 def test_rows_of_any_number_of_taps(host, size, taps):
     rng = np.random.default_rng(0)
     for symmetry in (0, 1, -1):
-        op = Separable(1, (Pass(0, table.taps(rng, taps, symmetry), taps // 2, "wrap"),), FLOAT, "double")
+        op = Separable((Pass(0, table.taps(rng, taps, symmetry), taps // 2, "wrap"),), FLOAT, "double")
         check(host, Case("long", op, table.numbers(rng, (size,), "float64")), rng)
 
 
@@ -124,7 +122,7 @@ def test_rows_of_any_number_of_taps(host, size, taps):
 def test_columns_of_any_number_of_taps(host, taps):
     rng = np.random.default_rng(0)
     for symmetry in (0, 1, -1):
-        op = Separable(2, (Pass(0, table.taps(rng, taps, symmetry), taps // 2, "constant", 2.5),), FLOAT, "double")
+        op = Separable((Pass(0, table.taps(rng, taps, symmetry), taps // 2, "constant", 2.5),), FLOAT, "double")
         check(host, Case("tall", op, table.numbers(rng, (90, 40), "float64")), rng)
 
 
@@ -132,8 +130,8 @@ def test_both_ways_through_a_pass_are_tried_above():
     """The taps above lie on both sides of what a tile holds in shared memory."""
 
     def names(shape, axis, taps):
-        op = Separable(len(shape), (Pass(axis, np.ones(taps), 0, "wrap"),), FLOAT, "double")
-        return [launch.expression.split("<")[0] for launch in gpu.plan_separable(op, whole(np.zeros(shape))).launches]
+        op = Separable((Pass(axis, np.ones(taps), 0, "wrap"),), FLOAT, "double")
+        return [launch.expression.split("<")[0] for launch in planned(op, whole(op, np.zeros(shape))).launches]
 
     assert names((3000,), 0, 2176) == ["pass_rows"]
     assert names((3000,), 0, 2177) == ["pass_direct"]
@@ -148,9 +146,9 @@ def test_correlate_at_the_edges_of_tiles(host, shape):
         sizes = sizes[-len(shape) :]
         weights = rng.normal(size=(1, 1, *sizes))
         before = tuple(n // 2 for n in sizes)
-        op = Correlate(weights, before, ("nearest",) * len(shape), 0.0, FLOAT, "double", "scipy")
+        op = Stencil(weights, before, ("nearest",) * len(shape), 0.0, FLOAT, "double", "scipy")
         data = table.numbers(rng, shape, "float32")
-        result = host.compute(op, whole(data))
+        result = host.compute(op, whole(op, data))
         assert_same(result, ndimage.correlate(data, weights[0, 0], np.float64, "nearest"), f"{shape} {sizes}")
 
 
@@ -158,10 +156,10 @@ def test_correlate_at_the_edges_of_tiles(host, shape):
 def test_halos_wider_than_the_grid(host, mode):
     rng = np.random.default_rng(0)
     for n in (1, 2, 3, 5):
-        op = Separable(1, (Pass(0, rng.normal(size=25), 12, mode, 1.5),), FLOAT, "double")
+        op = Separable((Pass(0, rng.normal(size=25), 12, mode, 1.5),), FLOAT, "double")
         check(host, Case(mode, op, table.numbers(rng, (n,), "float64")), rng)
         weights = rng.normal(size=(1, 1, 1, 13, 15))
-        op = Correlate(weights, (0, 6, 7), ("wrap", mode, mode), 1.5, FLOAT, "double")
+        op = Stencil(weights, (0, 6, 7), ("wrap", mode, mode), 1.5, FLOAT, "double")
         check(host, Case(mode, op, table.numbers(rng, (3, n, 2), "float64")), rng)
 
 
@@ -170,13 +168,13 @@ def test_a_grid_smaller_than_the_tiles_loops(host):
     data = table.numbers(rng, (5, 200, 70), "uint16")
     passes = tuple(Pass(axis, gaussian(7), 3, "reflect") for axis in range(3))
     cases = [
-        Separable(3, passes, np.dtype(np.uint16), "double"),
-        Correlate(rng.normal(size=(1, 1, 3, 3, 3)), (1, 1, 1), ("mirror",) * 3, 0.0, np.dtype(np.uint8), "double"),
-        Separable(3, (Pass(1, gaussian(399, 60), 199, "reflect"),), FLOAT, "double"),  # has no tiles: a few outputs do
+        Separable(passes, np.dtype(np.uint16), "double"),
+        Stencil(rng.normal(size=(1, 1, 3, 3, 3)), (1, 1, 1), ("mirror",) * 3, 0.0, np.dtype(np.uint8), "double"),
+        Separable((Pass(1, gaussian(399, 60), 199, "reflect"),), FLOAT, "double"),  # has no tiles: a few outputs do
     ]
     for op, given in zip(cases, (data, data, data[:2, :, :5]), strict=True):
         for max_grid in (1, 3):
-            assert_same(host.compute(op, whole(given), max_grid), table.expected(Case("", op, given)))
+            assert_same(host.compute(op, whole(op, given), max_grid), table.expected(Case("", op, given)))
 
 
 SPECIAL = [
@@ -211,8 +209,8 @@ def test_casts_round_saturate_and_truncate(host, dtype, precision):
             data = np.array(values, acc)
             if cast == "scipy":
                 data = data[np.abs(data) < 2.0 ** (64 if dtype == "uint64" else 63)]
-            op = Separable(1, (), np.dtype(dtype), precision, cast)
-            assert_same(host.compute(op, whole(data)), table.cast_to(data, np.dtype(dtype), cast), cast)
+            op = Separable((), np.dtype(dtype), precision, cast)
+            assert_same(host.compute(op, whole(op, data)), table.cast_to(data, np.dtype(dtype), cast), cast)
 
 
 def test_half_precision(host):
@@ -222,15 +220,15 @@ def test_half_precision(host):
     values = np.concatenate([values, [np.inf, -np.inf, np.nan, 1e300]])
     passes = (Pass(0, np.ones(1), 0, "wrap"), Pass(1, np.array([1.0, 0, 0]), 1, "wrap"))
     for between in (False, True):
-        op = Separable(2, passes, half, "double", between=between)
+        op = Separable(passes, half, "double", between=between)
         data = values[:, None].repeat(2, 1)
         with np.errstate(over="ignore", invalid="ignore"):
             first = data.astype(half).astype(float) if between else data
             wanted = ndimage.correlate1d(first, passes[1].weights, 1, mode="wrap").astype(half)
-            assert_same(host.compute(op, whole(data)), wanted)
+            assert_same(host.compute(op, whole(op, data)), wanted)
     data = rng.normal(size=(20, 30)).astype(half)
-    op = Correlate(rng.normal(size=(1, 1, 3, 3)), (1, 1), ("mirror",) * 2, 0.0, half, "double")
-    assert_same(host.compute(op, whole(data)), table.expected(Case("", op, data)))
+    op = Stencil(rng.normal(size=(1, 1, 3, 3)), (1, 1), ("mirror",) * 2, 0.0, half, "double")
+    assert_same(host.compute(op, whole(op, data)), table.expected(Case("", op, data)))
 
 
 def test_a_tap_of_zero_keeps_infinity_and_nan_away(host):
@@ -238,8 +236,8 @@ def test_a_tap_of_zero_keeps_infinity_and_nan_away(host):
     data[4, 4], data[0, 0] = np.inf, np.nan
     weights = np.array([[0, 1, 0], [1, -4, 1], [0, 1, 1e-17]])[None, None]
     for cast, reached in (("round", 6), ("scipy", 5)):
-        op = Correlate(weights, (1, 1), ("nearest",) * 2, 0.0, FLOAT, "double", cast)
-        result = host.compute(op, whole(data))
+        op = Stencil(weights, (1, 1), ("nearest",) * 2, 0.0, FLOAT, "double", cast)
+        result = host.compute(op, whole(op, data))
         assert np.isinf(result).sum() == reached
 
 
@@ -247,18 +245,18 @@ def test_data_may_be_a_view(host):
     rng = np.random.default_rng(0)
     data = table.numbers(rng, (40, 30), "float32").T[::-1, ::2]
     for op in (
-        Separable(2, (Pass(0, gaussian(5), 2, "wrap"), Pass(1, gaussian(5), 2, "wrap")), FLOAT, "double"),
-        Correlate(rng.normal(size=(1, 1, 3, 3)), (1, 1), ("wrap",) * 2, 0.0, FLOAT, "double"),
+        Separable((Pass(0, gaussian(5), 2, "wrap"), Pass(1, gaussian(5), 2, "wrap")), FLOAT, "double"),
+        Stencil(rng.normal(size=(1, 1, 3, 3)), (1, 1), ("wrap",) * 2, 0.0, FLOAT, "double"),
     ):
-        assert_same(host.compute(op, whole(data)), table.expected(Case("", op, data)))
+        assert_same(host.compute(op, whole(op, data)), table.expected(Case("", op, data)))
 
 
 def test_an_empty_block_gives_an_empty_result(host):
-    block = Block(np.zeros((4, 3)), (0, 0), (2, 0), (2, 3), (9, 3))
+    block = Window(np.zeros((4, 3)), Region(((0, 4), (0, 3))), Region(((2, 2), (0, 3))), Grid.of((9, 3), FLOAT))
     for op in (
-        Separable(2, (Pass(0, gaussian(5), 2, "wrap"),), np.dtype(np.uint8)),
-        Correlate(np.ones((1, 1, 3, 1)), (1, 0), ("wrap",) * 2, 0.0, np.dtype(np.uint8)),
-        Correlate(np.ones((1, 1, 3, 1)), (1, 0), ("wrap",) * 2, 0.0, np.dtype(np.uint8), algorithm="fft"),
+        Separable((Pass(0, gaussian(5), 2, "wrap"),), np.dtype(np.uint8)),
+        Stencil(np.ones((1, 1, 3, 1)), (1, 0), ("wrap",) * 2, 0.0, np.dtype(np.uint8)),
+        Stencil(np.ones((1, 1, 3, 1)), (1, 0), ("wrap",) * 2, 0.0, np.dtype(np.uint8), algorithm="fft"),
     ):
         result = host.compute(op, block)
         assert result.shape == (0, 3)
@@ -270,16 +268,16 @@ def test_fft_gives_what_taps_give(host, seed):
     rng = np.random.default_rng(seed)
     case = table.correlate_case(rng, "double", out="float64")
     op = replace(case.op, algorithm="fft")
-    result = host.compute(op, whole(case.data))
+    result = host.compute(op, whole(op, case.data))
     np.testing.assert_allclose(result, table.expected(case), rtol=0, atol=1e-10 * (1 + np.abs(result).max()))
     small = replace(op, out_dtype=np.dtype(np.uint16), cast="round")
-    assert_same(host.compute(small, whole(case.data)), table.cast_to(result, np.dtype(np.uint16), "round"))
+    assert_same(host.compute(small, whole(small, case.data)), table.cast_to(result, np.dtype(np.uint16), "round"))
 
 
 def test_fft_of_a_block_with_infinity_goes_tap_by_tap(host):
     data = np.random.default_rng(0).normal(size=(30, 30))
     data[3, 3] = np.inf
-    op = Correlate(np.ones((1, 1, 5, 5)), (2, 2), ("reflect",) * 2, 0.0, FLOAT, "double", algorithm="fft")
-    result = host.compute(op, whole(data))
+    op = Stencil(np.ones((1, 1, 5, 5)), (2, 2), ("reflect",) * 2, 0.0, FLOAT, "double", algorithm="fft")
+    result = host.compute(op, whole(op, data))
     assert np.isinf(result).sum() == 25
     assert_same(result, table.expected(Case("", replace(op, algorithm="direct"), data)))

@@ -8,12 +8,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gridstride.workers import gpu, kernels, launches
-from gridstride.workers.operators import Correlate, Pass, Separable
-from gridstride.workers.operators.base import Block
+from gridstride.workers import launches
+from gridstride.workers.families import march
+from gridstride.workers.families.separable import Pass, Separable
+from gridstride.workers.families.stencil import Stencil
+from gridstride.workers.operators import registry
+from gridstride.workers.operators.base import Grid, Region, Window
 from tests.cuda_host import table
 from tests.cuda_host.host import Host, build
-from tests.cuda_host.table import Case, assert_same, whole
+from tests.cuda_host.table import Case, assert_same, planned, whole
 
 pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="g++ builds the kernels for the CPU; it is missing")
 
@@ -21,7 +24,7 @@ FLOAT = np.dtype(np.float64)
 
 
 # Of the kernels that march there are hundreds: all types once, and the shapes that take different ways.
-TYPES = tuple((i, o) for i in kernels.MARCH_TYPES for o in dict.fromkeys(("f32", i)))
+TYPES = tuple((i, o) for i in march.MARCH_TYPES for o in dict.fromkeys(("f32", i)))
 MARCHES = [
     *((kernel, types, (3, 3, 3)) for kernel in ("fused", "dense") for types in TYPES),
     *(
@@ -45,8 +48,8 @@ def host(tmp_path_factory):
     some = {("march.cu", march_expression(*march)) for march in MARCHES}
     some.add(("march.cu", march_expression("dense", ("f32", "f32"), (3, 3, 3), skip=True)))
     # Other types out, and axes before the last three, take a launch more.
-    some |= {found for found in kernels.instantiations() if found[1].startswith(("cast", "pass_columns"))}
-    assert some <= set(kernels.instantiations())
+    some |= {found for found in registry.instantiations() if found[1].startswith(("cast", "pass_columns"))}
+    assert some <= set(registry.instantiations())
     host = Host(build(tmp_path_factory.mktemp("cuda_march"), some), seed=1)
     yield host
     host.close()
@@ -58,22 +61,20 @@ MARCH_IDS = [f"{kernel} {i} {o} {z}{y}{x}" for kernel, (i, o), (z, y, x) in MARC
 
 def check_march(host, case, kernel, rng, pieces=1):
     """One launch, and for every block the grid's bits; these are within rounding of scipy's sums."""
-    plan_of = gpu.plan_separable if isinstance(case.op, Separable) else gpu.plan_correlate
-    (launch,) = plan_of(case.op, whole(case.data)).launches
+    (launch,) = planned(case.op, whole(case.op, case.data)).launches
     assert launch.expression.startswith(kernel)
     wanted = table.marched(case)
     if wanted.dtype == np.float32:
         atol = table.march_rounding(case)
         np.testing.assert_allclose(wanted, table.expected(case), rtol=0, atol=atol, err_msg=case.name)
-    for start, stop in table.cuts(case, rng, pieces):
-        here = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
-        result = host.compute(case.op, table.block_of(case.op, case.data, start, stop))
-        assert_same(result, wanted[here], f"{case.name} {start} {stop}")
+    for want in table.cuts(case, rng, pieces):
+        result = host.compute(case.op, case.window(want))
+        assert_same(result, wanted[want.within(Region.whole(wanted.shape))], f"{case.name} {want}")
 
 
 @pytest.fixture
 def few_chunks(monkeypatch):
-    monkeypatch.setattr(gpu, "BLOCKS_AT_ONCE", 4)
+    monkeypatch.setattr(march, "BLOCKS_AT_ONCE", 4)
 
 
 @pytest.mark.parametrize(("kernel", "types", "taps"), MARCHES, ids=MARCH_IDS)
@@ -96,13 +97,13 @@ def test_kernels_that_march_at_every_boundary_and_edge_of_a_tile(host, few_chunk
 
 @pytest.mark.parametrize("at_once", [1, 3, 30, 264])
 def test_how_z_is_cut_into_chunks_does_not_matter(host, monkeypatch, at_once):
-    monkeypatch.setattr(gpu, "BLOCKS_AT_ONCE", at_once)
+    monkeypatch.setattr(march, "BLOCKS_AT_ONCE", at_once)
     rng = np.random.default_rng(2)
     for kernel, taps in (("fused", (3, 3, 3)), ("dense", (3, 3, 3)), ("fused", (5, 5, 1)), ("dense", (1, 5, 5))):
         case = table.march_case(rng, (31, 20, 34), kernel, taps, "uint16", "uint16")
         wanted = table.marched(case)
         for max_grid in (2, launches.MAX_GRID):
-            assert_same(host.compute(case.op, whole(case.data), max_grid), wanted, case.name)
+            assert_same(host.compute(case.op, whole(case.op, case.data), max_grid), wanted, case.name)
 
 
 def test_axes_before_the_last_three_and_other_types_out_have_launches_of_their_own(host, few_chunks):
@@ -111,29 +112,29 @@ def test_axes_before_the_last_three_and_other_types_out_have_launches_of_their_o
     data = table.numbers(rng, (2, 3, 9, 10), "uint8")
     for out, first in (("float32", 0), ("uint8", 0), ("int32", 0), ("float16", 0), ("float32", 1), ("uint8", 1)):
         passes = tuple(Pass(axis, weights[axis], 1, "reflect") for axis in range(first, 4))
-        op = Separable(4, passes, np.dtype(out), "single")
-        names = [launch.expression.split("<")[0] for launch in gpu.plan_separable(op, whole(data)).launches]
+        op = Separable(passes, np.dtype(out), "single")
+        names = [launch.expression.split("<")[0] for launch in planned(op, whole(op, data)).launches]
         cast = out == "int32" or (out == "uint8" and first == 0)
         assert names == ["pass_columns"] * (first == 0) + ["fused"] + ["cast"] * cast
         exact = table.expected(Case("", replace(op, out_dtype=FLOAT), data))
-        result = host.compute(op, whole(data)).astype(float)
+        result = host.compute(op, whole(op, data)).astype(float)
         tolerance = {"float32": 1e-4, "float16": 0.2}.get(out, 0.5001)
         limits = np.iinfo(out) if np.dtype(out).kind in "iu" else np.finfo(out)
         np.testing.assert_allclose(result, exact.clip(limits.min, limits.max), rtol=0, atol=tolerance)
     weights = rng.normal(size=(1, 1, 1, 3, 3, 3))
-    op = Correlate(weights, (0, 1, 1, 1), ("mirror",) * 4, 0.0, np.dtype(np.float32), "single")
-    block = Block(data, (0,) * 4, (1, 0, 0, 0), data.shape, data.shape)  # with more than it needs of the first axis
+    op = Stencil(weights, (0, 1, 1, 1), ("mirror",) * 4, 0.0, np.dtype(np.float32), "single")
+    have, want = Region.whole(data.shape), Region.of((1, 0, 0, 0), data.shape)
+    block = Window(data, have, want, Grid.of(data.shape, data.dtype))  # with more than it needs of the first axis
     np.testing.assert_allclose(host.compute(op, block), table.expected(Case("", op, data))[1:], rtol=0, atol=1e-2)
 
 
 def test_what_does_not_commute_or_has_scipys_bits_is_not_fused():
-    fused = Separable(3, tuple(Pass(a, np.ones(3), 1, "constant") for a in range(3)), np.dtype(np.float32))
+    fused = Separable(tuple(Pass(a, np.ones(3), 1, "constant") for a in range(3)), np.dtype(np.float32))
     first, *others = fused.passes
-    dense = Correlate(np.ones((1, 1, 3, 3, 3)), (1,) * 3, ("constant",) * 3, 0.0, np.dtype(np.float32))
+    dense = Stencil(np.ones((1, 1, 3, 3, 3)), (1,) * 3, ("constant",) * 3, 0.0, np.dtype(np.float32))
 
     def launches(op, dtype="float32"):
-        plan_of = gpu.plan_separable if isinstance(op, Separable) else gpu.plan_correlate
-        plan = plan_of(op, whole(np.zeros((4, 5, 6), dtype)))
+        plan = planned(op, whole(op, np.zeros((4, 5, 6), dtype)))
         return {launch.file for launch in plan.launches}
 
     assert launches(fused) == launches(dense) == launches(replace(dense, cval=7.0), "uint8") == {"march.cu"}
@@ -160,10 +161,10 @@ def test_dense_kernels_keep_infinity_from_taps_of_zero(host):
     data[2, 2, 2] = np.inf
     weights = np.zeros((1, 1, 3, 3, 3))
     weights[0, 0, 1, 1], weights[0, 0, 1, :, 1], weights[0, 0, :, 1, 1] = 1, 1, 1
-    op = Correlate(weights, (1, 1, 1), ("nearest",) * 3, 0.0, np.dtype(np.float32))
-    (launch,) = gpu.plan_correlate(op, whole(data)).launches
+    op = Stencil(weights, (1, 1, 1), ("nearest",) * 3, 0.0, np.dtype(np.float32))
+    (launch,) = planned(op, whole(op, data)).launches
     assert launch.expression == "dense<f32, f32, 3, 3, 3, true>"
-    result = host.compute(op, whole(data))
+    result = host.compute(op, whole(op, data))
     assert (np.isinf(result) == (weights[0, 0] > 0).sum()).sum() == 0
     assert np.isinf(result).sum() == 7
     assert np.isnan(result).sum() == 0

@@ -178,6 +178,14 @@ template <class T> inline T atomicMax(T* place, T value)
 }
 inline int __float_as_int(float v) { return std::bit_cast<int>(v); }
 inline long long __double_as_longlong(double v) { return std::bit_cast<long long>(v); }
+inline float __int_as_float(int v) { return std::bit_cast<float>(v); }
+inline double __longlong_as_double(long long v) { return std::bit_cast<double>(v); }
+template <class T> inline T atomicAdd(T* place, T value)
+{
+    const T before = *place;
+    *place += value;
+    return before;
+}
 
 // A launch's arguments, each in whole words of 8 bytes.
 using Raw = std::vector<std::vector<char>>;

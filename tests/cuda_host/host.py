@@ -13,7 +13,6 @@ import tempfile
 from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import scipy.fft
@@ -21,6 +20,7 @@ import scipy.fft
 from gridstride.workers import gpu, kernels, launches
 from gridstride.workers.gpu import Machine
 from gridstride.workers.launches import Launches, Ref
+from gridstride.workers.operators.base import Operator, Window
 
 HERE = Path(__file__).parent
 FLAGS = [
@@ -86,21 +86,15 @@ int main()
     return folder / "host"
 
 
-def method(op: Any) -> str:
-    """The name of the function of workers.gpu and workers.cpu that computes an operator."""
-    return "fft" if getattr(op, "algorithm", "") == "fft" else op.kind
-
-
 class Host:
     """A running program. `run` takes a plan and the block's data, as `kernels.run` does on a GPU."""
 
     def __init__(self, program: Path, seed: int = 0) -> None:
         self.program, self.seed, self.process = program, seed, None
 
-    def compute(self, op: Any, block: Any, max_grid: int = launches.MAX_GRID) -> np.ndarray:
-        """What workers.gpu makes of an operator and a block, on at most max_grid blocks of threads a launch."""
-        machine = Machine(np, scipy.fft, lambda plan, data: self.run(plan, data, max_grid))
-        return getattr(gpu, method(op))(op, block, machine)
+    def compute(self, op: Operator, window: Window, max_grid: int = launches.MAX_GRID) -> np.ndarray:
+        """What workers.gpu makes of an operator and a window, on at most max_grid blocks of threads a launch."""
+        return gpu.compute(op, window, Machine(np, scipy.fft, lambda plan, data: self.run(plan, data, max_grid)))
 
     def run(self, plan: Launches, data: np.ndarray, max_grid: int = launches.MAX_GRID) -> np.ndarray:
         """Raises HostError on a sanitizer's report or an output element that was never written."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise, product
+from itertools import product
 
 import numpy as np
 from scipy import ndimage
 
-from gridstride.workers.operators import Correlate, Pass, Separable
-from gridstride.workers.operators.base import Block, boundary_table
+from gridstride.workers.families.separable import Pass, Separable
+from gridstride.workers.families.stencil import Stencil
+from gridstride.workers.launches import Launches
+from gridstride.workers.operators.base import Grid, Operator, Region, Window
+from tests.blockwise import regions, window_of
 
 MODES = ("reflect", "mirror", "nearest", "wrap", "constant")
 DTYPES = (
@@ -37,8 +40,20 @@ NUMPY_PAD = {
 @dataclass(frozen=True)
 class Case:
     name: str
-    op: Separable | Correlate
+    op: Separable | Stencil
     data: np.ndarray
+
+    @property
+    def grid(self) -> Grid:
+        return Grid.of(self.data.shape, self.data.dtype)
+
+    def window(self, want: Region) -> Window:
+        """A block and exactly what it needs, as the sweep reads it."""
+        return window_of(self.op, self.data, want, self.grid)
+
+    @property
+    def out_shape(self) -> tuple[int, ...]:
+        return self.op.out_grid(self.grid).shape
 
 
 def numbers(rng: np.random.Generator, shape: tuple[int, ...], dtype: str) -> np.ndarray:
@@ -77,7 +92,7 @@ def separable_case(rng: np.random.Generator, precision: str, out: str | None = N
     cast = str(rng.choice(["round", "scipy"]))
     # Between passes scipy's own integers come of a conversion that C leaves open outside the type's range.
     between = bool(rng.random() < 0.3) and (cast == "round" or np.dtype(out).kind == "f")
-    op = Separable(ndim, tuple(passes), np.dtype(out), precision, cast, between)
+    op = Separable(tuple(passes), np.dtype(out), precision, cast, between)
     return Case(f"{dtype} {shape} -> {op}", op, numbers(rng, shape, dtype))
 
 
@@ -96,14 +111,14 @@ def correlate_case(rng: np.random.Generator, precision: str, out: str | None = N
     dtype, out = dtype or str(rng.choice(DTYPES)), out or str(rng.choice(DTYPES))
     bias = rng.normal(size=outputs) if rng.random() < 0.5 else None
     cast, cval = str(rng.choice(["round", "scipy"])), float(rng.normal())
-    op = Correlate(weights, before, modes, cval, np.dtype(out), precision, cast, "direct", channel_axis, bias)
+    op = Stencil(weights, before, modes, cval, np.dtype(out), precision, cast, "direct", channel_axis, bias)
     return Case(f"{dtype} {shape} -> {op}", op, numbers(rng, shape, dtype))
 
 
 def expected(case: Case) -> np.ndarray:
     """The result for the whole grid, from sums in float64."""
     op, data = case.op, case.data
-    if isinstance(op, Correlate):
+    if isinstance(op, Stencil):
         return cast_to(_correlated(op, data), op.out_dtype, op.cast)
     values = data.astype(np.float64)
     for number, p in enumerate(op.passes):
@@ -117,7 +132,7 @@ def expected(case: Case) -> np.ndarray:
 def marched(case: Case) -> np.ndarray:
     """What cuda/march.cu makes of a grid of three axes, bit by bit: float32 sums in its order."""
     op, data = case.op, case.data
-    if isinstance(op, Correlate):
+    if isinstance(op, Stencil):
         padded, weights = _padded(op, data, np.float32), op.weights.astype(np.float32)[0, 0]
         total = np.full(data.shape, 0 if op.bias is None else op.bias[0], np.float32)
         for z, x, y in product(*(range(weights.shape[axis]) for axis in (0, 2, 1))):
@@ -154,7 +169,7 @@ def march_case(
         if np.dtype(dtype).kind != "f":
             weights[rng.random(weights.shape) < 0.2] = 0
         cval, bias = float(rng.integers(0, 200)), rng.normal(size=1) if rng.random() < 0.5 else None
-        op = Correlate(weights, before, modes, cval, np.dtype(out), "single", bias=bias)
+        op = Stencil(weights, before, modes, cval, np.dtype(out), "single", bias=bias)
         return Case(f"{dtype} {shape} -> {op}", op, data)
     passes = []
     for axis, (n, b, mode) in enumerate(zip(taps, before, modes, strict=True)):
@@ -162,20 +177,23 @@ def march_case(
             uniform = rng.random() < 0.2
             weights = np.ones(n) if uniform else rng.normal(size=n) / np.sqrt(n)
             passes.append(Pass(axis, weights, b, mode, divisor=float(n) if uniform else 1.0))
-    op = Separable(3, tuple(passes), np.dtype(out), "single")
+    op = Separable(tuple(passes), np.dtype(out), "single")
     return Case(f"{dtype} {shape} -> {op}", op, data)
 
 
-def _padded(op: Separable | Correlate, data: np.ndarray, dtype: type) -> np.ndarray:
+def _padded(op: Separable | Stencil, data: np.ndarray, dtype: type) -> np.ndarray:
     """The grid and all of its halo, as if the boundary were applied at once."""
     cval = getattr(op, "cval", 0.0)
     padded = data.astype(dtype)
-    for axis, (mode, halo) in enumerate(zip(op.modes, op.halo, strict=True)):
+    taps = op.reads(Grid.of(data.shape, data.dtype))
+    modes = ["nearest" if one is None else one.mode for one in taps]
+    halos = [(0, 0) if one is None else (one.before, one.after) for one in taps]
+    for axis, (mode, halo) in enumerate(zip(modes, halos, strict=True)):
         widths = [halo if a == axis else (0, 0) for a in range(data.ndim)]
         options = {"constant_values": cval} if mode == "constant" else {}
         padded = np.pad(padded, widths, NUMPY_PAD[mode], **options)
     # In mode constant on one axis, what lies outside is cval whatever the other axes say: fill it last.
-    for axis, (mode, (before, after)) in enumerate(zip(op.modes, op.halo, strict=True)):
+    for axis, (mode, (before, after)) in enumerate(zip(modes, halos, strict=True)):
         if mode == "constant":
             moved = np.moveaxis(padded, axis, 0)
             moved[:before] = cval
@@ -183,7 +201,7 @@ def _padded(op: Separable | Correlate, data: np.ndarray, dtype: type) -> np.ndar
     return padded
 
 
-def _correlated(op: Correlate, data: np.ndarray) -> np.ndarray:
+def _correlated(op: Stencil, data: np.ndarray) -> np.ndarray:
     padded = _padded(op, data, np.float64)
     padded = padded[None] if op.channel_axis is None else np.moveaxis(padded, op.channel_axis, 0)
     sizes = [n for axis, n in enumerate(op.taps) if axis != op.channel_axis]
@@ -215,7 +233,7 @@ def rounding(case: Case) -> float:
 def march_rounding(case: Case) -> float:
     """The same where weights are not of sum 1: each pass makes the largest value that many times as large."""
     op = case.op
-    if isinstance(op, Correlate):
+    if isinstance(op, Stencil):
         return rounding(case)
     gain = float(np.prod([max(1.0, np.abs(p.weights).sum() / p.divisor) for p in op.passes]))
     return rounding(case) * gain
@@ -246,36 +264,26 @@ def gaussian(size: int, sigma: float = 2.0) -> np.ndarray:
     return w / w.sum()
 
 
-def whole(data: np.ndarray) -> Block:
+def whole(op: Operator, data: np.ndarray) -> Window:
     """The whole grid as one block."""
-    return Block(data, (0,) * data.ndim, (0,) * data.ndim, data.shape, data.shape)
+    grid = Grid.of(data.shape, data.dtype)
+    return Window(data, Region.whole(data.shape), Region.whole(op.out_grid(grid).shape), grid)
 
 
-def block_of(op: Separable | Correlate, data: np.ndarray, start: tuple[int, ...], stop: tuple[int, ...]) -> Block:
-    """A block of the grid with what exists of its halo, as the sweep reads it."""
-    lo = []
-    whole = data.shape
-    for axis, ((before, after), mode) in enumerate(zip(op.halo, op.modes, strict=True)):
-        first, last, n = start[axis], stop[axis], whole[axis]
-        if mode == "wrap" and (first > 0 or last < n):
-            lo.append(first - before)
-            data = data.take(range(first - before, last + after), axis, mode="wrap")
-        else:
-            needed = boundary_table(n, first, last, before, after, 0, n, mode)
-            needed = needed[needed >= 0] if (needed >= 0).any() else np.zeros(1, int)
-            lo.append(int(needed.min()))
-            data = data.take(range(int(needed.min()), int(needed.max()) + 1), axis)
-    return Block(data, tuple(lo), start, stop, whole)
+def planned(op: Operator, window: Window) -> Launches:
+    """The launches that compute a window, whose data the kernels read as they are."""
+    launches = Launches(window.want.shape, op.out_grid(window.grid).dtype)
+    op.gpu(window, launches)
+    return launches
 
 
-def cuts(case: Case, rng: np.random.Generator, pieces: int) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
-    """(start, stop) of blocks that cover the grid, each axis but the channels' cut at random places."""
-    spans = []
-    for axis, n in enumerate(case.data.shape):
-        inner = [] if axis == getattr(case.op, "channel_axis", None) or n == 1 else rng.integers(1, n, pieces - 1)
-        edges = sorted({0, n, *(int(e) for e in inner)})
-        spans.append(list(pairwise(edges)))
-    return [tuple(zip(*span, strict=True)) for span in product(*spans)]
+def cuts(case: Case, rng: np.random.Generator, pieces: int) -> list[Region]:
+    """Blocks that cover the result's grid, each axis but the channels' cut at random places."""
+    edges = []
+    for axis, n in enumerate(case.out_shape):
+        inner = [] if axis in case.op.uncut(case.grid) or n == 1 else rng.integers(1, n, pieces - 1)
+        edges.append(sorted({0, n, *(int(e) for e in inner)}))
+    return list(regions(edges))
 
 
 def assert_same(result: np.ndarray, wanted: np.ndarray, name: str = "") -> None:

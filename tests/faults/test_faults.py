@@ -219,7 +219,7 @@ def test_a_block_that_kills_its_workers_is_named_and_the_others_are_finished(
         summary = api.run(prepared(source, out, "exchange"), client)
         assert list(summary.failed) == ["2.2.1"]
         assert summary.failed["2.2.1"] == [
-            "every worker that it was on died: too little memory, or a fault in native code"
+            "every worker that it was on was lost: too little memory, or a fault in native code"
         ]
         assert len(Journal(out).done()) == 95
         client.unregister_worker_plugin("spoiler")
@@ -283,7 +283,7 @@ def test_a_nanny_and_then_the_client_are_killed(source: str, calm: str, tmp_path
         dask.workers[0].kill()
         worker.wait(20)
         (lost,) = wait_for_story(out, "worker-lost")
-        assert "died or was cut off" in lost["text"]
+        assert "was lost" in lost["text"]
         wait_until_done(out, len(Journal(out).done()) + 12, command)
         command.kill()
         assert end(command) == (-signal.SIGKILL, [])

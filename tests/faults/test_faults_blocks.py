@@ -52,9 +52,9 @@ def prepared(source: Path, out: Path, io_timeout: float = IO_TIMEOUT) -> Any:
     """One block to a task, which reads its own halo."""
     options = RunOptions(device="cpu", workers=2, block=BLOCK, halos="read")
     made = api.prepare("gaussian", str(source), out, sigma=0.8, options=options)
-    config = made.config.model_copy(update={"io_timeout": io_timeout})
+    config = made.environment.config.model_copy(update={"io_timeout": io_timeout})
     plan = replace(made.plan, batch=(1, 1, 1))
-    return replace(made, plan=plan, config=config)
+    return replace(made, plan=plan, environment=replace(made.environment, config=config))
 
 
 def in_workers(client: Any, change: Callable[[], None]) -> None:

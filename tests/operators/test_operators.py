@@ -6,15 +6,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from blockwise import apply
+from blockwise import apply, bound, grid_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from gridstride.workers import cpu, operators
-from gridstride.workers.operators import base, build
+from gridstride.workers import saving
+from gridstride.workers.families.casting import store
+from gridstride.workers.families.local import segments
+from gridstride.workers.families.separable import Separable
+from gridstride.workers.families.weights import gaussian_weights, rank_one
+from gridstride.workers.operators.boundary import Taps, boundary_table
 
 MODES = ["reflect", "mirror", "nearest", "wrap", "constant"]
+EXACT = {"precision": "double", "cast": "scipy"}
 DTYPES = [
     "bool",
     "uint8",
@@ -69,11 +74,8 @@ def test_convolution_has_the_bytes_of_scipy(p: Any) -> None:
     origins = [p["draw"](st.integers(-((n - 1) // 2), (n - 1) // 2)) for n in sizes]
     kernel = p["rng"].normal(size=sizes)
     mode = p["modes"][0]
-    for flip, function in ((True, ndimage.convolve), (False, ndimage.correlate)):
-        operator = build.convolution(
-            array.shape, range(array.ndim), kernel, array.dtype, flip=flip, mode=mode, cval=p["cval"], origin=origins,
-            precision="double", cast="scipy",
-        )  # fmt: skip
+    for name, function in (("convolve", ndimage.convolve), ("correlate", ndimage.correlate)):
+        operator = bound(name, array, kernel=kernel, mode=mode, cval=p["cval"], origin=origins, **EXACT)
         expected = function(array, kernel, mode=mode, cval=p["cval"], origin=origins)
         same_bytes(apply(operator, array, p["block"]), expected)
 
@@ -89,10 +91,7 @@ def test_gaussian_has_the_bytes_of_scipy(p: Any) -> None:
     plain = array.dtype == bool or array.dtype == np.uint64
     order = [0 if plain else p["draw"](st.integers(0, 2)) for _ in array.shape]
     cval = 0.0 if plain else p["cval"]
-    operator = build.gaussian(
-        array.ndim, range(array.ndim), sigma, array.dtype, order=order, mode=p["modes"], cval=cval,
-        precision="double", cast="scipy",
-    )  # fmt: skip
+    operator = bound("gaussian", array, sigma=sigma, order=order, mode=p["modes"], cval=cval, **EXACT)
     expected = ndimage.gaussian_filter(array, sigma, order=order, mode=p["modes"], cval=cval)
     same_bytes(apply(operator, array, p["block"]), expected)
 
@@ -103,10 +102,7 @@ def test_uniform_equals_scipy(p: Any) -> None:
     array = p["array"]
     sizes = [p["draw"](st.integers(1, 5)) for _ in array.shape]
     origins = [p["draw"](st.integers(-(n // 2), (n - 1) // 2)) for n in sizes]
-    operator = build.uniform(
-        array.ndim, range(array.ndim), sizes, array.dtype, mode=p["modes"], cval=p["cval"], origin=origins,
-        precision="double", cast="scipy",
-    )  # fmt: skip
+    operator = bound("uniform", array, size=sizes, mode=p["modes"], cval=p["cval"], origin=origins, **EXACT)
     expected = ndimage.uniform_filter(array, sizes, mode=p["modes"], cval=p["cval"], origin=origins)
     result = apply(operator, array, p["block"])
     if array.dtype.kind == "f":  # scipy keeps a running sum, whose roundings depend on where a line begins
@@ -123,10 +119,7 @@ def test_single_precision_is_within_stated_error_whatever_the_blocks(p: Any, alg
     kernel = factors[0]
     for factor in factors[1:]:
         kernel = np.multiply.outer(kernel, factor)
-    operator = build.convolution(
-        array.shape, range(array.ndim), kernel, np.dtype(np.float32), flip=True, mode=p["modes"], cval=p["cval"],
-        algorithm=algorithm,
-    )  # fmt: skip
+    operator = bound("convolve", array, kernel=kernel, mode=p["modes"], cval=p["cval"], algorithm=algorithm)
     # scipy takes no mode per axis here: the reference pads, axis by axis, with numpy's names of the same modes.
     names = {
         "reflect": "symmetric",
@@ -146,8 +139,8 @@ def test_single_precision_is_within_stated_error_whatever_the_blocks(p: Any, alg
     scale = np.abs(kernel).sum() * max(np.abs(array).max(initial=0), abs(p["cval"]))
     whole = apply(operator, array)
     cut = apply(operator, array, p["block"])
-    bound = (kernel.size + 8) * np.finfo(np.float32).eps * scale
-    np.testing.assert_allclose(whole, expected, rtol=0, atol=bound)
+    allowed = (kernel.size + 8) * np.finfo(np.float32).eps * scale
+    np.testing.assert_allclose(whole, expected, rtol=0, atol=allowed)
     if algorithm == "fft":  # an FFT's rounding depends on its length; it is made in float64 and rounded once
         np.testing.assert_allclose(cut, whole, rtol=3e-7, atol=1e-12 * scale)
     else:
@@ -164,11 +157,11 @@ def test_channels_sum_as_a_layer_of_a_network() -> None:
         moved = np.ascontiguousarray(np.moveaxis(image, 0, axis))
         rest = [a for a in range(3) if a != axis]
         for algorithm in ("direct", "fft"):
-            operator = build.convolution(
-                moved.shape, rest, kernel, np.dtype(np.float64), flip=True, mode="mirror", precision="double",
-                channel_axis=axis, bias=bias, algorithm=algorithm,
+            operator = bound(
+                "convolve", moved, axes=rest, kernel=kernel, mode="mirror", channels=axis, bias=bias,
+                algorithm=algorithm, precision="double",
             )  # fmt: skip
-            assert operator.out_shape(moved.shape) == np.moveaxis(expected, 0, axis).shape
+            assert operator.out_grid(grid_of(moved)).shape == np.moveaxis(expected, 0, axis).shape
             result = apply(operator, moved, (5, 5, 5))
             np.testing.assert_allclose(result, np.moveaxis(expected, 0, axis), rtol=1e-12, atol=1e-12)
 
@@ -178,11 +171,11 @@ def test_axes_that_are_not_filtered_are_treated_slice_by_slice(axes: tuple[int, 
     rng = np.random.default_rng(1)
     array = rng.integers(0, 60000, (5, 6, 7, 8)).astype(np.uint16)
     sigma = [0.7 + 0.3 * i for i in range(len(axes))]
-    operator = build.gaussian(4, axes, sigma, array.dtype, precision="double", cast="scipy")
+    operator = bound("gaussian", array, axes=axes, sigma=sigma, **EXACT)
     expected = ndimage.gaussian_filter(array, sigma, axes=axes)
     same_bytes(apply(operator, array, (2, 3, 3, 4)), expected)
     kernel = rng.normal(size=(3,) * len(axes))
-    operator = build.convolution(array.shape, axes, kernel, array.dtype, flip=True, precision="double", cast="scipy")
+    operator = bound("convolve", array, axes=axes, kernel=kernel, **EXACT)
     # a kernel's dimensions belong to the axes in the order they are given; scipy takes them in the array's order
     scipys = kernel if list(axes) == sorted(axes) else kernel.T
     same_bytes(apply(operator, array, (2, 3, 3, 4)), ndimage.convolve(array, scipys, axes=sorted(axes)))
@@ -192,7 +185,7 @@ def test_integers_are_rounded_and_saturated() -> None:
     values = np.array([-1e30, -300.5, -1.5, -0.5, 0.5, 1.5, 2.5, 254.5, 255.5, 1e30, np.nan, np.inf, -np.inf])
     for name in ("uint8", "int8", "uint16", "int32", "uint32", "int64", "uint64"):
         out = np.empty(values.shape, name)
-        cpu.store(values, out, "round")
+        store(values, out, "round")
         limits = np.iinfo(name)
         expected = [
             0
@@ -202,7 +195,7 @@ def test_integers_are_rounded_and_saturated() -> None:
         ]
         assert out.tolist() == expected, name
     out = np.empty(4, bool)
-    cpu.store(np.array([0.5, 0.51, np.nan, -3.0]), out, "round")
+    store(np.array([0.5, 0.51, np.nan, -3.0]), out, "round")
     assert out.tolist() == [False, True, False, False]
 
 
@@ -211,22 +204,20 @@ def test_infinity_and_nan_reach_only_their_neighbourhood() -> None:
     array[4, 4], array[20, 20] = np.nan, np.inf
     kernel = np.random.default_rng(0).random((11, 11))
     for algorithm in ("direct", "fft"):
-        operator = build.convolution(
-            array.shape, (0, 1), kernel, np.dtype(np.float32), flip=True, algorithm=algorithm, mode="nearest"
-        )
+        operator = bound("convolve", array, kernel=kernel, algorithm=algorithm, mode="nearest")
         result = apply(operator, array, (15, 30))
         reach = np.zeros(array.shape, bool)
         reach[:10, :10] = True
         reach[15:26, 15:26] = True
         np.testing.assert_array_equal(np.isfinite(result), ~reach)
     hollow = np.array([[1.0, 0.0, 1.0]])  # a tap of 0 on an infinity is nothing, not NaN
-    operator = build.convolution(array.shape, (0, 1), hollow, np.dtype(np.float32), flip=True, algorithm="direct")
+    operator = bound("convolve", array, kernel=hollow, algorithm="direct")
     assert np.isfinite(apply(operator, array)[20, 20])
 
 
 def test_float16_is_summed_in_float32() -> None:
     array = np.random.default_rng(0).random((20, 21)).astype(np.float16)
-    operator = build.gaussian(2, (0, 1), 1.5, np.dtype(np.float16))
+    operator = bound("gaussian", array, sigma=1.5)
     expected = ndimage.gaussian_filter(array.astype(np.float64), 1.5)
     result = apply(operator, array, (8, 9))
     assert result.dtype == np.float16
@@ -237,13 +228,13 @@ def test_rank_one_kernels_are_found_and_others_are_not() -> None:
     rng = np.random.default_rng(0)
     a, b, c = rng.normal(size=3), rng.normal(size=4), rng.normal(size=5)
     kernel = np.einsum("i,j,k->ijk", a, b, c)
-    factors = build.rank_one(kernel)
+    factors = rank_one(kernel)
     assert factors is not None
     np.testing.assert_allclose(np.einsum("i,j,k->ijk", *factors), kernel, rtol=1e-12)
-    assert build.rank_one(kernel.astype(np.float32)) is not None
+    assert rank_one(kernel.astype(np.float32)) is not None
     kernel[1, 1, 1] *= 1 + 1e-9
-    assert build.rank_one(kernel) is None
-    assert build.rank_one(np.zeros((3, 3))) is None
+    assert rank_one(kernel) is None
+    assert rank_one(np.zeros((3, 3))) is None
 
 
 @pytest.mark.parametrize("order", [0, 1, 2, 3])
@@ -253,13 +244,13 @@ def test_gaussian_weights_are_scipys_bit_for_bit(order: int) -> None:
         impulse = np.zeros(4 * radius + 1)
         impulse[2 * radius] = 1.0
         response = ndimage.gaussian_filter1d(impulse, sigma, order=order, mode="constant")[radius : 3 * radius + 1]
-        np.testing.assert_array_equal(build.gaussian_weights(sigma, order)[::-1], response)
+        np.testing.assert_array_equal(gaussian_weights(sigma, order)[::-1], response)
 
 
 @settings(max_examples=200)
 @given(st.integers(1, 9), st.integers(0, 25), st.integers(0, 25), st.sampled_from(MODES))
 def test_boundary_table_is_numpys_pad(size: int, before: int, after: int, mode: str) -> None:
-    table = base.boundary_table(size, 0, size, before, after, 0, size, mode)
+    table = boundary_table((0, size), Taps(before + after + 1, -before, mode=mode), (0, size), size)
     names = {
         "reflect": "symmetric",
         "mirror": "reflect",
@@ -271,30 +262,28 @@ def test_boundary_table_is_numpys_pad(size: int, before: int, after: int, mode: 
     np.testing.assert_array_equal(table, np.pad(np.arange(size), (before, after), names[mode], **extra))
     # and `segments` rebuilds it from slices
     line, rebuilt = np.arange(size), np.empty_like(table)
-    for target, source in cpu.segments(table):
+    for target, source in segments(table):
         rebuilt[target] = -1 if source is None else line[source]
     np.testing.assert_array_equal(rebuilt, table)
 
 
 def test_an_operator_survives_being_saved(tmp_path: Any) -> None:
     array = np.random.default_rng(0).random((9, 10))
+    grid = ((9, 10), "float64")
     for operator in (
-        build.gaussian(2, (0, 1), 1.3, np.dtype(np.uint8), mode=["wrap", "constant"], cval=np.nan),
-        build.convolution((9, 10), (0, 1), np.random.default_rng(1).random((3, 4)), np.dtype("f4"), flip=True, cval=2),
+        bound("gaussian", grid, sigma=1.3, dtype="uint8", mode=["wrap", "constant"], cval=np.nan),
+        bound("convolve", grid, kernel=np.random.default_rng(1).random((3, 4)), dtype="float32", cval=2),
     ):
-        operators.save(operator, tmp_path)
-        loaded = operators.load(tmp_path)
-        assert loaded.halo == operator.halo
-        assert loaded.modes == operator.modes
+        saving.save(operator, tmp_path, "operator")
+        loaded = saving.load(tmp_path, "operator")
+        assert loaded.reads(grid_of(grid)) == operator.reads(grid_of(grid))
         np.testing.assert_array_equal(apply(loaded, array), apply(operator, array))
 
 
 def test_the_algorithm_follows_the_measured_crossovers() -> None:
     def algorithm(kernel: np.ndarray, **options: Any) -> str:
-        operator = build.convolution(
-            (512,) * kernel.ndim, range(kernel.ndim), kernel, np.dtype("f4"), flip=True, **options
-        )
-        return getattr(operator, "algorithm", operator.kind)
+        operator = bound("convolve", ((512,) * kernel.ndim, "float32"), kernel=kernel, **options)
+        return "separable" if isinstance(operator, Separable) else operator.algorithm
 
     rng = np.random.default_rng(0)
     line = rng.random(17)

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gridstride.pipeline.errors import UsageError
-from gridstride.pipeline.pictures import flow_views
-from gridstride.pipeline.pictures.flow_views import snapshot
+from gridstride.pipeline.pictures import flow_view
+from gridstride.pipeline.pictures.arrays import preview
+from gridstride.pipeline.pictures.flow_view import snapshot
 from gridstride.pipeline.simulations.store import create
 from gridstride.pipeline.storage.regions import Regions
 
@@ -29,7 +30,7 @@ def shear(tmp_path_factory) -> Path:
 @pytest.mark.parametrize("index", [0, 1, None, -1])
 @pytest.mark.parametrize("axis", ["x", "y", "z"])
 def test_derivatives_are_right_on_every_plane_and_tile(shear, monkeypatch, axis, index, tile):
-    monkeypatch.setattr(flow_views, "TILE", tile)
+    monkeypatch.setattr(flow_view, "TILE", tile)
     factor = 1.5  # 1 + t of snapshot 2
     curl = {"x": A[2, 1] - A[1, 2], "y": A[0, 2] - A[2, 0], "z": A[1, 0] - A[0, 1]}
     rotation, strain = (A - A.T) / 2, (A + A.T) / 2
@@ -87,7 +88,7 @@ def test_what_is_stored_is_shown_rather_than_derived(tmp_path):
     deep = flow_layout(DEEP, fields=("vorticity_y",))
     path = flow_store(tmp_path / "b.zarr", deep, {"vorticity_y": lambda x, y, z, t: z}, [0])
     np.testing.assert_array_equal(see(path, "vorticity", "y").values(0)[:, 0], deep.centres("z"))
-    with pytest.raises(UsageError, match="has no u, v, which vorticity is drawn from: it holds vorticity_y"):
+    with pytest.raises(UsageError, match="has no u, v, which vorticity is derived from: it has vorticity_y"):
         see(path, "vorticity", "z")
 
 
@@ -100,7 +101,7 @@ def test_a_pixel_is_the_mean_of_its_cells(tmp_path_factory, size, tile):
     create(path, layout, ATTRIBUTES)
     write(path, "u", 0, data)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(flow_views, "TILE", tile)
+        patch.setattr(flow_view, "TILE", tile)
         view = see(path, "u", size=size)
         values = view.values(0)
     step = view.stride
@@ -136,18 +137,32 @@ def test_the_nearest_snapshot_that_is_written(tmp_path):
     view = see(path, "speed")
     assert snapshot(view, None) == 3
     assert [snapshot(view, t) for t in (0, 0.1, 0.13, 0.7, 0.76)] == [0, 0, 1, 3, 3]
-    with pytest.raises(UsageError, match=r"snapshot at time 0.5 is not written yet; the last that is: 0.75"):
+    with pytest.raises(UsageError, match=r"snapshot at time 0.5 is not written yet; the last one written is at 0.75"):
         snapshot(view, 0.5)
     with pytest.raises(UsageError, match=r"has snapshots from 0 to 1"):
         snapshot(view, 1.2)
     empty = flow_store(tmp_path / "b.zarr", flow_layout(FLAT), {})
-    with pytest.raises(UsageError, match="no whole snapshot yet"):
+    with pytest.raises(UsageError, match="no complete snapshot yet"):
         snapshot(see(empty, "speed"), None)
+
+
+def test_a_simulation_without_a_velocity_shows_its_own_field(tmp_path):
+    """Of heat, say: a field that no list here knows."""
+    layout = flow_layout(FLAT, fields=("temperature",))
+    path = flow_store(tmp_path / "heat.zarr", layout, {"temperature": lambda x, y, t: 300 + x}, [0, 2])
+    view = see(path, None)
+    assert (view.field, view.label, view.scale) == ("temperature", "temperature", "auto")
+    np.testing.assert_array_equal(view.values(2)[3], 300 + layout.centres("x"))
+    assert preview(path, tmp_path / "a.png", size=50).stat().st_size > 1000
+    with pytest.raises(UsageError, match="has no u, v, which speed is derived from: it has temperature"):
+        see(path, "speed")
+    with pytest.raises(UsageError, match=r"field 'pressure': .*heat.zarr has temperature"):
+        see(path, "pressure")
 
 
 def test_what_cannot_be_shown_is_refused(tmp_path, shear):
     flat = flow_store(tmp_path / "flat.zarr", flow_layout(FLAT), {})
-    with pytest.raises(UsageError, match="expected one of speed, vorticity, pressure, u, v, q"):
+    with pytest.raises(UsageError, match=r"field 'w': .*flat.zarr has speed, vorticity, q, pressure, u, v"):
         see(flat, "w")
     with pytest.raises(UsageError, match="two dimensions"):
         see(flat, "u", "x")

@@ -17,7 +17,7 @@ from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.pictures import movie as movies
 from gridstride.pipeline.pictures import plots as flow_plots
 from gridstride.pipeline.pictures.arrays import preview
-from gridstride.pipeline.pictures.flow_views import colour_limits
+from gridstride.pipeline.pictures.canvas import colour_limits
 from gridstride.pipeline.pictures.flows import SOLID_COLOUR, FlowPicture, decimals
 from gridstride.pipeline.pictures.movie import movie
 from gridstride.pipeline.simulations.store import Diagnostics
@@ -33,17 +33,18 @@ def shear(tmp_path_factory) -> Path:
 
 def test_colour_limits():
     values = np.arange(-100.0, 301.0)
-    assert colour_limits([values], True, (0, 100)) == (-300, 300)
-    assert colour_limits([values], None, (0, 100)) == (-300, 300)
-    assert colour_limits([values[150:]], None, (0, 100)) == (50, 300)
-    assert colour_limits([values[150:]], False, (0, 100)) == (0, 300)
-    low, high = colour_limits([values, np.array([1e9])], True, (0.5, 99.5))
+    assert colour_limits([values], "signed", (0, 100)) == (-300, 300)
+    assert colour_limits([values], "auto", (0, 100)) == (-300, 300)
+    assert colour_limits([values[150:]], "auto", (0, 100)) == (50, 300)
+    assert colour_limits([values[150:]], "positive", (0, 100)) == (0, 300)
+    low, high = colour_limits([values, np.array([1e9])], "signed", (0.5, 99.5))
     assert -high == low
     assert high < 301, "one extreme value must not dull the rest"
     for flat in (np.zeros(5), np.full(5, np.nan), np.empty(0)):
-        low, high = colour_limits([flat], None, (0.5, 99.5))
+        low, high = colour_limits([flat], "auto", (0.5, 99.5))
         assert low < high
-    assert colour_limits([np.full(5, 3.0)], None, (0.5, 99.5)) == (3, 4)
+    assert colour_limits([np.full(5, 3.0)], "auto", (0.5, 99.5)) == (3, 4)
+    assert colour_limits([values], "plain", (0, 100)) == (-100, 300)
 
 
 @pytest.mark.parametrize(
@@ -160,7 +161,7 @@ def test_an_mp4_has_a_frame_for_each_snapshot_in_its_colours(film, tmp_path):
 def test_mp4_without_ffmpeg_says_what_to_do(film, tmp_path, monkeypatch):
     monkeypatch.setattr(movies.shutil, "which", lambda name: None)
     monkeypatch.setitem(__import__("sys").modules, "imageio_ffmpeg", None)
-    with pytest.raises(UsageError, match=r"mp4 takes ffmpeg, which is not here: .* or write a.gif"):
+    with pytest.raises(UsageError, match=r"mp4 needs ffmpeg, which is not installed: .* or write a.gif"):
         movie(film, tmp_path / "a.mp4")
 
 
@@ -185,10 +186,13 @@ def test_one_snapshot_in_so_many(film, tmp_path):
     assert not (tmp_path / "b.gif").exists()
 
 
-def test_progress_in_lines_where_there_is_no_terminal(capsys):
-    assert list(movies.counted([4, 5, 6], quiet=False, seconds=0)) == [4, 5, 6]
+def test_progress_in_lines_where_there_is_no_terminal(film, capsys):
+    picture = FlowPicture(see(film, "speed"), (0, 1), 100)
+    assert [frame.panel.get_title(loc="left") for frame in movies.drawn(picture, [0, 1, 3], quiet=False, every=0)] == [
+        "a test\nt = 0.00", "a test\nt = 0.25", "a test\nt = 0.75",
+    ]  # fmt: skip
     assert [line.split(",")[0] for line in capsys.readouterr().err.splitlines()] == [f"{i}/3 frames" for i in (1, 2, 3)]
-    assert list(movies.counted([4], quiet=True, seconds=0)) == [4]
+    assert len(list(movies.drawn(picture, [0], quiet=True, every=0))) == 1
     assert capsys.readouterr().err == ""
 
 

@@ -11,8 +11,9 @@ from matplotlib.image import imread
 
 from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.pictures import arrays as module
+from gridstride.pipeline.pictures.array_view import BUDGET, Picture, cost, cut, locate, take, view
 from gridstride.pipeline.pictures.arrays import draw, preview, shared_scale
-from gridstride.pipeline.pictures.views import cost, cut, locate, picture, view
+from gridstride.pipeline.pictures.canvas import colour_limits
 from gridstride.pipeline.storage.create import create
 from gridstride.pipeline.storage.describe import describe
 from gridstride.pipeline.storage.regions import Regions, regions
@@ -26,6 +27,12 @@ def store(path: Path, data: np.ndarray, names=None, chunks=None, **attributes) -
     info = create(path, data.shape, data.dtype, chunks, dimension_names=names, attributes=attributes)
     regions(info.path).write([0] * data.ndim, data)
     return path
+
+
+def picture(path: Path, *, array=None, axis=None, index=None, select=(), size: int = 1024) -> Picture:
+    """What `preview` draws of an array."""
+    seen = view(locate(describe(path, array)), axis, index, select)
+    return take(seen, cut([seen], size))
 
 
 @pytest.fixture
@@ -101,7 +108,7 @@ def test_signed_values_are_projected_by_magnitude(tmp_path):
     np.testing.assert_array_equal(seen.values, expected)
     assert seen.signed
     assert seen.caption == "largest magnitude over z"
-    low, high = module.scale(seen, (0.5, 99.5))
+    low, high = colour_limits([seen.values], "signed", (0.5, 99.5))
     assert low == -high < 0
     assert draw([seen], (0.5, 99.5)).axes[0].images[0].get_cmap().name == "RdBu_r"
 
@@ -123,7 +130,7 @@ def test_nan_is_ignored_by_a_projection_and_drawn_where_nothing_else_is(tmp_path
     seen = picture(path)
     np.testing.assert_array_equal(seen.values, np.fmax.reduce(data))
     assert np.isnan(seen.values).sum() == 60
-    assert np.isfinite(module.scale(seen, (0, 100))).all()
+    assert np.isfinite(colour_limits([seen.values], "plain", (0, 100))).all()
     pixels = imread(preview(path, tmp_path / "a.png"))[..., :3]
     gold = (abs(pixels - np.array([255, 215, 0]) / 255) < 0.02).all(-1)
     assert 0.02 < gold.mean() < 0.15  # 3 of 20 rows, in a figure with margins
@@ -141,7 +148,7 @@ def test_beyond_the_budget_layers_are_spread_and_the_middle_is_shown(tmp_path):
     seen = view(locate(describe(path)), None, None, ())
     whole = data.nbytes
 
-    thinned = module.take(seen, cut([seen], 1024, whole // 2))
+    thinned = take(seen, cut([seen], 1024, whole // 2))
     assert len(thinned.cut.layers) == 8  # of 16
     planes = np.concatenate([np.arange(*layer) for layer in thinned.cut.layers])
     np.testing.assert_array_equal(thinned.values, data[planes].max(0))
@@ -149,7 +156,7 @@ def test_beyond_the_budget_layers_are_spread_and_the_middle_is_shown(tmp_path):
     assert planes[0] < 8
     assert planes[-1] >= 56
 
-    cropped = module.take(seen, cut([seen], 1024, whole // 8))
+    cropped = take(seen, cut([seen], 1024, whole // 8))
     (top, bottom), (left, right) = cropped.cut.window
     planes = np.concatenate([np.arange(*layer) for layer in cropped.cut.layers])
     np.testing.assert_array_equal(cropped.values, data[planes, top:bottom, left:right].max(0))
@@ -165,10 +172,10 @@ def test_terabytes_cost_no_more_than_the_budget(tmp_path, chunks, axis, index):
     info = create(tmp_path / "a.zarr", HUGE, np.dtype(np.uint16), chunks, None, "none", ["z", "y", "x"])
     seen = view(locate(info), axis, index, ())
     part = cut([seen], 1024)
-    assert cost(seen, part.window, part.layers) <= module.BUDGET
-    assert cost(seen, part.window, part.layers) > 0.4 * module.BUDGET
+    assert cost(seen, part.window, part.layers) <= BUDGET
+    assert cost(seen, part.window, part.layers) > 0.4 * BUDGET
     two = cut([seen, seen], 1024)
-    assert 2 * cost(seen, two.window, two.layers) <= module.BUDGET
+    assert 2 * cost(seen, two.window, two.layers) <= BUDGET
 
 
 def test_a_chunk_larger_than_the_budget_is_read_alone(tmp_path):
@@ -189,7 +196,7 @@ def test_terabytes_are_drawn(tmp_path, monkeypatch):
     monkeypatch.setattr(Regions, "read", lambda *args: sizes.append((block := read(*args)).nbytes) or block)
     seen = picture(tmp_path / "a.zarr")
     (top, _), (left, _) = seen.cut.window
-    assert sum(sizes) == cost(seen.view, seen.cut.window, seen.cut.layers) <= module.BUDGET
+    assert sum(sizes) == cost(seen.view, seen.cut.window, seen.cut.layers) <= BUDGET
     assert seen.caption == "maximum over 256 of 4096 z planes, middle 640 x 768 of 20000 x 20000"
     where = np.argwhere(seen.values)
     np.testing.assert_array_equal(where.min(0), (9984 - top, 9984 - left))
@@ -204,7 +211,7 @@ def test_both_pictures_show_the_same_part(tmp_path, monkeypatch):
     preview(tmp_path / "a.zarr", tmp_path / "a.png", compare=tmp_path / "b.zarr", size=64)
     before, after = drawn
     assert before.cut == after.cut
-    assert sum(cost(shot.view, shot.cut.window, shot.cut.layers) for shot in drawn) <= module.BUDGET
+    assert sum(cost(shot.view, shot.cut.window, shot.cut.layers) for shot in drawn) <= BUDGET
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,9 @@ from gridstride.pipeline import api
 from gridstride.pipeline import job as jobs
 from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.events import events as told
-from gridstride.pipeline.events.events import Events, open_events, read_events, read_lines
+from gridstride.pipeline.events.events import Events, open_events, read_events
+from gridstride.pipeline.events.lines import read_lines
+from gridstride.pipeline.events.machine import machine
 from gridstride.pipeline.events.spans import FILE, Spans, read_spans
 from gridstride.pipeline.events.watch import watch_workers
 from gridstride.pipeline.options import RunOptions
@@ -81,6 +84,8 @@ def test_a_line_that_a_kill_cut_short_takes_no_other_with_it(tmp_path: Path) -> 
             events.say(run, "a run")
         with (tmp_path / told.FILE).open("a") as file:
             file.write('{"time": "2026-11-24T12:0')
+    with (tmp_path / told.FILE).open("a") as file:
+        file.write('"text"\n{"time": "2026-11-24T12:00:00Z", "event": "started"}\n{"event": "x", "time": "noon"}\n')
     assert names(tmp_path) == ["started", "resumed"]
 
 
@@ -92,7 +97,7 @@ def test_events_that_cannot_be_written_do_not_stop_the_job(tmp_path: Path, monke
             write(handle, data[:10])
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(told.os, "write", full)
+        monkeypatch.setattr(os, "write", full)
         events.say("progress", "half")
         monkeypatch.undo()
         events.say("finished", "all")
@@ -140,6 +145,22 @@ def test_a_clock_that_is_set_back_turns_no_story_around(tmp_path: Path, monkeypa
         events.say("progress", "two")
     first, second = (told.seconds(event) for event in read_events(tmp_path))
     assert first <= second < first + 60
+
+
+def test_a_machine_names_the_gpus_that_are_visible_and_no_others(monkeypatch: Any) -> None:
+    """A GPU that CUDA_VISIBLE_DEVICES hides may be another user's, and NVML may not be allowed to ask it."""
+    names = {0: b"hidden", 1: "old", 2: "new", "GPU-ab": "by its id"}
+    fake = SimpleNamespace(
+        nvmlInit=lambda: None, nvmlDeviceGetCount=lambda: 3, nvmlDeviceGetHandleByIndex=lambda index: index,
+        nvmlDeviceGetHandleByUUID=lambda text: text, nvmlDeviceGetName=names.__getitem__,
+    )  # fmt: skip
+    monkeypatch.setitem(sys.modules, "pynvml", fake)
+    for visible, found in (("2,1", ["new", "old"]), ("GPU-ab", ["by its id"]), ("", [])):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+        assert machine("gpu")["gpus"] == found
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert machine("gpu")["gpus"] == ["hidden", "old", "new"]
+    assert "gpus" not in machine("cpu")
 
 
 def test_spans_of_many_threads_stay_few_rows_and_lose_no_second(tmp_path: Path, monkeypatch: Any) -> None:
@@ -240,7 +261,7 @@ def test_a_worker_that_is_killed_is_named_with_what_it_had_to_do(tmp_path: Path)
     (name,) = [worker["name"] for worker in story[0]["workers"] if worker["worker"] == victim]
     lost, back = story[1:]
     assert (lost["worker"], lost["name"], lost["level"]) == (victim, name, "warning")
-    assert lost["text"].startswith(f"worker {name} ({victim}) died or was cut off: {lost['tasks']} tasks and")
+    assert lost["text"].startswith(f"worker {name} ({victim}) was lost; {lost['tasks']} tasks and")
     assert lost["tasks"] >= 3
     assert (back["name"], back["worker"] != victim) == (name, True)
 

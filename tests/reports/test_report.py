@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,8 +27,10 @@ from gridstride.pipeline.events.spans import FILE as SPANS
 from gridstride.pipeline.events.spans import Row
 from gridstride.pipeline.options import RunOptions
 from gridstride.pipeline.reports import report
+from gridstride.pipeline.reports.charts import GRID, INK
+from gridstride.pipeline.reports.history import History
+from gridstride.pipeline.reports.page import render
 from gridstride.pipeline.reports.report import write_report
-from gridstride.pipeline.reports.sections import Story
 from gridstride.pipeline.reports.simulations import run_shown
 from gridstride.pipeline.simulations import simulation
 from gridstride.pipeline.simulations.case import make_case
@@ -109,9 +112,12 @@ def check_page(text: str) -> Parsed:
     assert not kinds & {"script", "iframe", "object", "embed", "link", "base", "form"}
     assert not [name for _, values in page.tags for name in values if name.startswith("on")]
     assert len(page.ids) == len(set(page.ids)), "two elements have one id"
+    assert INK not in text, "a chart must take its colours from the page, light or dark"
+    assert GRID not in text
     pictures = [values for tag, values in page.tags if tag == "img"]
     assert all(values.get("alt") for values in pictures)
-    assert all(values.get("aria-label") for tag, values in page.tags if tag == "svg")
+    around = [values for (_, values), (tag, _) in pairwise(page.tags) if tag == "svg"]
+    assert all(values.get("role") == "img" and values.get("aria-label") for values in around)
     policy = [
         v["content"] for tag, v in page.tags if tag == "meta" and v.get("http-equiv") == "Content-Security-Policy"
     ]
@@ -168,7 +174,7 @@ def test_a_job_that_was_mended_tells_of_both_runs(store: Any, tmp_path: Path, cl
     out, file = tmp_path / "out", tmp_path / "report.html"
     job = broken_job(store, out, "in.zarr")
     first = api.run(job, client)
-    good = job.job.input.path
+    good = job.input.path
     shutil.copy(Path(good, "c", "1", "0"), Path(good, "c", "2", "0"))
     second = api.run(jobs.resume(out, RunOptions(report=str(file))), client)
     assert (first.computed, second.computed) == (4, 1)
@@ -223,7 +229,7 @@ def test_another_file_is_not_replaced_and_nothing_is_begun(tmp_path: Path, store
     file, out = tmp_path / "thesis.html", tmp_path / "out"
     file.write_text("years of work")
     job = broken_job(store, out, "in.zarr", file)
-    with pytest.raises(UsageError, match="is no report of gridstride"):
+    with pytest.raises(UsageError, match="is not a gridstride report"):
         api.run(job, client)
     assert file.read_text() == "years of work"
     assert not out.exists()
@@ -267,7 +273,7 @@ def told(tmp_path: Path, store: Any, client: Any) -> Any:
     api.run(broken_job(store, out, "told.zarr"), client)
     folder = Journal(out).folder
 
-    def tell(events: list[tuple[float, str, dict[str, Any]]], rows: list[Row]) -> Story:
+    def tell(events: list[tuple[float, str, dict[str, Any]]], rows: list[Row]) -> History:
         (folder / EVENTS).unlink()
         with Events() as sayer:
             for at, name, facts in events:
@@ -278,7 +284,7 @@ def told(tmp_path: Path, store: Any, client: Any) -> Any:
         with (folder / SPANS).open("w") as file:
             for row in rows:
                 file.write(json.dumps([row.worker, row.thread, row.begin, row.end, row.stages]) + "\n")
-        return Story(out)
+        return History(out)
 
     return tell
 
@@ -309,7 +315,7 @@ def test_time_at_work_leaves_out_the_time_between_runs(told: Any) -> None:
     np.testing.assert_allclose(first.rates, [1, 1])
     np.testing.assert_allclose(second.times, [11, 15], atol=1e-6)
     np.testing.assert_allclose(second.rates, [4])
-    check_page(story.page())
+    check_page(render(story))
 
 
 def test_a_rate_is_that_of_an_interval_worth_the_name(told: Any) -> None:
@@ -347,15 +353,25 @@ def test_a_worker_that_is_started_again_keeps_its_lane(told: Any) -> None:
     assert [len(lane.rows) for lane in lanes] == [2, 1, 1]
     assert [list(lane.lost) for lane in lanes] == [pytest.approx([5]), [], []]
     assert story.stages() == pytest.approx({"kernel": 3.5, "encode + write": 0.5, "read + decode": 1.0})
-    page = check_page(story.page())
+    page = check_page(render(story))
     assert "worker lost" in page.drawn
     assert page.texts["faults"] == "1 worker lost"
+
+
+def test_a_strangers_stage_is_neither_html_nor_a_formula(told: Any) -> None:
+    stage = "$\\frac{$<script>alert(1)</script>"
+    events = [(0, "started", {"done": 0, "total": 5, "unit": "blocks"}), (9, "progress", {"done": 1, "voxels": 1})]
+    page = check_page(render(told(events, [Row("$_$<i>", 1, BASE + 1, BASE + 3, {stage: 2.0})])))
+    assert page.drawn.count(stage) == 2  # a bar, and the timeline's legend
+    assert f"{stage} 2.00 s (100%)" in next(v["aria-label"] for _, v in page.tags if "aria-label" in v)
+    assert "$_$<i>, thread 1" in page.drawn
 
 
 def test_a_flood_of_shapes_becomes_a_picture(told: Any) -> None:
     rows = [Row(f"tcp://{n % 60}", 1, BASE + n / 100, BASE + (n + 0.5) / 100, {"kernel": 0.005}) for n in range(6000)]
     begun = {"done": 0, "total": 5, "unit": "blocks"}
-    text = told([(0, "started", begun), (59, "progress", {"done": 1, "voxels": 1})], rows).page()
+    story = told([(0, "started", begun), (59, "progress", {"done": 1, "voxels": 1})], rows)
+    text = render(story)
     page = check_page(text)
     assert "48 of 60 threads are shown" in page.texts["timeline"]
     assert any(tag == "image" for tag, _ in page.tags)

@@ -17,21 +17,22 @@ import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner
-from flow_stores import CHANNEL
+from flow_stores import CHANNEL, FLAT, flow_layout
 
 from gridstride.pipeline import api
 from gridstride.pipeline.commands.main import main
 from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.events.events import Events
-from gridstride.pipeline.events.story import clock, duration
 from gridstride.pipeline.options import RunOptions
 from gridstride.pipeline.reports import status as looking
-from gridstride.pipeline.reports.status import recent_rate, shortened, status
+from gridstride.pipeline.reports.status import failures, recent_rate, shortened, status
 from gridstride.pipeline.simulations import simulation
 from gridstride.pipeline.simulations.case import make_case
+from gridstride.pipeline.simulations.store import create
 from gridstride.pipeline.storage import lock
 from gridstride.pipeline.storage.journal import Journal
 from gridstride.pipeline.storage.lock import is_held
+from gridstride.pipeline.text import clock
 from gridstride.workers import cluster
 
 COMMAND = [sys.executable, "-m", "gridstride.pipeline.commands.main"]
@@ -72,7 +73,7 @@ def test_a_job_is_finished_then_killed_then_running(out: Path) -> None:
         events.say("worker-lost", "worker 0 died", "warning", worker="tcp://a", name="0")
         events.say("block-lost", "block 1.0 failed again: no", "error", block="1.0", reason="no")
     found = status(out)
-    assert (found.state, found.why) == ("killed", "it ended without a word")
+    assert (found.state, found.why) == ("killed", "it ended without a message")
     assert (found.done, found.runs, found.workers) == (3, 2, 2)
     assert found.resume == f"gridstride resume {out}"
     assert found.failed == {"1.0": "no"}
@@ -117,7 +118,7 @@ def test_a_job_that_begins_while_somebody_looks_gets_its_lock(tmp_path: Path, mo
 
 
 def test_one_scan_of_the_markers_is_enough(out: Path, monkeypatch: Any) -> None:
-    blocks = out / ".gridstride" / "blocks"
+    blocks = Path(str(Journal(out).blocks))
     for number in range(2000):
         (blocks / f"{number + 5}.0-3").touch()
     scans = []
@@ -136,9 +137,11 @@ def test_the_rate_is_that_of_the_later_half_of_this_run() -> None:
     assert recent_rate(counts, times, 125.0, 126.0) is None
 
 
-def test_words_for_times_and_blocks() -> None:
-    spans = (0.42, 12, 59.7, 200, 7800, 90_000, 172_800)
-    assert [duration(s) for s in spans] == ["0.42 s", "12 s", "1 min", "3 min 20 s", "2 h 10 min", "1 d 1 h", "2 d"]
+def test_words_for_blocks() -> None:
+    assert failures({"1": "no\nspace", "2": "gone", "3": "no\nspace"}) == ["block 1, 3: no space", "block 2: gone"]
+    many = failures({str(n): f"reason {n}" for n in range(12)})
+    assert len(many) == 11
+    assert many[-1] == "... and 2 more reasons"
     assert shortened(["1", "2", "3"], 2) == "1, 2 and 1 more"
 
 
@@ -152,7 +155,7 @@ def test_a_status_for_machines(out: Path) -> None:
 def test_no_job_is_one_line(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["status", str(tmp_path)])
     assert result.exit_code == 2
-    assert result.output == f"gridstride: {tmp_path} holds no gridstride job\n"
+    assert result.output == f"gridstride: {tmp_path} is not the output of a gridstride job\n"
 
 
 def test_hostile_names_move_no_cursor(out: Path) -> None:
@@ -184,6 +187,14 @@ def test_a_simulation_tells_its_step_time_and_checkpoint(tmp_path: Path, client:
     result = CliRunner().invoke(main, ["status", str(out)])
     assert f"{half} of {summary.last} (50 %)" in result.output
     assert clock(found.started or 0) in result.output
+
+
+def test_info_takes_no_markup_from_a_simulations_name(tmp_path: Path) -> None:
+    attributes = {"case": {"name": "[red]a\x1b[2J flow"}, "dt": 0.01, "steps": 50}
+    create(tmp_path / "flow.zarr", flow_layout(FLAT), {"gridstride": attributes})
+    result = CliRunner().invoke(main, ["info", str(tmp_path / "flow.zarr")])
+    assert result.exit_code == 0, result.output
+    assert "[red]a\ufffd[2J flow: dt 0.01; checkpoint at step 0 of 50" in " ".join(result.output.split())
 
 
 def watch(out: Path, process: Any, until: Any) -> dict[str, Any]:

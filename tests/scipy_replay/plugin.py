@@ -25,12 +25,12 @@ from typing import Any
 
 import numpy as np
 import scipy.ndimage
-from blockwise import apply
+from blockwise import apply, bound
 from scipy.ndimage import _ni_support
 
-from gridstride.workers.operators.base import MODES
-from gridstride.workers.operators.build import convolution, gaussian, per_axis, taps_before, uniform
-from gridstride.workers.operators.separable import Pass, Separable
+from gridstride.workers.families.separable import Pass, Separable
+from gridstride.workers.families.weights import taps_before
+from gridstride.workers.operators.boundary import MODES
 
 BLOCK = os.environ.get("GRIDSTRIDE_REPLAY_BLOCK", "whole")
 EXACT = {"precision": "double", "cast": "scipy"}
@@ -41,17 +41,22 @@ Arguments = dict[str, Any]
 Adapter = Callable[[Arguments, np.ndarray, np.dtype], Any]
 
 
+def each(value: Any, axes: Any) -> list[Any]:
+    """One value for each axis, from one or a sequence of them."""
+    return list(_ni_support._normalize_sequence(value, len(axes)))
+
+
 def dense(flip: bool) -> Adapter:
     def adapter(a: Arguments, array: np.ndarray, dtype: np.dtype) -> Any:
         # With `axes` out of order scipy still lays the weights' dimensions along the axes in rising order; it
         # takes origins to the axes they were given for if an axis is left out, and else also in rising order.
         axes = _ni_support._check_axes(a["axes"], array.ndim)
-        origins = per_axis(a["origin"], axes, "origin")
+        origins = each(a["origin"], axes)
         if len(axes) < array.ndim:
             origins = [o for _, o in sorted(zip(axes, origins, strict=True))]
         weights = np.asarray(a["weights"], np.float64)
-        options = {"mode": a["mode"], "cval": a["cval"], "origin": origins}
-        return convolution(array.shape, sorted(axes), weights, dtype, flip=flip, **options, **EXACT)
+        options = {"mode": a["mode"], "cval": a["cval"], "origin": origins, "axes": sorted(axes), "kernel": weights}
+        return bound("convolve" if flip else "correlate", array, dtype=dtype, **options, **EXACT)
 
     return adapter
 
@@ -63,7 +68,7 @@ def along_one_axis(flip: bool) -> Adapter:
         weights = weights[::-1].copy() if flip else weights
         axis = a["axis"] % array.ndim
         step = Pass(axis, weights, before, MODES[a["mode"]], a["cval"])
-        return Separable(array.ndim, (step,), dtype, between=True, **EXACT)
+        return Separable((step,), dtype, between=True, **EXACT)
 
     return adapter
 
@@ -71,35 +76,38 @@ def along_one_axis(flip: bool) -> Adapter:
 def gaussian_filter(a: Arguments, array: np.ndarray, dtype: np.dtype) -> Any:
     axes = _ni_support._check_axes(a["axes"], array.ndim)
     names = ("sigma", "order", "mode", "radius")
-    steps = zip(axes, *(per_axis(a[name], axes, name) for name in names), strict=True)
+    steps = zip(axes, *(each(a[name], axes) for name in names), strict=True)
     steps = [step for step in steps if step[1] > 1e-15]  # scipy leaves the others out
     if not steps:
         return None
     axes, *values = map(list, zip(*steps, strict=True))
     options = dict(zip(names, values, strict=True))
     options |= {"cval": a["cval"], "truncate": a["truncate"]}
-    return gaussian(array.ndim, axes, options.pop("sigma"), dtype, **options, **EXACT)
+    if options["radius"] == [None] * len(axes):
+        options["radius"] = None
+    return bound("gaussian", array, axes=axes, dtype=dtype, **options, **EXACT)
 
 
 def gaussian_filter1d(a: Arguments, array: np.ndarray, dtype: np.dtype) -> Any:
-    options = {name: a[name] for name in ("order", "mode", "cval", "truncate", "radius")}
-    return gaussian(array.ndim, [a["axis"] % array.ndim], a["sigma"], dtype, **options, **EXACT)
+    options = {name: a[name] for name in ("sigma", "order", "mode", "cval", "truncate", "radius")}
+    return bound("gaussian", array, axes=[a["axis"] % array.ndim], dtype=dtype, **options, **EXACT)
 
 
 def uniform_filter(a: Arguments, array: np.ndarray, dtype: np.dtype) -> Any:
     axes = _ni_support._check_axes(a["axes"], array.ndim)
     names = ("size", "mode", "origin")
-    steps = zip(axes, *(per_axis(a[name], axes, name) for name in names), strict=True)
+    steps = zip(axes, *(each(a[name], axes) for name in names), strict=True)
     steps = [step for step in steps if step[1] > 1]  # scipy leaves the others out, whatever their origin
     if not steps:
         return None
     axes, sizes, modes, origins = map(list, zip(*steps, strict=True))
-    return uniform(array.ndim, axes, sizes, dtype, mode=modes, origin=origins, cval=a["cval"], **EXACT)
+    options = {"size": sizes, "mode": modes, "origin": origins, "cval": a["cval"]}
+    return bound("uniform", array, axes=axes, dtype=dtype, **options, **EXACT)
 
 
 def uniform_filter1d(a: Arguments, array: np.ndarray, dtype: np.dtype) -> Any:
-    options = {name: a[name] for name in ("mode", "cval", "origin")}
-    return uniform(array.ndim, [a["axis"] % array.ndim], a["size"], dtype, **options, **EXACT)
+    options = {name: a[name] for name in ("size", "mode", "cval", "origin")}
+    return bound("uniform", array, axes=[a["axis"] % array.ndim], dtype=dtype, **options, **EXACT)
 
 
 ADAPTERS: dict[str, Adapter] = {

@@ -320,7 +320,7 @@ def test_the_command_plans_runs_and_says_what_it_did(tmp_path: Path) -> None:
     assert "Mcell-steps/s" in done.stdout
     assert "kernel" in done.stderr
     again = command("resume", tmp_path / "out.zarr")
-    assert "finished before" in again.stdout
+    assert "already finished" in again.stdout
     info = " ".join(command("info", tmp_path / "out.zarr").stdout.split())
     assert "checkpoint at step 17 of 17, t = 0.4; 2 of 2 snapshots written" in info
 

@@ -76,7 +76,8 @@ def test_no_credential_is_written_anywhere(source: str, client: Any, tmp_path: P
     api.run(prepared(source, out, quiet=False, log=str(tmp_path / "log")), client)
     root = parse(out)
     written = [root / "zarr.json", *(root / FOLDER / name for name in paths.names(root / FOLDER) - {"blocks"})]
-    assert {file.name for file in written} >= {"job.json", "work.json", "operator.json", "summary.json", "events.jsonl"}
+    expected = {"job.json", "sweep.json", "operator.json", "summary.json", "events.jsonl"}
+    assert {file.name for file in written} >= expected
     for data in (*(file.read_bytes() for file in written), (tmp_path / "log").read_bytes()):
         assert SECRET.encode() not in data
         assert KEY.encode() not in data

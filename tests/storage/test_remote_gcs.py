@@ -58,7 +58,7 @@ def test_killed_and_resumed_gives_the_local_bytes(gs: Log, image: np.ndarray, tm
     journal = Journal(out)
     first = ["filter", "gaussian", "gs://data/in.zarr", out, *FILTER]
     kill_in_the_sweep(out, [(2, first), (6, ["resume", out, "--quiet"])])
-    marked = {f"out.zarr/{FOLDER}/blocks/{name}" for name in journal.markers()}
+    marked = {f"out.zarr/{FOLDER}/blocks/{journal.hash}/{name}" for name in journal.markers()}
     before = len(gs())
     subprocess.run([*COMMAND, "resume", out, "--quiet"], check=True, timeout=120)
     assert chunks(out) == chunks(calm)

@@ -139,7 +139,7 @@ def test_resume_waits_and_says_so(source: str, client: Any, monkeypatch: Any) ->
         result = gridstride("resume", out, "--device", "cpu", *options)
         assert result.exit_code == 0, result.output
         assert len(re.findall(rf"(?m)^{begin} {out} was last renewed", result.output)) == 1
-        assert f"{BLOCKS} done before" in result.output
+        assert f"{BLOCKS} skipped (already done)" in result.output
 
 
 def test_a_client_that_lost_its_lock_stops(s3: Server, monkeypatch: Any) -> None:

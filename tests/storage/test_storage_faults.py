@@ -203,8 +203,7 @@ def test_an_output_that_may_not_be_changed_ends_the_job(source: Path, calm: Any,
         pytest.skip("needs root and a file system with chattr +i")
     subprocess.run(["chattr", "-i", tmp_path], check=True)
     slowly(client)
-    blocks = out / ".gridstride" / "blocks"
-    thread = when(3, out, lambda: subprocess.run(["chattr", "+i", blocks], check=True))
+    thread = when(3, out, lambda: subprocess.run(["chattr", "+i", Journal(out).blocks], check=True))
     try:
         with pytest.raises(
             JobFailed, match=r"out\.zarr cannot be written \(Operation not permitted\): make it writable"
@@ -213,7 +212,7 @@ def test_an_output_that_may_not_be_changed_ends_the_job(source: Path, calm: Any,
         thread.join()
     finally:
         thread.join()
-        subprocess.run(["chattr", "-i", blocks], check=True)
+        subprocess.run(["chattr", "-i", Journal(out).blocks], check=True)
     assert 3 <= len(Journal(out).done()) < BLOCKS
     assert api.run(jobs.resume(out, RunOptions(device="cpu", workers=1)), client).failed == {}
     assert chunks(out) == calm

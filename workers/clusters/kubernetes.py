@@ -1,67 +1,29 @@
 """A cluster of pods, through dask-kubernetes and its operator, which must be installed in the Kubernetes cluster.
 
-Pods listen at all of their own addresses, which only the Kubernetes cluster reaches: see docs/security.md.
+Pods listen at all of their own addresses, which only the Kubernetes cluster reaches: see docs/security.md. Added to
+dask-kubernetes: volumes, a scheduler without the workers' GPU, and the reason of a pod that does not start.
 """
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
 
-from gridstride.workers.clusters.base import (
-    CannotStart,
-    Deployment,
-    Size,
-    connected,
-    environment,
-    flat,
-    size_of_equals,
-    user,
-)
-from gridstride.workers.sizes import Bytes
+from gridstride.workers.clusters.base import CannotStart, Deployment, Size, connected, size_of_equals
+from gridstride.workers.clusters.config import Kubernetes
 
 CRD = "daskclusters.kubernetes.dask.org"
 GPU = "nvidia.com/gpu"
 
 
-class Options(BaseModel):
-    """What to ask of Kubernetes. Cores, memory and gpus are of one worker's pod.
-
-    image:        container image with gridstride, of the scheduler and the workers
-    pods:         how many pods of workers; each has one worker, or one for each of its GPUs
-    gpus:         GPUs of each pod; gpu_memory: bytes that are free on each, what the planner counts on
-    namespace:    of the cluster; by default that of the kubeconfig
-    claims:       persistent volume claims to mount, as name: path. Input and output must lie on them, at the same paths
-                  as on this machine
-    scheduler_cores, scheduler_memory: of the scheduler's pod, which gets no GPU
-    node_selector, service_account, env: as in a pod's specification
-    """
-
-    model_config = ConfigDict(extra="forbid")
-
-    image: str
-    cores: int = Field(ge=1)
-    memory: Bytes
-    pods: int = Field(default=1, ge=1)
-    gpus: int = Field(default=0, ge=0)
-    gpu_memory: Bytes = 16 * 10**9
-    namespace: str | None = None
-    claims: dict[str, str] = Field(default_factory=dict)
-    scheduler_cores: float = 1
-    scheduler_memory: Bytes = 4 * 10**9
-    node_selector: dict[str, str] = Field(default_factory=dict)
-    service_account: str | None = None
-    env: dict[str, str] = Field(default_factory=dict)
-
-
 def size(deployment: Deployment) -> Size:
-    """What the pods will have: a worker for each GPU, or one."""
-    options: Options = deployment.options
+    """The size of all pods together: a worker for each GPU, or one a pod."""
+    options: Kubernetes = deployment.config.section
     return size_of_equals(deployment, options.pods, options.gpus if options.gpus and deployment.device != "cpu" else 1)
 
 
@@ -71,42 +33,32 @@ def resource(deployment: Deployment, name: str = "") -> dict[str, Any]:
         from dask_kubernetes.operator import make_cluster_spec
     except ImportError:
         raise CannotStart("kind kubernetes needs dask-kubernetes: pip install 'gridstride[kubernetes]'") from None
-    from gridstride.workers.cluster import settings
-
-    options: Options = deployment.options
-    size = deployment.size
-    gpu = size.device_memory is not None
-    each = options.gpus if gpu else 1
-    command = ["python", "-m", "dask_cuda.cli" if gpu else "distributed.cli.dask_worker"]
-    command += ["--nthreads", str(size.threads), "--memory-limit", str(options.memory // each)]
-    if gpu:
-        command += ["--device-memory-limit", "0", *deployment.rmm_arguments]
+    options: Kubernetes = deployment.config.section
+    each = options.gpus if deployment.gpus else 1
+    user = os.environ.get("USER") or str(os.getuid())
+    command = ["python", "-m", "dask_cuda.cli" if deployment.gpus else "distributed.cli.dask_worker"]
+    command += ["--nthreads", str(deployment.size.threads), "--memory-limit", str(options.memory // each)]
     made = make_cluster_spec(
-        name=name or f"gridstride-{user().lower().replace('_', '-')[:20]}-{secrets.token_hex(3)}",
+        name=name or f"gridstride-{user.lower().replace('_', '-')[:20]}-{secrets.token_hex(3)}",
         image=options.image,
-        n_workers=size.workers // each,
-        resources=_resources(options.cores, options.memory, {GPU: str(options.gpus)} if gpu else {}),
-        env={**environment({**settings(deployment.worker_timeout), **flat(deployment.dask)}), **options.env},
-        worker_command=command,
+        n_workers=deployment.size.workers // each,
+        resources=_resources(options.cores, options.memory, {GPU: str(options.gpus)} if deployment.gpus else {}),
+        env={**deployment.environment, **options.env},
+        worker_command=command + (deployment.cuda_arguments if deployment.gpus else []),
     )
-    spec = made["spec"]
+    worker, scheduler = made["spec"]["worker"]["spec"], made["spec"]["scheduler"]["spec"]
     # make_cluster_spec gives the scheduler what the workers get: their size, and a GPU that it would leave idle.
-    spec["scheduler"]["spec"]["containers"][0]["resources"] = _resources(
-        options.scheduler_cores, options.scheduler_memory, {}
-    )
-    for part in (spec["worker"]["spec"], spec["scheduler"]["spec"]):
+    scheduler["containers"][0]["resources"] = _resources(options.scheduler_cores, options.scheduler_memory, {})
+    for pod in (worker, scheduler):
         if options.claims:
-            names = {claim: f"data-{i}" for i, claim in enumerate(options.claims)}
-            part["volumes"] = [
-                {"name": names[claim], "persistentVolumeClaim": {"claimName": claim}} for claim in options.claims
-            ]
-            part["containers"][0]["volumeMounts"] = [
-                {"name": names[claim], "mountPath": path} for claim, path in options.claims.items()
-            ]
+            named = {f"data-{i}": claim for i, claim in enumerate(options.claims)}
+            pod["volumes"] = [{"name": n, "persistentVolumeClaim": {"claimName": c}} for n, c in named.items()]
+            mounts = [{"name": n, "mountPath": options.claims[c]} for n, c in named.items()]
+            pod["containers"][0]["volumeMounts"] = mounts
         if options.service_account:
-            part["serviceAccountName"] = options.service_account
+            pod["serviceAccountName"] = options.service_account
     if options.node_selector:
-        spec["worker"]["spec"]["nodeSelector"] = options.node_selector
+        worker["nodeSelector"] = options.node_selector
     return made
 
 
@@ -134,31 +86,25 @@ def check(deployment: Deployment) -> None:
             "https://helm.dask.org --generate-name dask-kubernetes-operator)"
         ) from None
     except Exception as error:
-        text = " ".join(str(error).split())[:200] or type(error).__name__
-        raise CannotStart(f"Kubernetes does not answer: {text} (kubectl get pods should work first)") from None
+        raise CannotStart(f"Kubernetes does not answer: {_text(error)} (kubectl get pods should work first)") from None
 
 
 @contextmanager
 def client(deployment: Deployment) -> Iterator[Any]:
     from dask_kubernetes.operator import KubeCluster
 
-    made = resource(deployment)
+    made, namespace = resource(deployment), deployment.config.section.namespace
+    name, timeout = made["metadata"]["name"], int(deployment.config.timeout)
     try:
-        cluster = KubeCluster(
-            custom_cluster_spec=made,
-            namespace=deployment.options.namespace,
-            resource_timeout=int(deployment.timeout),
-            quiet=True,
-        )
+        cluster = KubeCluster(custom_cluster_spec=made, namespace=namespace, resource_timeout=timeout, quiet=True)
     except Exception as error:
-        text = " ".join(str(error).split())[:300] or type(error).__name__
-        reason = _why(made["metadata"]["name"], deployment.options.namespace) or text
-        raise CannotStart(f"the scheduler's pod does not start: {reason}") from error
-    with cluster:
-        name = made["metadata"]["name"]
-        why = lambda late: _why(name, deployment.options.namespace) if late else None  # noqa: E731
-        with connected(cluster, deployment, why) as running:
-            yield running
+        raise CannotStart(f"the scheduler's pod does not start: {_why(name, namespace) or _text(error)}") from error
+    with cluster, connected(cluster, deployment, lambda late: _why(name, namespace) if late else None) as running:
+        yield running
+
+
+def _text(error: Exception) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__
 
 
 def _why(name: str, namespace: str | None) -> str | None:
@@ -176,15 +122,11 @@ def why_not_ready(pods: list[dict[str, Any]]) -> str | None:
     for pod in pods:
         name, status = pod["metadata"]["name"], pod.get("status", {})
         for container in status.get("containerStatuses", []):
-            state = container.get("state", {})
-            for kind in ("waiting", "terminated"):
-                if kind in state and state[kind].get("reason") not in (None, "Completed", "ContainerCreating"):
-                    said = state[kind].get("message") or container.get("lastState", {}).get("terminated", {}).get(
-                        "message"
-                    )
-                    return f"pod {name}: {state[kind]['reason']}" + (
-                        f": {' '.join(said.split())[:200]}" if said else ""
-                    )
+            last = container.get("lastState", {}).get("terminated", {})
+            for state in (container.get("state", {}).get(kind, {}) for kind in ("waiting", "terminated")):
+                if state.get("reason") not in (None, "Completed", "ContainerCreating"):
+                    said = " ".join((state.get("message") or last.get("message") or "").split())[:200]
+                    return f"pod {name}: {state['reason']}" + (f": {said}" if said else "")
         for condition in status.get("conditions", []):
             if condition.get("status") == "False" and condition.get("message"):
                 said = " ".join(condition["message"].split())[:200]

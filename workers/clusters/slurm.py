@@ -1,271 +1,203 @@
 """A cluster of SLURM jobs, through dask-jobqueue: the scheduler in this process, workers in jobs of one node each.
 
-Before a job is sent, SLURM itself is asked whether it would take it (`sbatch --test-only`). When workers do not come,
-`squeue` and the end of the job's error log say why. Jobs that are lost later are replaced: see `slurm_jobs`.
+In the job of `gridstride submit`, or another that the user sent, the workers are started on the nodes of that job
+instead (`slurm.allocation`). Workers listen at the one address that faces the scheduler.
+
+Added to dask-jobqueue: checks before a job is sent (`slurm_site`), and reasons and replacements for jobs that are lost
+(`slurm_jobs`).
 """
 
 from __future__ import annotations
 
-import difflib
+import os
 import shlex
-import shutil
-import socket
+import subprocess
 import sys
-import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
-
 from gridstride.workers import security
+from gridstride.workers.clusters import slurm_site
 from gridstride.workers.clusters.base import (
-    LOOK,
     CannotStart,
     Deployment,
     Size,
     connected,
     environment,
-    flat,
-    last_line,
     output_of,
     per_host,
-    read_look,
     size_of_equals,
 )
-from gridstride.workers.sizes import Bytes
+from gridstride.workers.clusters.config import Slurm
 
 NAME = "gridstride"
-# The address of the interface that faces another machine: where a worker listens, and nowhere else.
+END_SECONDS = 20.0
+# Prints the address of the interface that faces another machine, given as argument: where a worker listens.
 FACING = (
-    'import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.connect(("{host}", 1)); '
+    "import socket, sys; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.connect((sys.argv[1], 1)); "
     "print(s.getsockname()[0])"
 )
 
 
-class Options(BaseModel):
-    """What to ask of SLURM. Cores, memory and gpus are of one job, which has one node.
-
-    jobs:          how many jobs of workers
-    partition, account, qos, walltime: as for sbatch
-    gpus:          GPUs of each job, one worker each; gres: the same in SLURM's words, such as gpu:a100:4
-    gpu_memory:    bytes that are free on each GPU; what the planner counts on
-    processes:     workers of each job; by default one for each GPU, or for every eight cores
-    python:        the python on the nodes that has gridstride; by default the path of the one that runs here
-    log_directory: where jobs write their logs: a folder that the nodes share
-    prologue:      shell lines before the worker starts, such as `module load cuda`
-    job_extra:     further #SBATCH lines, such as --exclusive
-    interface:     network interface of scheduler and workers, such as ib0
-    replacements:  how many lost jobs are replaced at most
-    """
-
-    model_config = ConfigDict(extra="forbid")
-
-    cores: int = Field(ge=1)
-    memory: Bytes
-    jobs: int = Field(default=1, ge=1)
-    partition: str | None = None
-    account: str | None = None
-    qos: str | None = None
-    walltime: str = "01:00:00"
-    gpus: int = Field(default=0, ge=0)
-    gres: str | None = None
-    gpu_memory: Bytes = 16 * 10**9
-    processes: int | None = Field(default=None, ge=1)
-    python: str | None = None
-    log_directory: str = "gridstride-logs"
-    prologue: list[str] = Field(default_factory=list)
-    job_extra: list[str] = Field(default_factory=list)
-    interface: str | None = None
-    replacements: int = Field(default=10, ge=0)
-
-    @property
-    def workers(self) -> int:
-        """Of each job."""
-        return per_host(self.cores, self.gpus, self.processes)
-
-    @property
-    def directives(self) -> list[str]:
-        """The #SBATCH lines that dask-jobqueue has no words for."""
-        gres = self.gres or (f"gpu:{self.gpus}" if self.gpus else None)
-        given = [f"--gres={gres}" if gres else "", f"--qos={self.qos}" if self.qos else ""]
-        return [line for line in given if line] + self.job_extra
+def each(options: Slurm) -> int:
+    """Workers of one job."""
+    return per_host(options.cores, options.gpus, options.processes)
 
 
 def size(deployment: Deployment) -> Size:
-    """What the jobs will have."""
-    return size_of_equals(deployment, deployment.options.jobs, deployment.options.workers)
+    """The size of all jobs together."""
+    options: Slurm = deployment.config.section
+    return size_of_equals(deployment, options.jobs, each(options))
 
 
 def check(deployment: Deployment) -> None:
-    """Whether SLURM is here, has the partition, and would take the job; whether its python has gridstride."""
-    options: Options = deployment.options
-    check_commands()
-    check_partition(options.partition)
-    _check_reach(deployment)
-    check_python(options.python)
-    if deployment.security == "tls":
-        security.make(deployment)
-    check_script(script(deployment))
-
-
-def check_commands() -> None:
-    for command in ("sbatch", "squeue", "sinfo", "scontrol", "scancel"):
-        if shutil.which(command) is None:
-            raise CannotStart(f"{command} is not on the PATH: is this a login node of a SLURM cluster?")
-
-
-def check_partition(partition: str | None) -> None:
-    code, out, err = output_of("sinfo", "--noheader", "--format=%R %a")
-    if code:
-        raise CannotStart(f"SLURM does not answer: {last_line(err) or f'sinfo ended with {code}'}")
-    there = dict(line.split() for line in out.splitlines() if len(line.split()) == 2)
-    if partition is not None and partition not in there:
-        near = difflib.get_close_matches(partition, there, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(there) or 'none'}"
-        raise CannotStart(f"SLURM has no partition {partition!r}: {hint}")
-    if partition is not None and there[partition] != "up":
-        raise CannotStart(f"SLURM's partition {partition!r} is {there[partition]}: its jobs would wait")
-
-
-def check_python(python: str | None) -> None:
-    """Whether the nodes' python has gridstride: asked of the same path here, where there is one."""
-    if python is None or (words := shlex.split(python))[0] == sys.executable:
+    """Whether SLURM is here, has the partition, and would take the job; whether its Python has gridstride."""
+    options: Slurm = deployment.config.section
+    security.make(deployment.config)
+    if options.allocation:
+        if "SLURM_JOB_NODELIST" not in os.environ:
+            raise CannotStart("slurm.allocation needs the nodes of a SLURM job: run the command inside one")
         return
-    if shutil.which(words[0]) is None:
-        if Path(words[0]).is_absolute() and not Path(words[0]).parent.exists():
-            return  # a path that only the nodes have: their error log will say
-        raise CannotStart(f"slurm.python is {python}: there is no such program")
-    read_look(f"slurm.python ({python})", *output_of(*words, "-c", LOOK, timeout=120))
-
-
-def check_script(text: str) -> None:
-    """Ask SLURM whether it would take a job script."""
-    with tempfile.NamedTemporaryFile("w", suffix=".sh") as file:
-        file.write(text)
-        file.flush()
-        code, out, err = output_of("sbatch", "--test-only", file.name)
-    if code:
-        said = last_line(err) or last_line(out)
-        raise CannotStart(f"SLURM would not take the job: {said.removeprefix('allocation failure: ')}")
-
-
-def _check_reach(deployment: Deployment) -> None:
-    """A scheduler on loopback serves jobs on this machine alone."""
-    if deployment.options.interface or not deployment.host.startswith(("127.", "localhost", "::1")):
-        return
-    partition = deployment.options.partition
-    which = [f"--partition={partition}"] if partition else []
-    _, out, _ = output_of("sinfo", "--noheader", "--Node", "--format=%N", *which)
-    names = {socket.gethostname(), socket.gethostname().split(".")[0]}
-    if others := sorted(set(out.split()) - names):
-        raise CannotStart(
-            f"host is {deployment.host}, which node {others[0]} cannot reach: give this machine's address as the nodes "
-            "see it, or slurm.interface"
-        )
+    slurm_site.check(options)
+    slurm_site.check_reach(options, deployment.config.host)
+    slurm_site.check_script(script(deployment))
 
 
 @contextmanager
 def client(deployment: Deployment) -> Iterator[Any]:
-    from gridstride.workers.clusters.slurm_jobs import Jobs
-
-    options: Options = deployment.options
-    make_logs(options)
-    with security.in_files(deployment, options.log_directory) as secured, cluster(secured) as slurm:
-        jobs = Jobs(slurm, options.log_directory, options.replacements)
-        jobs.send(secured.size.workers // options.workers)
-        with connected(slurm, secured, jobs.why) as running, jobs.watched(running):
+    options: Slurm = deployment.config.section
+    slurm_site.make_logs(options)
+    with security.in_files(deployment.config, options.log_directory) as secured:
+        start = _on_allocated_nodes if options.allocation else _in_jobs
+        with start(replace(deployment, config=secured)) as running:
             yield running
 
 
-def make_logs(options: Options) -> Path:
-    """The folder of the jobs' logs."""
-    logs = Path(options.log_directory).absolute()
-    try:
-        logs.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CannotStart(f"slurm.log_directory {logs} cannot be made: {error.strerror}") from None
-    return logs
-
-
-def script(deployment: Deployment) -> str:
-    """The job script of one job of workers."""
-    with _quietly():
-        job = _job(deployment)
-        return job.job_script()
-
-
-def cluster(deployment: Deployment) -> Any:
-    """A dask-jobqueue cluster without jobs as yet."""
+@contextmanager
+def _in_jobs(deployment: Deployment) -> Iterator[Any]:
     from dask_jobqueue import SLURMCluster
 
-    interface = deployment.options.interface
-    listen = {"interface": interface} if interface else {"host": deployment.host}
+    from gridstride.workers.clusters.slurm_jobs import Job, Jobs
+
+    config = deployment.config
+    options: Slurm = config.section
+    listen = {"interface": options.interface} if options.interface else {"host": config.host}
     with _quietly():
-        return SLURMCluster(
+        cluster = SLURMCluster(
             **_keywords(deployment),
-            security=security.make(deployment) if deployment.security == "tls" else None,
-            protocol=f"{deployment.scheme}://",
-            scheduler_options={**listen, "dashboard_address": deployment.dashboard},
+            job_cls=Job,
+            security=security.make(config),
+            scheduler_options={**listen, "dashboard_address": config.dashboard},
             silence_logs=False,
         )
+    with cluster:
+        jobs = Jobs(cluster, options.log_directory, options.replacements)
+        jobs.send(deployment.size.workers // each(options))
+        with connected(cluster, deployment, jobs.why) as running, jobs.watched(running):
+            yield running
 
 
-def _job(deployment: Deployment) -> Any:
+@contextmanager
+def _on_allocated_nodes(deployment: Deployment) -> Iterator[Any]:
+    """One `srun` starts on every node what a job of workers would. (dask-jobqueue's SLURMRunner asks for cores for
+    scheduler and client too. Both wait most of the time: here they share this node's cores with its workers.)"""
+    from distributed import LocalCluster
+
+    config = deployment.config
+    options: Slurm = config.section
+    listen = {"interface": options.interface} if options.interface else {"host": _address_for_nodes()}
+    how: Any = {"protocol": f"{config.scheme}://", "security": security.make(config), "silence_logs": False}
+    with LocalCluster(n_workers=0, dashboard_address=config.dashboard, **listen, **how) as local:
+        host = local.scheduler_address.split("://")[1].rpartition(":")[0]
+        here = replace(deployment, config=config.model_copy(update={"host": host}))
+        tls = environment(security.settings(config.tls)) if config.tls else {}
+        nodes = deployment.size.workers // each(options)
+        srun = subprocess.Popen(
+            ["srun", f"--nodes={nodes}", f"--ntasks={nodes}", f"--cpus-per-task={options.cores}", "bash", "-c",
+             script(here, local.scheduler_address, "$SLURM_PROCID")],
+            env={**os.environ, **tls}, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+
+        def why(late: bool) -> str | None:
+            code = srun.poll()
+            return None if code is None else f"srun ended with exit code {code} before its workers connected"
+
+        try:
+            with connected(local, deployment, why) as running:
+                yield running
+        except BaseException:
+            srun.terminate()
+            raise
+    try:  # the workers end with their scheduler
+        srun.wait(END_SECONDS)
+    except subprocess.TimeoutExpired:
+        srun.terminate()
+
+
+def _address_for_nodes() -> str:
+    """This node's address as the other nodes of the job see it."""
+    _, out, _ = output_of("scontrol", "show", "hostnames", os.environ["SLURM_JOB_NODELIST"])
+    nodes = out.split()
+    return "127.0.0.1" if len(nodes) < 2 else output_of(sys.executable, "-c", FACING, nodes[-1])[1].strip()
+
+
+def script(deployment: Deployment, scheduler: str = "", name: str = "WORKER") -> str:
+    """The job script of one job of workers.
+
+    scheduler, name: the scheduler, as arguments of a worker's command, and the name of the worker
+    """
     try:
         from dask_jobqueue.slurm import SLURMJob
     except ImportError:
         raise CannotStart("kind slurm needs dask-jobqueue: pip install 'gridstride[slurm]'") from None
-    return SLURMJob(f"{deployment.scheme}://SCHEDULER:PORT", "WORKER", **_keywords(deployment),
-                    protocol=f"{deployment.scheme}://")  # fmt: skip
+    with _quietly():
+        job = SLURMJob(scheduler or f"{deployment.config.scheme}://SCHEDULER:PORT", name, **_keywords(deployment))
+    return job.job_script()
 
 
 def _keywords(deployment: Deployment) -> dict[str, Any]:
-    """What dask-jobqueue is told of a job."""
-    options: Options = deployment.options
-    size = deployment.size
+    """The keywords of dask-jobqueue for a job."""
+    config = deployment.config
+    options: Slurm = config.section
     python = options.python or sys.executable
     logs = Path(options.log_directory).absolute() / NAME
     extra = ["--dashboard-address", "127.0.0.1:0"]
-    prologue = [f"export {name}={shlex.quote(value)}" for name, value in worker_environment(deployment).items()]
+    prologue = [f"export {name}={shlex.quote(value)}" for name, value in deployment.environment.items()]
     prologue += options.prologue
     if options.interface is None:
-        prologue.append(f"HERE=$({python} -c {shlex.quote(FACING.format(host=deployment.host))})")
+        prologue.append(f"HERE=$({python} -c {shlex.quote(FACING)} {config.host})")
         extra += ["--host", "$HERE"]
-    if size.device_memory is not None:
-        extra += ["--device-memory-limit", "0", *deployment.rmm_arguments]
+    if deployment.gpus:
+        extra += deployment.cuda_arguments
     return {
-        "cores": size.threads * options.workers,
+        "cores": deployment.size.threads * each(options),
         "job_cpu": options.cores,
         "memory": f"{options.memory}B",
-        "processes": options.workers,
+        "processes": each(options),
         "queue": options.partition,
         "account": options.account,
         "walltime": options.walltime,
         "python": python,
         "job_name": NAME,
-        "local_directory": deployment.local_directory,
+        "local_directory": config.local_directory,
         "job_script_prologue": prologue,
-        "worker_command": "dask_cuda.cli" if size.device_memory is not None else "distributed.cli.dask_worker",
+        "worker_command": "dask_cuda.cli" if deployment.gpus else "distributed.cli.dask_worker",
         "worker_extra_args": extra,
         # Its own log_directory is made even for a script that is only looked at.
         "job_extra_directives": [f"-e {logs}-%j.err", f"-o {logs}-%j.out", *options.directives],
         "interface": options.interface,
+        "protocol": f"{config.scheme}://",
         "death_timeout": 60,
     }
 
 
-def worker_environment(deployment: Deployment) -> dict[str, str]:
-    """Dask's settings for the workers of a job, which inherit nothing from this process's."""
-    from gridstride.workers.cluster import settings
-
-    return environment({**settings(deployment.worker_timeout), **flat(deployment.dask)})
-
-
 @contextmanager
 def _quietly() -> Iterator[None]:
+    """Without the warnings that dask-jobqueue gives about its own defaults."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         yield

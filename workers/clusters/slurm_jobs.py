@@ -1,23 +1,43 @@
 """The jobs of a SLURM cluster, as SLURM sees them: why they do not start, which are lost, and new ones for those.
 
-dask-jobqueue starts jobs and forgets them: one that is cancelled, preempted or killed stays lost (dask-jobqueue#611).
-A thread here asks SLURM every few seconds and sends a new job for each that is gone, up to a bound.
+dask-jobqueue starts jobs and forgets them: one that is cancelled, preempted or killed stays lost (dask-jobqueue#611),
+and what sbatch says of one that it refuses is only logged. So a job here keeps what sbatch said, and a thread asks
+SLURM every few seconds and sends a new job for each that is gone, up to a bound.
 """
 
 from __future__ import annotations
 
 import threading
-import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from dask_jobqueue.slurm import SLURMJob
+from distributed.core import Status
 
 from gridstride.workers.clusters.base import CannotStart, ClusterLost, last_line, log, output_of
 
 # States of a job that has workers, or will have them.
 ALIVE = {"PENDING", "RUNNING", "CONFIGURING", "COMPLETING", "SUSPENDED", "REQUEUED", "RESIZING", "STOPPED", "SIGNALING"}
 POLL_SECONDS = 5.0
+
+
+class Job(SLURMJob):
+    """A job that keeps what sbatch said where it was refused; it has no number then."""
+
+    refused = ""
+
+    async def start(self) -> None:
+        try:
+            await super().start()
+        except RuntimeError as error:
+            self.refused = " ".join(str(error).split("stderr:")[-1].split())[:300]
+            self.status = Status.running  # as the cluster expects of what it started
+
+    async def close(self) -> None:
+        await super().close()
+        self.status = Status.closed  # dask-jobqueue leaves it running
 
 
 class Jobs:
@@ -30,21 +50,18 @@ class Jobs:
         self.cluster, self.logs, self.most = cluster, Path(logs), most
         self.replaced = 0
         self.hopeless: str | None = None
-        self._known: dict[str, str] = {}
         self._stop = threading.Event()
 
     def send(self, count: int) -> None:
-        """Send the jobs. (`cluster.scale` does it in the background, and only logs what sbatch says.)"""
-        for _ in range(count):
-            self.cluster.worker_spec.update(self.cluster.new_worker_spec())
-        try:
-            self.cluster.sync(self._correct)
-        except RuntimeError as error:
-            said = " ".join(str(error).split("stderr:")[-1].split())[:300]
-            raise CannotStart(f"sbatch did not take the job: {said}") from error
+        """Send the jobs. Raises CannotStart if sbatch refuses one."""
+        self.cluster.scale(jobs=count)
+        self.cluster.sync(self._settle)
+        for job in self.cluster.workers.values():
+            if job.refused:
+                raise CannotStart(f"sbatch refused the job: {job.refused}")
 
     def ids(self) -> dict[str, Any]:
-        """Job number of each job that was sent, with its name in the cluster."""
+        """Number of each job that was sent, with its name in the cluster."""
         return {str(job.job_id): name for name, job in dict(self.cluster.workers).items() if job.job_id}
 
     def why(self, late: bool) -> str | None:
@@ -59,9 +76,11 @@ class Jobs:
         state, reason = states[job]
         said = self._said(job)
         if state == "PENDING":
-            return f"job {job} waits in the queue: {reason} (squeue -j {job}); 'timeout: {{seconds}}' waits longer"
+            return f"job {job} waits in the queue: {reason} (squeue -j {job}); set a longer 'timeout'"
         if state in ALIVE:
-            return f"job {job} is {state} but its worker has not come" + (f"; its log ends: {said}" if said else "")
+            return f"job {job} is {state} but its worker has not connected" + (
+                f"; its log ends: {said}" if said else ""
+            )
         return f"job {job} ended ({state}{'' if reason in ('None', '') else f', {reason}'})" + (
             f"; its log ends: {said}" if said else f"; it left no log in {self.logs}"
         )
@@ -71,23 +90,15 @@ class Jobs:
         ids = list(self.ids())
         if not ids:
             return {}
-        code, out, err = output_of("squeue", "--noheader", "--format=%i|%T|%r", f"--jobs={','.join(ids)}")
+        jobs = f"--jobs={','.join(ids)}"
+        code, out, err = output_of("squeue", "--noheader", "--states=all", "--format=%i|%T|%r", jobs)
         if code and "Invalid job id" not in err:
             return None
         found = {}
         for line in out.splitlines():
             job, state, reason = [*line.strip().split("|", 2), "", ""][:3]
             found[job] = (state, reason)
-        for job in ids:
-            if job not in found:
-                found[job] = self._ended(job)
-        return found
-
-    def _ended(self, job: str) -> tuple[str, str]:
-        """How a job ended that squeue has forgotten."""
-        code, out, _ = output_of("scontrol", "--oneliner", "show", "job", job)
-        fields = dict(word.split("=", 1) for word in out.split() if "=" in word) if not code else {}
-        return fields.get("JobState", "gone"), fields.get("Reason", "")
+        return {job: found.get(job, ("gone", "")) for job in ids}
 
     def _said(self, job: str) -> str:
         """The line of a job's error log that says most."""
@@ -102,8 +113,7 @@ class Jobs:
 
     @contextmanager
     def watched(self, client: Any) -> Iterator[None]:
-        """Replaces lost jobs while the context lasts. An error of the body that comes of having no job left is raised
-        as that reason."""
+        """Replaces lost jobs while the context lasts. An error of the body, once no job is left, is raised as that."""
         thread = threading.Thread(target=self._watch, args=(client,), name="gridstride-slurm", daemon=True)
         thread.start()
         try:
@@ -121,7 +131,7 @@ class Jobs:
             try:
                 self.look_after()
             except Exception as error:  # SLURM may be away for a while; the workers that are there go on
-                log.warning("SLURM's jobs could not be looked after: %s", " ".join(str(error).split())[:200])
+                log.warning("SLURM's jobs cannot be checked: %s", " ".join(str(error).split())[:200])
             if self.hopeless:
                 log.error("%s", self.hopeless)
                 client.close()  # wakes whoever waits for results that will not come
@@ -137,7 +147,7 @@ class Jobs:
         }
         # Distributed forgets a job whose worker has been away for a while.
         nowhere = set(self.cluster.worker_spec) - set(ids.values())
-        lost |= dict.fromkeys(nowhere, "a SLURM job is gone, or was not taken by sbatch")
+        lost |= dict.fromkeys(nowhere, "a SLURM job is gone, or was refused by sbatch")
         for name, what in lost.items():
             if self.replaced >= self.most:
                 if len(lost) >= len(self.cluster.worker_spec):
@@ -145,29 +155,22 @@ class Jobs:
                 return
             self.replaced += 1
             log.warning(
-                "%s: a new one takes its place (%d of at most %d)", what, self.replaced, self.most,
+                "%s: a new one replaces it (%d of at most %d)", what, self.replaced, self.most,
                 extra={"event": "job-replaced"},
             )  # fmt: skip
             self.cluster.sync(self._replace, name)
 
     async def _replace(self, name: str) -> None:
         cluster = self.cluster
-        spec = cluster.worker_spec.pop(name, None)
-        gone = cluster.workers.pop(name, None)
+        # The new one first, so that its name is new: the scheduler may not have missed the old worker yet, and refuses
+        # a second of its name.
+        cluster.worker_spec.update(cluster.new_worker_spec())
+        cluster.worker_spec.pop(name, None)
+        gone = cluster.workers.pop(name, None)  # else the scheduler is asked to retire its workers
         if gone is not None:
-            cluster._created.discard(gone)
-        # A new name: the scheduler may not have missed the old worker yet, and refuses a second of its name.
-        cluster._i += 1
-        while (fresh := cluster._new_worker_name(cluster._i)) in cluster.worker_spec:
-            cluster._i += 1
-        cluster.worker_spec[fresh] = spec if spec is not None else next(iter(cluster.new_worker_spec().values()))
-        await self._correct()
+            await gone.close()
+        await self._settle()
 
-    async def _correct(self) -> None:
+    async def _settle(self) -> None:
         """Send what is to be there and is not."""
-        try:
-            await self.cluster._correct_state()
-        except RuntimeError:
-            # A cluster that closes asks all its jobs whether they are closed; what sbatch refused never came to be.
-            self.cluster._created = weakref.WeakSet(job for job in self.cluster._created if job.job_id)
-            raise
+        await self.cluster

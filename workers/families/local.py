@@ -77,15 +77,18 @@ def segments(table: np.ndarray) -> list[tuple[slice, slice | None]]:
     return runs
 
 
-def padded(op: Local, window: Window, cval: Any, dtype: np.dtype | None = None) -> np.ndarray:
-    """The window's data with their whole boundary, as `dtype` (their own by default). On the CPU.
+def padded(
+    op: Local, window: Window, cval: Any, dtype: np.dtype | None = None, into: np.ndarray | None = None
+) -> np.ndarray:
+    """The window's data with their whole boundary, as `dtype` (their own by default) or `into` an array. On the CPU.
 
     Tap k of output o is then element stride * o + dilation * k on each axis, counted from the want's start.
     """
     tables = op.tables(window)
-    result = np.empty([len(table) for table in tables], window.data.dtype if dtype is None else dtype)
+    if into is None:
+        into = np.empty([len(table) for table in tables], window.data.dtype if dtype is None else dtype)
     for pieces in product(*(segments(table) for table in tables)):
         target = tuple(t for t, _ in pieces)
         source: Any = tuple(s for _, s in pieces)
-        result[target] = cval if None in source else window.data[source]
-    return result
+        into[target] = cval if None in source else window.data[source]
+    return into

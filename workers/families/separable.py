@@ -74,6 +74,11 @@ class Separable(Local):
         ordered = tuple(passes) if scipys else tuple(sorted(passes, key=lambda p: p.axis))
         return cls(ordered, out_dtype, precision, cast, between=scipys)
 
+    @staticmethod
+    def identity(ndim: int) -> tuple[Pass, ...]:
+        """A pass that changes nothing, for a filter of none: what casts must still be done."""
+        return (Pass(ndim - 1, np.ones(1), 0, "nearest"),)
+
     def reads(self, grid: Grid) -> tuple[Taps, ...]:
         taps = {p.axis: p.taps for p in self.passes}
         return tuple(taps.get(axis, Taps()) for axis in range(grid.ndim))
@@ -93,8 +98,10 @@ class Separable(Local):
             constants = 4 * sum(shape) + 8 * sum(len(p.weights) for p in self.passes)
             return (sums * item + 4) * prod(shape) + constants + GPU_BYTES
         plane = 3 * item * prod(shape[-2:])
-        leading = [p for p in self.passes if p.axis < grid.ndim - 3]
-        return plane + (2 * item * prod(shape) if leading else 0)
+        axes = [p.axis for p in self.passes]
+        one_by_one = axes != sorted(set(axes)) or any(axis < grid.ndim - 3 for axis in axes)
+        halves = 4 * prod(shape) if grid.dtype == np.float16 else 0
+        return plane + halves + (2 * item * prod(shape) if one_by_one else 0)
 
     def cpu(self, window: Window, out: np.ndarray) -> None:
         from gridstride.workers.families.separable_cpu import separable  # Numba takes time to import

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import prod
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gridstride.workers.families.casting import store
 from gridstride.workers.families.local import segments
-from gridstride.workers.families.separable import Pass, Separable
 from gridstride.workers.loops import KERNELS
 from gridstride.workers.operators.base import Window, accumulator
+
+if TYPE_CHECKING:
+    from gridstride.workers.families.separable import Pass, Separable
 
 
 def readable(data: np.ndarray) -> np.ndarray:

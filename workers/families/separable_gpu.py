@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,9 +17,11 @@ from gridstride.workers.families.march import (
     launch_march,
     pitch,
 )
-from gridstride.workers.families.separable import Pass, Separable
 from gridstride.workers.launches import SHARED_BYTES, Launches, Ref, ceil_div, instantiation, power_of_two, type_name
 from gridstride.workers.operators.base import Window, accumulator
+
+if TYPE_CHECKING:
+    from gridstride.workers.families.separable import Pass, Separable
 
 COLUMN_OUTPUTS, ROW_OUTPUTS = 8, 7  # R in cuda/separable.cu
 
@@ -57,7 +59,7 @@ def launch_separable(op: Separable, window: Window, launches: Launches) -> None:
     launches.out_dtype = out
     if prod(extent) == 0:
         return
-    passes = op.passes or (Pass(ndim - 1, np.ones(1), 0, "nearest"),)
+    passes = op.passes or op.identity(ndim)
     shape, held, dtype = list(window.data.shape), Ref("data"), np.dtype(window.data.dtype)
     truncate = np.int32(op.cast == "scipy")
     apart = len(passes) - _fusible(op, ndim, dtype)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import scipy.fft
 
 from gridstride.workers.families.casting import store
 from gridstride.workers.families.local import padded as local_padded
-from gridstride.workers.families.stencil import Stencil
 from gridstride.workers.loops import KERNELS
 from gridstride.workers.operators.base import Window, accumulator
+
+if TYPE_CHECKING:
+    from gridstride.workers.families.stencil import Stencil
 
 
 def _padded(op: Stencil, window: Window, dtype: np.dtype) -> np.ndarray:

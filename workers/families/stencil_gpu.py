@@ -9,11 +9,11 @@ import numpy as np
 
 from gridstride.workers.families.march import DENSE_SHAPES, MARCH_TYPES, THREADS, WIDTH, launch_march
 from gridstride.workers.families.separable_gpu import ACCUMULATORS, INPUTS, launch_cast, stored
-from gridstride.workers.families.stencil import Stencil
 from gridstride.workers.launches import Launches, Ref, ceil_div, instantiation, power_of_two, strides, type_name
 from gridstride.workers.operators.base import Window, accumulator
 
 if TYPE_CHECKING:
+    from gridstride.workers.families.stencil import Stencil
     from gridstride.workers.gpu import Machine
 
 OUTPUTS, ROWS = 5, 2  # as in cuda/correlate.cu

@@ -1,8 +1,8 @@
-"""What of an array a picture shows: which axes, which part, read within a budget of bytes.
+"""The part of an array that a picture shows: which axes, which elements, read within a budget of bytes.
 
-Arrays may be larger than memory, and than anyone's patience. A picture decodes `BUDGET` bytes of chunks or
-less (one chunk in any case). Where that is too little it takes fewer layers of chunks into a projection, down
-to `FEWEST_LAYERS`, and then shows a window round the middle of the plane. Its caption says so:
+Arrays may be larger than memory. A picture decodes at most `BUDGET` bytes of chunks, but at least one chunk. If that is
+too little for the whole, a projection takes fewer layers of chunks, down to `FEWEST_LAYERS`; then the picture shows a
+window round the middle of the plane. Its caption says so:
 
     |##|    |##|    |##|  layers       +-----------+     "maximum over 256 of 4096 z planes,
     z ->                               |   +---+   |      middle 640 x 768 of 20000 x 20000"
@@ -17,26 +17,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, isfinite, prod
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import zarr
 
 from gridstride.pipeline.errors import JobFailed, UsageError, first_line
-from gridstride.pipeline.storage.describe import SERIES, ArrayInfo, describe
+from gridstride.pipeline.pictures.canvas import SIGNED
+from gridstride.pipeline.storage.describe import SERIES, ArrayInfo
 from gridstride.pipeline.storage.paths import place, zarr_store
 from gridstride.pipeline.storage.regions import regions
+from gridstride.pipeline.text import shape_text
 
 BUDGET = 256_000_000  # bytes
 FEWEST_LAYERS = 4
-# Negative values smaller than this part of the largest are ringing or rounding, not a signed quantity.
-SIGNED = 0.01
 
 
 @dataclass(frozen=True)
 class View:
-    """What becomes of each axis of an array.
+    """The use of each axis of an array.
 
     names:   of the axes; "axis 0" where the array has none
     shown:   axes of the picture (rows, columns), or the one axis of a line
@@ -83,25 +82,6 @@ class Picture:
     cut: Cut
 
 
-def picture(
-    store: str | Path,
-    *,
-    array: str | None = None,
-    axis: str | int | None = None,
-    index: int | None = None,
-    select: Sequence[str] = (),
-    size: int = 1024,
-) -> Picture:
-    """The values that `preview` draws, no more than `size` along an axis.
-
-    The last two axes are shown. `axis`, by default the last before them, is projected, or sliced at `index`.
-    Other axes show their first element, or the one in `select` ("c=1"). Series (time, channels) are not shown
-    where two other axes are left, and are projected only if `axis` names them.
-    """
-    seen = view(locate(describe(store, array)), axis, index, select)
-    return take(seen, cut([seen], size))
-
-
 def locate(info: ArrayInfo, like: ArrayInfo | None = None) -> ArrayInfo:
     """The array with axis names and "voxel_size" (None if unknown) filled in.
 
@@ -133,7 +113,12 @@ def locate(info: ArrayInfo, like: ArrayInfo | None = None) -> ArrayInfo:
 
 
 def view(info: ArrayInfo, axis: str | int | None, index: int | None, select: Sequence[str]) -> View:
-    """Settle what becomes of each axis. Raises UsageError for axes and indices that the array lacks."""
+    """Settle the use of each axis. Raises UsageError for axes and indices that the array lacks.
+
+    The last two axes are shown. `axis`, by default the last before them, is projected, or sliced at `index`. Other axes
+    show their first element, or the one in `select` ("c=1"). Series (time, channels) are not shown if two other axes
+    are left, and are projected only if `axis` names them.
+    """
     if not info.ndim or not all(info.shape):
         raise UsageError(f"{info.path} has shape {info.shape}: there is nothing to draw")
     names = tuple(name or f"axis {i}" for i, name in enumerate(info.dimension_names))
@@ -179,7 +164,7 @@ def view(info: ArrayInfo, axis: str | int | None, index: int | None, select: Seq
 
 
 def cost(seen: View, window: Sequence[tuple[int, int]], layers: Sequence[tuple[int, int]]) -> int:
-    """Bytes of the chunks that are decoded for a window of each layer."""
+    """Bytes of the chunks to decode for a window of each layer."""
     chunks = seen.info.chunks
 
     def touched(axis: int, span: tuple[int, int]) -> int:
@@ -191,7 +176,7 @@ def cost(seen: View, window: Sequence[tuple[int, int]], layers: Sequence[tuple[i
 
 
 def cut(views: Sequence[View], size: int, budget: int = BUDGET) -> Cut:
-    """The largest part of views of the same extents that costs `budget` bytes for all of them, or less."""
+    """The largest part of views of the same extents that costs at most `budget` bytes for all of them."""
     seen = views[0]
     *extents, depth = seen.extents
     units = [seen.info.chunks[a] for a in seen.shown]
@@ -218,7 +203,7 @@ def cut(views: Sequence[View], size: int, budget: int = BUDGET) -> Cut:
 
 
 def take(seen: View, part: Cut) -> Picture:
-    """Read a part of a view, layer by layer. A projection ignores NaN where there are other values."""
+    """Read a part of a view, layer by layer. A projection ignores NaN if there are other values."""
     info, axis = seen.info, seen.reduced
     start = [seen.fixed.get(a, 0) for a in range(info.ndim)]
     stop = [i + 1 for i in start]
@@ -250,7 +235,7 @@ def take(seen: View, part: Cut) -> Picture:
 
 
 def caption(seen: View, part: Cut, signed: bool) -> str:
-    """What of the array is shown, in words."""
+    """The part of the array that is shown, in words."""
     words = []
     if seen.reduced is not None:
         name, depth = seen.names[seen.reduced], seen.extents[-1]
@@ -260,11 +245,7 @@ def caption(seen: View, part: Cut, signed: bool) -> str:
     words += [f"{seen.names[a]} = {i}" for a, i in sorted(seen.fixed.items())]
     whole, window = seen.extents[:-1], tuple(b - a for a, b in part.window)
     if window != whole:
-        words.append(f"middle {times(window)} of {times(whole)}")
+        words.append(f"middle {shape_text(window)} of {shape_text(whole)}")
     if max(part.strides) > 1:
-        words.append(f"one {'value' if len(whole) == 1 else 'pixel'} in {times(part.strides)}")
+        words.append(f"one {'value' if len(whole) == 1 else 'pixel'} in {shape_text(part.strides)}")
     return ", ".join(words)
-
-
-def times(lengths: Sequence[int]) -> str:
-    return " x ".join(map(str, lengths))

@@ -1,28 +1,28 @@
-"""What of a simulation a picture shows: a field on one plane of cells, at one of the stored times.
+"""The part of a simulation that a picture shows: a field on one plane of cells, at one of the stored times.
 
 Fields that are not stored are derived from the stored velocity, a tile of the plane at a time, with the neighbouring
-planes where a derivative along the normal needs them: never the whole volume. Derivatives are central differences of
-the cell-centred velocity, one-sided of second order at the edges of the grid.
+planes if a derivative along the normal needs them: never the whole volume. Derivatives are central differences of the
+cell-centred velocity, one-sided of second order at the edges of the grid.
 
-Where a plane has more cells than the picture has pixels, a pixel is the mean of its cells.
+If a plane has more cells than the picture has pixels, a pixel is the mean of its cells.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from math import ceil
-from typing import Any
 
 import numpy as np
 
 from gridstride.pipeline.errors import JobFailed, UsageError, first_line
-from gridstride.pipeline.pictures.views import SIGNED
+from gridstride.pipeline.pictures.canvas import Scale
 from gridstride.pipeline.simulations.store import FlowStore, field_path
 from gridstride.pipeline.storage.regions import regions
 
-FIELDS = ("speed", "vorticity", "pressure", "u", "v", "w", "q")
+DERIVED = ("speed", "vorticity", "q")  # from the velocity
+STORED_AS = {"pressure": "p"}  # fields by another name than their array's
 VELOCITY = {"x": "u", "y": "v", "z": "w"}
 TILE = 1024  # cells along a side of what is computed at once
 LABELS = {
@@ -65,19 +65,20 @@ class FlowView:
         return max(1, ceil(max(self.store.centres[axis].size for axis in self.shown) / self.size))
 
     @property
-    def signed(self) -> bool | None:
-        """Whether the colour scale is centred on 0; None: the values decide."""
-        return {"speed": False, "vorticity": True, "q": True}.get(self.field)
+    def scale(self) -> Scale:
+        """The kind of its colour scale."""
+        scales: dict[str, Scale] = {"speed": "positive", "vorticity": "signed", "q": "signed"}
+        return scales.get(self.field, "auto")
 
     @property
     def label(self) -> str:
         if self.field == "vorticity":
             return f"vorticity along {self.normal}, ω" if self.normal else "vorticity, ω"
-        return LABELS[self.field]
+        return LABELS.get(self.field, self.field)
 
     @property
     def place(self) -> str:
-        """Where the plane is, in words; empty in two dimensions."""
+        """The position of the plane, in words; empty in two dimensions."""
         if self.normal is None or self.index is None:
             return ""
         return f"{self.normal} = {self.store.centres[self.normal][self.index]:.4g}"
@@ -107,7 +108,7 @@ class FlowView:
 
     @cached_property
     def solid(self) -> np.ndarray | None:
-        """Share of each pixel that is solid, or None where there are no obstacles."""
+        """Share of each pixel that is solid, or None if there are no obstacles."""
         if not self.store.solid:
             return None
         share = self._pixels(lambda rows, columns: self._read("solid", None, self._whole(rows, columns)))
@@ -117,8 +118,8 @@ class FlowView:
         """Indices of the snapshots that can be drawn."""
         return self.store.written(self.sources, latest_first)
 
-    def _pixels(self, compute: Any) -> np.ndarray:
-        """Compute the plane by tiles, and take the mean over each pixel."""
+    def _pixels(self, compute: Callable[[Span, Span], np.ndarray]) -> np.ndarray:
+        """Compute the plane by tiles and take the mean over each pixel."""
         stride = self.stride
         tile = ceil(TILE / stride) * stride
         tall, wide = (self.store.centres[axis].size for axis in self.shown)
@@ -142,7 +143,7 @@ class FlowView:
         return box
 
     def _read(self, name: str, when: int | None, box: dict[str, Span], keep: bool = False) -> np.ndarray:
-        """A box of an array as float64; the normal axis goes, unless it is to be kept."""
+        """A box of an array as float64, without the normal axis unless `keep`."""
         spans = [box[axis] for axis in self.store.axes]
         if when is not None:
             spans = [(when, when + 1), *spans]
@@ -185,34 +186,44 @@ class FlowView:
         return result if self.normal is None else result.take(0, axes.index(self.normal))
 
 
+def drawable(store: FlowStore) -> list[str]:
+    """Names of the fields that can be drawn: those derived from the velocity if it is stored, then the stored ones."""
+    derived = DERIVED if all(VELOCITY[axis] in store.fields for axis in store.axes) else ()
+    names = {array: field for field, array in STORED_AS.items()}
+    return list(dict.fromkeys([*derived, *(names.get(array, array) for array in store.fields)]))
+
+
+def default_field(store: FlowStore) -> str:
+    """The speed, or the first field of a simulation without a velocity."""
+    return next(iter(drawable(store)), "speed")
+
+
 def sources(store: FlowStore, name: str, normal: str | None) -> tuple[str, ...]:
     """The arrays that a field on a plane across `normal` is drawn from. Raises UsageError if the store lacks them."""
-    known = [name for name in FIELDS if name != "w" or "z" in store.axes]
-    if name not in known:
-        raise UsageError(f"field {name!r}: expected one of {', '.join(known)}")
-    own = {"pressure": "p", "vorticity": f"vorticity_{normal}" if normal else "vorticity"}.get(name, name)
-    needed: tuple[str, ...]
-    if own in store.fields or name in ("u", "v", "w", "pressure"):
-        needed = (own,)
-    elif name == "vorticity":  # only what lies in the plane
-        needed = tuple(VELOCITY[axis] for axis in reversed(store.axes) if axis != normal)
-    else:
-        needed = tuple(VELOCITY[axis] for axis in reversed(store.axes))
+    own = f"vorticity_{normal}" if name == "vorticity" and normal else STORED_AS.get(name, name)
+    if own in store.fields:
+        return (own,)
+    if name not in DERIVED:
+        raise UsageError(f"field {name!r}: {store.path} has {', '.join(drawable(store)) or 'no fields'}")
+    # The vorticity takes the components in the plane.
+    along = [axis for axis in reversed(store.axes) if name != "vorticity" or axis != normal]
+    needed = tuple(VELOCITY[axis] for axis in along)
     if lacking := [array for array in needed if array not in store.fields]:
         raise UsageError(
-            f"{store.path} has no {', '.join(lacking)}, which {name} is drawn from: "
-            f"it holds {', '.join(store.fields) or 'no field'}"
+            f"{store.path} has no {', '.join(lacking)}, which {name} is derived from: "
+            f"it has {', '.join(store.fields) or 'no fields'}"
         )
     return needed
 
 
-def flow_view(store: FlowStore, name: str, axis: str | None, index: int | None, size: int) -> FlowView:
-    """Settle the plane: by default across z, in the middle. Raises UsageError for what the store cannot show."""
+def flow_view(store: FlowStore, name: str | None, axis: str | None, index: int | None, size: int) -> FlowView:
+    """Settle the field and the plane (default: across z, in the middle). Raises UsageError if the store lacks them."""
+    name = name or default_field(store)
     if size < 1:
         raise UsageError(f"size {size}: expected at least 1 pixel")
     if len(store.axes) == 2:
         if axis is not None or index is not None:
-            raise UsageError(f"{store.path} has two dimensions: --axis and --index are for three")
+            raise UsageError(f"{store.path} has two dimensions: --axis and --index are for three dimensions")
         return FlowView(store, name, None, None, sources(store, name, None), size)
     axis = axis or "z"
     if axis not in store.axes:
@@ -227,7 +238,7 @@ def snapshot(view: FlowView, time: float | None) -> int:
     """Index of the snapshot nearest to a time, or of the last that is written. Raises UsageError if there is none."""
     last = next(view.written(latest_first=True), None)
     if last is None:
-        raise UsageError(f"{view.store.path} has no whole snapshot yet")
+        raise UsageError(f"{view.store.path} has no complete snapshot yet")
     if time is None:
         return last
     times = view.store.times
@@ -237,27 +248,6 @@ def snapshot(view: FlowView, time: float | None) -> int:
     nearest = int(np.argmin(abs(times - time)))
     if nearest not in view.written():
         raise UsageError(
-            f"the snapshot at time {times[nearest]:g} is not written yet; the last that is: {times[last]:g}"
+            f"the snapshot at time {times[nearest]:g} is not written yet; the last one written is at {times[last]:g}"
         )
     return nearest
-
-
-def colour_limits(
-    samples: list[np.ndarray], signed: bool | None, percentile: tuple[float, float]
-) -> tuple[float, float]:
-    """The two ends of a colour scale for all samples together: percentiles, so that a few extremes do not dull it.
-
-    A signed scale is centred on 0; one that is not begins at 0 if `signed` is False, and with the values if it is None.
-    """
-    values = np.concatenate([sample[np.isfinite(sample)] for sample in samples]) if samples else np.empty(0)
-    if not values.size:
-        return 0.0, 1.0
-    low, high = map(float, np.percentile(values, percentile))
-    if low == high:  # all but a few are alike
-        low, high = float(values.min()), float(values.max())
-    if signed or (signed is None and low < -SIGNED * max(high, -low) and high > 0):
-        top = float(np.percentile(abs(values), percentile[1]) or abs(values).max()) or 1.0
-        return -top, top
-    if signed is False:
-        return 0.0, high or 1.0
-    return (low, high) if low < high else (low, low + 1)

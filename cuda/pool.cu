@@ -1,0 +1,97 @@
+// Pooling: one output for each box of elements. Boxes lie side by side; those at the end are of what exists.
+#include "stencil.cuh"
+
+// Six axes, the leading ones of length 1 where there are fewer; strides in elements of the input.
+struct Boxes {
+    i64 size[6], available[6], factor[6], stride[6];
+};
+
+// Calls use(value) for each element of the box of an output, in C order, and returns how many there are.
+template <class In, class Use>
+__device__ inline i64 for_each(const In* in, const Boxes& g, i64 output, Use use)
+{
+    i64 first[6], end[6], at[6], count = 1;
+    for (int axis = 5; axis >= 0; --axis) {
+        first[axis] = take_digit(output, g.size[axis]) * g.factor[axis];
+        end[axis] = first[axis] + g.factor[axis] < g.available[axis] ? first[axis] + g.factor[axis] : g.available[axis];
+        at[axis] = first[axis];
+        count *= end[axis] - first[axis];
+    }
+    for (i64 k = 0; k < count; k += end[5] - first[5]) {
+        i64 line = 0;
+        for (int axis = 0; axis < 5; ++axis) line += at[axis] * g.stride[axis];
+        for (i64 x = first[5]; x < end[5]; ++x) use(in[line + x]);
+        for (int axis = 4; axis >= 0; --axis) {
+            if (++at[axis] < end[axis]) break;
+            at[axis] = first[axis];
+        }
+    }
+    return count;
+}
+
+// sizeof(T) bytes read an element, in lines of a box, and sizeof(T) written an output.
+template <class T, bool LARGEST>
+__global__ void __launch_bounds__(256)
+extreme(const T* __restrict__ in, T* __restrict__ out, const Boxes* __restrict__ boxes, i64 count)
+{
+    const i64 stride = i64(gridDim.x) * blockDim.x;
+    for (i64 e = i64(blockIdx.x) * blockDim.x + threadIdx.x; e < count; e += stride) {
+        T best = T(0);
+        bool any = false;
+        for_each(in, *boxes, e, [&](T v) {
+            const bool better = LARGEST ? v > best : v < best;
+            if (!any || (best == best && (better || v != v))) best = v;  // NaN stays
+            any = true;
+        });
+        out[e] = best;
+    }
+}
+
+// (high 2^32 + low) / count, rounded half to even, for sums of `count` parts each.
+__device__ inline i64 whole_mean(i64 high, i64 low, i64 count)
+{
+    const auto divide_down = [](i64 a, i64 b) { return a / b - (a % b < 0); };
+    const i64 quotient = divide_down(high, count);
+    low += (high - quotient * count) * (i64(1) << 32);
+    const i64 below = divide_down(low, count), rest = low - below * count;
+    const i64 mean = i64((u64(quotient) << 32) + u64(below));
+    return i64(u64(mean) + (2 * rest > count || (2 * rest == count && (mean & 1))));
+}
+
+// 64-bit integers saturated; of uint64 the bits are in `mean`.
+template <class Out, bool SIGNED> __device__ inline Out saturated(i64 mean)
+{
+    if constexpr (same<Out, bool>) return mean != 0 && (!SIGNED || mean > 0);
+    else {
+        constexpr Out high = largest<Out>, low = Out(~largest<Out>);
+        if (SIGNED && mean < 0) {
+            if (!is_signed<Out>) return Out(0);
+            return mean < i64(low) ? low : Out(mean);
+        }
+        return u64(mean) > u64(high) ? high : Out(mean);
+    }
+}
+
+// As `extreme`; integers are summed exactly (the high and the low 32 bits apart), others in float64.
+template <class In, class Acc, class Out>
+__global__ void __launch_bounds__(256)
+mean(const In* __restrict__ in, Out* __restrict__ out, const Boxes* __restrict__ boxes, i64 count)
+{
+    const i64 stride = i64(gridDim.x) * blockDim.x;
+    for (i64 e = i64(blockIdx.x) * blockDim.x + threadIdx.x; e < count; e += stride) {
+        if constexpr (!is_float<In> && !is_float<Out>) {
+            i64 high = 0, low = 0;
+            const i64 n = for_each(in, *boxes, e, [&](In v) {
+                if constexpr (sizeof(In) == 8) {
+                    high += i64(v >> 32);
+                    low += i64(v & In(0xFFFFFFFF));
+                } else low += i64(v);
+            });
+            out[e] = saturated<Out, is_signed<In>>(whole_mean(high, low, n));
+        } else {
+            Acc sum = -Acc(0);
+            const i64 n = for_each(in, *boxes, e, [&](In v) { sum += Acc(v); });
+            out[e] = cast_to<Out>(sum / Acc(n), 0);
+        }
+    }
+}

@@ -1,0 +1,69 @@
+"""The mirror of workers/operators/median.py."""
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from scipy import ndimage
+
+EXAMPLES = [
+    ({"size": 3, "mode": "reflect"}, (7, 9, 70), "uint8"),
+    ({"size": 5, "mode": "mirror"}, (6, 7, 41), "uint16"),
+    ({"size": 3, "mode": "wrap"}, (13, 40), "float32"),
+    ({"size": 5, "mode": "constant", "cval": -2.5}, (9, 33), "float32"),
+    ({"size": (2, 3, 4), "origin": (0, 1, -1), "mode": ("nearest", "constant", "wrap")}, (5, 6, 7), "int64"),
+    ({"size": 3, "axes": (1, 2)}, (3, 8, 9), "uint64"),
+    ({"size": 4, "axes": (0,), "mode": "mirror"}, (11, 3), "bool"),
+    ({"size": 3, "dtype": "int16"}, (9, 11), "float16"),
+]
+PLANTED = [
+    ("rank.cu", "if (v != v) return ~Key<T>(0);", ""),  # a negative NaN would be the smallest
+    ("rank.cu", "return bits & top_bit<T> ? ~bits : bits | top_bit<T>;", "return bits;"),
+    ("rank.cu", "v[0] = window[offsets[next]];", "v[0] = window[offsets[next - 1]];"),
+    ("rank.cu", "i < SIZE - 1; ++i) put_in_order(v[i]", "i < SIZE - 2; ++i) put_in_order(v[i]"),
+    ("rank.cu", "if (found > rank) high", "if (found >= rank) high"),
+    ("rank.cu", "inside = inside && source >= 0;", ""),
+    ("rank.cu", "(v) ^ top_bit<T>)", "(v))"),
+]
+
+
+def array(rng, shape, dtype):
+    """All values of integers, large ones too; NaN of both signs, zeros of both and infinities among numbers."""
+    dtype = np.dtype(dtype)
+    if dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        return rng.integers(limits.min, limits.max, shape, dtype, endpoint=True)
+    values = rng.normal(size=shape) * 100
+    if dtype.kind == "f":
+        odd = rng.random(shape)
+        for chance, value in ((0.05, 0.0), (0.1, -0.0), (0.13, np.inf), (0.16, np.nan), (0.2, -np.nan)):
+            values[(odd < chance) & (odd > chance - 0.03)] = value
+    return values.astype(dtype) if dtype.kind == "f" else values > 0
+
+
+def reference(array, *, size, origin=0, mode="reflect", cval=0.0, axes=None, dtype=None):
+    """By sorting each window: NumPy puts NaN last."""
+    axes = tuple(range(array.ndim)) if axes is None else axes
+    sizes, origins, modes = (
+        list(value) if isinstance(value, tuple) else [value] * len(axes) for value in (size, origin, mode)
+    )
+    padded = array
+    for axis, n, o, m in zip(axes, sizes, origins, modes, strict=True):
+        before = n // 2 + o
+        widths = [(before, n - 1 - before) if a == axis else (0, 0) for a in range(array.ndim)]
+        name = {"reflect": "symmetric", "mirror": "reflect", "nearest": "edge"}.get(m, m)
+        padded = np.pad(padded, widths, name, **({"constant_values": cval} if m == "constant" else {}))
+    for axis, n, o, m in zip(axes, sizes, origins, modes, strict=True):
+        if m == "constant":  # outside on one axis is outside, whatever the others say
+            inside = np.arange(padded.shape[axis]) - (n // 2 + o)
+            where = (slice(None),) * axis + ((inside < 0) | (inside >= array.shape[axis]),)
+            padded[where] = cval
+    windows = sliding_window_view(padded, sizes, axes)
+    found = np.sort(windows.reshape(*array.shape, -1), axis=-1)[..., np.prod(sizes) // 2]
+    # scipy's own, where it does not lose integers and orders what it finds
+    scipys = array.dtype not in (np.int64, np.uint64, np.float16) and len(set(modes)) == 1
+    if scipys and not np.isnan(array.astype(float)).any():
+        options = {"mode": modes[0], "cval": cval, "origin": tuple(origins), "axes": axes}
+        np.testing.assert_array_equal(found, ndimage.median_filter(array, tuple(sizes), **options))
+    if dtype is None:
+        return found
+    limits = np.iinfo(dtype)
+    return np.nan_to_num(np.rint(found), nan=0).clip(limits.min, limits.max).astype(dtype)

@@ -1,0 +1,191 @@
+"""Pooling on the CPU: a row of outputs at a time, box by box in C order of its elements."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from gridstride.workers.families.casting import store
+from gridstride.workers.families.pool import Pool, six
+from gridstride.workers.operators.base import Window
+
+MEAN, MAX, MIN = range(3)
+
+
+def pool(op: Pool, window: Window, out: np.ndarray) -> None:
+    """Apply `op` to a window; out: of the want's shape and op.out_dtype."""
+    if out.size == 0:
+        return
+    data = window.part(op.needed(window.want, window.grid)).data
+    if data.dtype == np.float16:
+        data = data.astype(np.float32)
+    data = np.ascontiguousarray(data.view(np.uint8) if data.dtype == np.bool_ else data).reshape(six(data.shape, 1))
+    factors, shape = six(op.factors, 1), six(out.shape, 1)
+    if op.method != "mean":
+        extreme(data, factors, op.method == "max", into := _plain(out, shape))
+        if not np.may_share_memory(into, out):
+            out[...] = into.reshape(out.shape)
+        return
+    whole = data.dtype.kind != "f"
+    if whole and op.out_dtype.kind != "f":
+        means = whole_means(data, factors, np.empty(shape, np.uint64 if data.dtype == np.uint64 else np.int64))
+        _store_whole(means.reshape(out.shape), out)
+    else:
+        store(number_means(data, factors, np.empty(shape)).reshape(out.shape), out, "round")
+
+
+def _plain(out: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """The result as an array of six axes, of a type that loops write: itself, where that can be."""
+    if out.dtype == np.float16:
+        return np.empty(shape, np.float32)
+    plain = out.view(np.uint8) if out.dtype == np.bool_ else out
+    return plain[(None,) * (len(shape) - out.ndim)]
+
+
+def _store_whole(means: np.ndarray, out: np.ndarray) -> None:
+    """64-bit integers as others, saturated."""
+    if out.dtype.kind == "b":
+        np.greater(means, 0, out=out)
+        return
+    have, limits = np.iinfo(means.dtype), np.iinfo(out.dtype)
+    out[...] = means.clip(max(have.min, limits.min), min(have.max, limits.max))
+
+
+@njit(inline="always")
+def span(index, factor, n):
+    """The elements of a box on one axis of n."""
+    return index * factor, min((index + 1) * factor, n)
+
+
+@njit(nogil=True, cache=True)
+def extreme(data, factors, largest, out):
+    """out = the largest element of each box, or the smallest; the first NaN of a box, if it has one."""
+    width = factors[5]
+    for a, b, c, z, y in np.ndindex(out.shape[:5]):
+        row, first = out[a, b, c, z, y], True
+        a0, a1 = span(a, factors[0], data.shape[0])
+        b0, b1 = span(b, factors[1], data.shape[1])
+        c0, c1 = span(c, factors[2], data.shape[2])
+        z0, z1 = span(z, factors[3], data.shape[3])
+        y0, y1 = span(y, factors[4], data.shape[4])
+        for i in range(a0, a1):
+            for j in range(b0, b1):
+                for k in range(c0, c1):
+                    for p in range(z0, z1):
+                        for q in range(y0, y1):
+                            line = data[i, j, k, p, q]
+                            for t in range(min(width, len(line))):
+                                for x in range((len(line) - t + width - 1) // width):
+                                    v, best = line[x * width + t], row[x]
+                                    better = v > best if largest else v < best
+                                    if first or (best == best and (better or v != v)):
+                                        row[x] = v
+                                first = False
+
+
+@njit(nogil=True, cache=True)
+def number_means(data, factors, out):
+    """out (float64) = the mean of each box, of sums in float64 in C order."""
+    width, nx = factors[5], out.shape[5]
+    for a, b, c, z, y in np.ndindex(out.shape[:5]):
+        row = out[a, b, c, z, y]
+        row[:] = -0.0
+        a0, a1 = span(a, factors[0], data.shape[0])
+        b0, b1 = span(b, factors[1], data.shape[1])
+        c0, c1 = span(c, factors[2], data.shape[2])
+        z0, z1 = span(z, factors[3], data.shape[3])
+        y0, y1 = span(y, factors[4], data.shape[4])
+        for i in range(a0, a1):
+            for j in range(b0, b1):
+                for k in range(c0, c1):
+                    for p in range(z0, z1):
+                        for q in range(y0, y1):
+                            add_numbers(data[i, j, k, p, q], width, row)
+        lines = (a1 - a0) * (b1 - b0) * (c1 - c0) * (z1 - z0) * (y1 - y0)
+        for x in range(nx):
+            row[x] /= lines * (min((x + 1) * width, data.shape[5]) - x * width)
+    return out
+
+
+@njit(inline="always")
+def add_numbers(line, width, row):
+    """Add to each sum the elements of its part of a line, in order."""
+    full = len(line) // width
+    if width == 1:
+        for x in range(full):
+            row[x] += np.float64(line[x])
+    elif width == 2:
+        for x in range(full):
+            row[x] = (row[x] + np.float64(line[2 * x])) + np.float64(line[2 * x + 1])
+    else:
+        for x in range(full):
+            total = row[x]
+            for t in range(width):
+                total += np.float64(line[x * width + t])
+            row[x] = total
+    for i in range(full * width, len(line)):
+        row[full] += np.float64(line[i])
+
+
+@njit(nogil=True, cache=True)
+def whole_means(data, factors, out):
+    """out (int64, or uint64) = the mean of each box of integers, rounded half to even.
+
+    The high and the low 32 bits are summed apart, so that no sum of fewer than 2^31 elements is too large.
+    """
+    width, nx = factors[5], out.shape[5]
+    high, low = np.empty(nx, np.int64), np.empty(nx, np.int64)
+    for a, b, c, z, y in np.ndindex(out.shape[:5]):
+        row = out[a, b, c, z, y]
+        high[:] = 0
+        low[:] = 0
+        a0, a1 = span(a, factors[0], data.shape[0])
+        b0, b1 = span(b, factors[1], data.shape[1])
+        c0, c1 = span(c, factors[2], data.shape[2])
+        z0, z1 = span(z, factors[3], data.shape[3])
+        y0, y1 = span(y, factors[4], data.shape[4])
+        for i in range(a0, a1):
+            for j in range(b0, b1):
+                for k in range(c0, c1):
+                    for p in range(z0, z1):
+                        for q in range(y0, y1):
+                            add_whole(data[i, j, k, p, q], width, high, low)
+        lines = (a1 - a0) * (b1 - b0) * (c1 - c0) * (z1 - z0) * (y1 - y0)
+        for x in range(nx):
+            count = lines * (min((x + 1) * width, data.shape[5]) - x * width)
+            row[x] = whole_mean(high[x], low[x], count)
+    return out
+
+
+@njit(inline="always")
+def add_whole(line, width, high, low):
+    narrow, full = line.itemsize < 8, len(line) // width
+    if narrow and width == 2:
+        for x in range(full):
+            low[x] += np.int64(line[2 * x]) + np.int64(line[2 * x + 1])
+    elif narrow:
+        for x in range(full):
+            for t in range(width):
+                low[x] += np.int64(line[x * width + t])
+    else:
+        for i in range(full * width):
+            high[i // width] += np.int64(line[i] >> 32)
+            low[i // width] += np.int64(line[i] & 0xFFFFFFFF)
+    for i in range(full * width, len(line)):
+        if narrow:
+            low[full] += np.int64(line[i])
+        else:
+            high[full] += np.int64(line[i] >> 32)
+            low[full] += np.int64(line[i] & 0xFFFFFFFF)
+
+
+@njit(inline="always")
+def whole_mean(high, low, count):
+    """(high * 2^32 + low) / count, half to even, for sums of `count` parts each. Divisions are towards -infinity."""
+    quotient, rest = high // count, high % count
+    low += rest << 32
+    below, rest = low // count, low % count
+    mean = (quotient << 32) + below
+    if 2 * rest > count or (2 * rest == count and mean & 1):
+        mean += 1
+    return mean

@@ -1,0 +1,83 @@
+"""Rank filters: the element of a given rank among those around each, such as their median."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+
+from gridstride.workers.families.local import Local
+from gridstride.workers.launches import Launches
+from gridstride.workers.operators.base import Grid, Window
+from gridstride.workers.operators.boundary import Taps
+from gridstride.workers.region import Region
+
+WORK_BYTES = 2**18  # more than the lists, rows and tables that a twin works in besides the padded window
+
+
+@dataclass(frozen=True)
+class Rank(Local):
+    """The element of rank `rank` (0: the smallest) of those that a box around each output holds.
+
+    size, before, modes: the box, the elements of it before the output, and the boundary, on each axis of the array
+    cval: the value outside in mode "constant", one that the array's dtype has
+    footprint: bool, of shape `size`: the part of the box that counts; None for all of it
+
+    The order is that of the numbers, -0.0 before 0.0 and NaN after infinity, whatever its sign.
+    """
+
+    size: tuple[int, ...]
+    before: tuple[int, ...]
+    modes: tuple[str, ...]
+    rank: int
+    cval: float | int = 0
+    footprint: np.ndarray | None = None
+
+    @property
+    def taps(self) -> np.ndarray:
+        """The elements of the box that count, int64 (elements, axes)."""
+        return np.argwhere(np.ones(self.size, bool) if self.footprint is None else self.footprint)
+
+    @property
+    def finds_median_of(self) -> tuple[int, ...] | None:
+        """The box's last three axes, if it is a whole box along these whose median is asked for."""
+        box = (1, 1, *self.size)[-3:]
+        if self.footprint is not None or prod(box) != prod(self.size) or self.rank != prod(box) // 2:
+            return None
+        return box
+
+    def reads(self, grid: Grid) -> tuple[Taps, ...]:
+        return tuple(Taps(n, -b, mode=m) for n, b, m in zip(self.size, self.before, self.modes, strict=True))
+
+    def describe(self) -> str:
+        return f"rank {self.rank} of a box of {' x '.join(map(str, self.size))}"
+
+    def scratch(self, want: Region, grid: Grid, device: str) -> int:
+        item = 4 if grid.dtype == np.float16 and device == "gpu" else grid.dtype.itemsize
+        shape = self.padded_shape(want, grid)
+        halves = (want.size + prod(shape)) * 4 if item != grid.dtype.itemsize else 0
+        rows = 8 * (sum(shape) + prod(want.shape[:-1]) + 2 * prod(self.size) * len(self.size))
+        return item * prod(shape) + halves + rows + WORK_BYTES
+
+    def cpu(self, window: Window, out: np.ndarray) -> None:
+        from gridstride.workers.families.rank_cpu import rank  # Numba takes time to import
+
+        rank(self, window, out)
+
+    def gpu(self, window: Window, launches: Launches) -> None:
+        from gridstride.workers.families.rank_gpu import launch_rank
+
+        launch_rank(self, window, launches)
+
+
+def constant(cval: float, dtype: np.dtype) -> float | int:
+    """The value outside, as an array's dtype has it: towards zero. Raises ValueError if it is outside of its range."""
+    if dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            return float(dtype.type(cval))
+    limits = np.iinfo(np.uint8 if dtype.kind == "b" else dtype)
+    low, high = (0, 1) if dtype.kind == "b" else (limits.min, limits.max)
+    if not (np.isfinite(cval) and low <= int(cval) <= high):
+        raise ValueError(f"cval is {cval}: expected a value of the array's dtype {dtype} ({low} to {high})")
+    return int(cval)

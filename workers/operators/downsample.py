@@ -1,0 +1,34 @@
+"""downsample: the mean, the largest or the smallest of each box of elements, for pyramids."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from gridstride.workers.families.elementwise import stored_as
+from gridstride.workers.families.pool import AXES, Method, Pool
+from gridstride.workers.operators.base import Grid, Operator
+from gridstride.workers.operators.fields import Counts, Filter, per_axis
+
+
+class Downsample(Filter):
+    """Fewer elements: one for each box of factors elements.
+
+    Boxes at the end of an axis are of the elements that exist; the spacing of the axes is multiplied by the factors.
+    Means of integers are rounded half to even. Example: gridstride filter downsample cells.zarr half.zarr --factors 2
+    """
+
+    factors: Counts = Field(2, description="Of the box in elements, one or one per filtered axis.")
+    method: Method = Field("mean", description="What is made of a box.")
+
+    def bind(self, grid: Grid) -> Operator:
+        if grid.ndim > AXES:
+            raise ValueError(f"the array has {grid.ndim} axes ({grid.axis_list()}): downsample takes {AXES} at most")
+        axes, dtype = self.filtered(grid), self.out_dtype(grid)
+        factors = [1] * grid.ndim
+        for axis, factor in zip(axes, per_axis(self.factors, axes, "factors"), strict=True):
+            if factor < 1:
+                raise ValueError(f"factors has {factor}: expected whole numbers, 1 or more")
+            factors[axis] = factor
+        if self.method == "mean":
+            return Pool(tuple(factors), "mean", dtype)
+        return stored_as(Pool(tuple(factors), self.method, grid.dtype), grid, dtype)
