@@ -111,7 +111,7 @@ def longest_step(
     faster, for the ghost cell answers: by 4.62 instead of 4, and by 16 / 3 between two walls two cells apart, the
     eigenvalues of the second difference with such ends. Sound carried against the
     flow needs some more, 10 U^2 / c: fitted to the eigenvalues of the scheme's amplification matrix for Mach numbers up
-    to 0.4 (tests/test_fluids_stability.py).
+    to 0.4 (tests/models/test_fluids_stability.py).
     """
     inverse = sum(1 / h**2 for h in spacing)
     bends = sum(
