@@ -98,7 +98,8 @@ class Job:
             unit = (1,) * out.ndim
         unit = tuple(min(u, max(n, 1)) for u, n in zip(unit, out.shape, strict=True))
         read = self.input.chunks if grid == self.grid else unit
-        return make_plan(_request(operator, grid, (unit, read), self.plan.block if last else None, self))
+        request = _request(operator, grid, (unit, read), self.plan.block if last else None, self)
+        return make_plan(request if last else replace(request, halos="auto"))
 
 
 def identity(info: ArrayInfo, operator: Operator, out: Grid, layout: Layout, device: str) -> dict[str, Any]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from gridstride.pipeline.errors import UsageError
+from gridstride.pipeline.validation import complaint
 from gridstride.workers.clusters.config import ClusterConfig
 from gridstride.workers.sizes import parse_size
 
@@ -115,26 +115,4 @@ def validate(model: type[BaseModel], content: dict[str, Any], source: str) -> An
     try:
         return model(**content)
     except ValidationError as error:
-        first = error.errors()[0]
-        place, field = [str(part) for part in first["loc"][:-1]], str(first["loc"][-1])
-        name = ".".join([*place, field])
-        if first["type"] == "extra_forbidden":
-            known = list(_model_at(model, place).model_fields)
-            near = difflib.get_close_matches(field, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(known)}"
-            raise UsageError(f"{source}: unknown key {name!r}: {hint}") from None
-        if first["type"] == "missing":
-            raise UsageError(f"{source}: {name} is missing") from None
-        text = first["msg"].removeprefix("Value error, ")
-        raise UsageError(f"{source}: {name} is {first['input']!r}: {text[0].lower() + text[1:]}") from None
-
-
-def _model_at(model: Any, place: list[str]) -> Any:
-    """The model of a field's value, by the names that lead there."""
-    for name in place:
-        kind = model.model_fields[name].annotation if name in model.model_fields else None
-        models = [k for k in (kind, *get_args(kind)) if isinstance(k, type) and issubclass(k, BaseModel)]
-        if not models:
-            break
-        model = models[0]
-    return model
+        raise UsageError(f"{source}: {complaint(error, model)}") from None

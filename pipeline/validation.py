@@ -8,7 +8,12 @@ from typing import get_args
 
 from pydantic import BaseModel, ValidationError
 
-QUOTES = "'\""
+LIMITS = {
+    "greater_than": "expected more than {:g}",
+    "greater_than_equal": "expected {:g} or more",
+    "less_than": "expected less than {:g}",
+    "less_than_equal": "expected {:g} or less",
+}
 
 
 def complaint(error: ValidationError, model: type[BaseModel], tags: Iterable[str] = ()) -> str:
@@ -23,6 +28,8 @@ def complaint(error: ValidationError, model: type[BaseModel], tags: Iterable[str
     ]
     field, given = ".".join(parts), first["input"]
     text = first["msg"].removeprefix("Value error, ").replace("Input should be ", "expected ")
+    if first["type"] in LIMITS:
+        text = LIMITS[first["type"]].format(*(value for value in first["ctx"].values()))
     if first["type"] == "extra_forbidden":
         return f"unknown key {field!r}: {_hint(model, parts)}"
     if first["type"] == "missing":

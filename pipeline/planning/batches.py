@@ -39,8 +39,7 @@ def cut_axes(r: Request, block: Sequence[int]) -> int:
 
 def run_extent(r: Request, block: Sequence[int], run: Sequence[int]) -> tuple[int, ...]:
     """What a task that takes such a run of blocks computes at a time."""
-    together = r.operator.exact and r.operator.writes()
-    return tuple(min(b * n, size) if together else b for b, n, size in zip(block, run, r.shape, strict=True))
+    return tuple(min(b * n, size) if r.operator.exact else b for b, n, size in zip(block, run, r.shape, strict=True))
 
 
 def run_box(r: Request, block: Sequence[int], counts: Sequence[int]) -> tuple[int, ...]:

@@ -122,7 +122,7 @@ def make_plan(r: Request) -> Plan:
         memory_parts=parts,
         tasks_per_block=1 if halos == "read" else TASKS_PER_BLOCK[cut_axes(r, block)],
         halos=halos,
-        exact=r.operator.exact and r.operator.writes(),
+        exact=r.operator.exact,
     )
 
 

@@ -15,6 +15,7 @@ from gridstride.workers.families.weights import NAMED_KERNELS, named_kernel
 from gridstride.workers.operators.base import Grid
 from gridstride.workers.operators.fields import (
     ArrayOrFile,
+    AxisName,
     Counts,
     Linear,
     Real,
@@ -38,7 +39,7 @@ class Convolve(Linear):
     size: Whole = Field(3, description="Of kernel box, in elements.")
     sigma: Real = Field(1.0, description="Of kernel gaussian, in elements.")
     origin: Counts = Field(0, description="Shift of the kernel, one or one per filtered axis.")
-    channels: str | int | None = Field(None, description="Sum over this axis; the kernel is (outputs, channels, ...).")
+    channels: AxisName | None = Field(None, description="Sum over this axis; the kernel is (outputs, channels, ...).")
     bias: ArrayOrFile | None = Field(None, description="A number for each output channel, in a .npy file.")
     algorithm: Literal["auto", "direct", "separable", "fft"] = Field("auto", description="How the sums are made.")
 

@@ -45,7 +45,8 @@ Numbers = Annotated[float | tuple[float, ...], BeforeValidator(plain), Several(f
 Counts = Annotated[int | tuple[int, ...], BeforeValidator(plain), Several(int)]
 Words = Annotated[str | tuple[str, ...], BeforeValidator(plain), Several(str)]
 Names = Annotated[tuple[str | int, ...], BeforeValidator(lambda value: words(value)), Several(str)]
-ArrayOrFile = Annotated[np.ndarray | Path | str, File()]
+ArrayOrFile = Annotated[np.ndarray | Path | str, BeforeValidator(lambda value: array_of(value)), File()]
+AxisName = Annotated[str | int, BeforeValidator(plain)]
 
 
 def words(value: Any) -> Any:
@@ -53,6 +54,11 @@ def words(value: Any) -> Any:
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(","))
     return (value,) if isinstance(value, int) else plain(value)
+
+
+def array_of(value: Any) -> Any:
+    """Nested sequences as an array; what is an array, a path or a name already stays."""
+    return np.array(value) if isinstance(value, list | tuple) else value
 
 
 def dtype_name(value: Any) -> Any:

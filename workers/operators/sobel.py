@@ -7,7 +7,7 @@ from pydantic import Field
 
 from gridstride.workers.families.separable import Pass, Separable
 from gridstride.workers.operators.base import Grid
-from gridstride.workers.operators.fields import Linear, find_axis
+from gridstride.workers.operators.fields import AxisName, Linear, find_axis
 
 
 class Sobel(Linear):
@@ -16,7 +16,7 @@ class Sobel(Linear):
     Equal to scipy.ndimage.sobel. Example: gridstride filter sobel cells.zarr edges.zarr --axis y --dtype float32
     """
 
-    axis: str | int = Field(-1, description="The axis along which differences are taken.")
+    axis: AxisName = Field(-1, description="The axis along which differences are taken.")
 
     def bind(self, grid: Grid) -> Separable:
         along, axes = find_axis(grid, self.axis), self.filtered(grid)
