@@ -191,6 +191,14 @@ def test_no_model_is_named_outside_its_folder_its_source_and_tests() -> None:
             assert name not in path.read_text(), path
 
 
+def test_simulations_import_no_model() -> None:
+    """What they know of one is its protocol, and that the registry has it."""
+    for path in [*(ROOT / "pipeline").rglob("*.py"), *(ROOT / "workers").rglob("*.py")]:
+        for name in registry.modules():
+            if not path.is_relative_to(ROOT / "workers" / "models" / name):
+                assert f"models.{name}" not in path.read_text(), path
+
+
 def test_a_model_is_imported_when_it_is_used() -> None:
     import subprocess
     import sys
