@@ -17,29 +17,22 @@ from gridstride.workers.models.host import number_bits
 __all__ = ["__getattr__", "advance", "fill", "name", "to_host"]
 
 THREADS = 256  # as in cuda/heat.cu
+STEPS_AT_ONCE = 64  # that are described before they run
 
 
 def advance(block: Block, steps: int, limit: float, run: Any = None) -> Advance:
-    """As `cpu.advance`. It waits for the GPU. run: what runs plans, as `kernels.run`."""
+    """As `cpu.advance`. It waits for the GPU. run: what runs launches, as `kernels.run`."""
     dtype, backend = block.domain.dtype, block.backend
     bits = number_bits(dtype)
     most, peaks = np.array(limit, dtype).view(bits)[()], backend.xp.zeros(steps + 1, bits)
-    plan, slot = Launches((0,), np.dtype(np.uint8)), block.slot
-    c, source = block.domain.numbers()  # type: ignore[attr-defined]
-    numbers = np.zeros((), [("c", dtype, 3), ("source", dtype)])
-    numbers["c"], numbers["source"] = c, source
-    stride = [prod(block.shape[axis + 1 :]) for axis in range(3)]
-    for step in range(steps):
-        around = np.zeros((), [("stride", np.int64, 3), ("first", np.int32, 3), ("last", np.int32, 3)])
-        first, last = zip(*block.computed(steps - 1 - step), strict=True)
-        around["stride"], around["first"], around["last"] = stride, first, last
-        args = _level(block, slot), _level(block, 1 - slot), Ref("peaks", step * dtype.itemsize), most, around, numbers
-        cells = prod(b - a for a, b in zip(first, last, strict=True))
-        kernel = f"heat_step<{type_name(dtype)}, {2 if block.domain.planar else 3}>"
-        plan.launch("heat.cu", kernel, ceil_div(cells, THREADS), (THREADS, 1), 0, args)
-        slot = 1 - slot
-        _launch_ghosts(plan, block, slot, (Ref("peaks", step * dtype.itemsize), most))
-    (run or kernels.run)(plan, block.state, {"peaks": peaks})
+    for first in range(0, steps, STEPS_AT_ONCE):
+        plan = Launches((0,), np.dtype(np.uint8))
+        for step in range(first, min(first + STEPS_AT_ONCE, steps)):
+            slot = (block.slot + step) % 2
+            known = Ref("peaks", step * dtype.itemsize), most
+            _launch_step(plan, block, slot, steps - 1 - step, known)
+            _launch_ghosts(plan, block, 1 - slot, known)
+        (run or kernels.run)(plan, block.state, {"peaks": peaks})
     found = backend.to_host(peaks)[1:]
     beyond = np.flatnonzero(found > most)
     done = int(beyond[0]) + 1 if beyond.size else steps
@@ -55,6 +48,20 @@ def fill(block: Block, slot: int, step: int, run: Any = None) -> None:
 
 def _level(block: Block, slot: int) -> Ref:
     return Ref("data", slot * prod(block.shape) * block.domain.dtype.itemsize)
+
+
+def _launch_step(plan: Launches, block: Block, slot: int, left: int, known: tuple[Ref, Any]) -> None:
+    """One step, after which `left` more may follow. known: peaks and limit"""
+    dtype = block.domain.dtype
+    numbers = np.zeros((), [("c", dtype, 3), ("source", dtype)])
+    numbers["c"], numbers["source"] = block.domain.numbers()  # type: ignore[attr-defined]
+    around = np.zeros((), [("stride", np.int64, 3), ("first", np.int32, 3), ("last", np.int32, 3)])
+    around["stride"] = [prod(block.shape[axis + 1 :]) for axis in range(3)]
+    around["first"], around["last"] = zip(*block.computed(left), strict=True)
+    args = _level(block, slot), _level(block, 1 - slot), *known, around, numbers
+    kernel = f"heat_step<{type_name(dtype)}, {2 if block.domain.planar else 3}>"
+    cells = prod(b - a for a, b in block.computed(left))
+    plan.launch("heat.cu", kernel, ceil_div(cells, THREADS), (THREADS, 1), 0, args)
 
 
 def _launch_ghosts(plan: Launches, block: Block, slot: int, known: tuple[Any, Any]) -> None:
