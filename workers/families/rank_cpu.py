@@ -14,6 +14,7 @@ the answer lies. It takes as many rounds as the largest range in a row has bits.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
 
 import numpy as np
@@ -274,6 +275,6 @@ def boxes(size):
     return volume, plane
 
 
-BOXES = {}
+BOXES: dict[tuple[int, ...], Callable[..., None]] = {}
 for length in (3, 5):
     BOXES[length, length, length], BOXES[1, length, length] = boxes(length)
