@@ -1,4 +1,5 @@
-"""Where the direct kernel, separable passes and the FFT overtake each other on one core; `build.choose` uses the fit.
+"""Where the direct kernel, separable passes and the FFT overtake each other on one core: what families/convolution.py
+chooses by.
 
 One float32 block in memory, no I/O. The limit beside each direct row: multiply-adds at the rate of a kernel that does
 nothing else (`peak`, measured here).
@@ -12,11 +13,8 @@ import numpy as np
 from numba import njit
 
 from benchmarks import report
-from gridstride.workers import cpu
-from gridstride.workers.operators import build
-from gridstride.workers.operators.base import Block
-
-F32 = np.dtype(np.float32)
+from gridstride.workers.operators.base import Grid, Operator, Region, Window
+from gridstride.workers.operators.convolve import Convolve
 
 
 @njit(fastmath={"contract"})
@@ -32,11 +30,17 @@ def multiply_adds(values, repeat):  # type: ignore[no-untyped-def]
             values[i] = v
 
 
-def block(shape: tuple[int, ...], halo: Any, rng: np.random.Generator) -> Block:
-    padded = tuple(n + b + a for n, (b, a) in zip(shape, halo, strict=True))
-    start = tuple(b for b, _ in halo)
-    stop = tuple(s + n for s, n in zip(start, shape, strict=True))
-    return Block(rng.random(padded, dtype=np.float32), (0,) * len(shape), start, stop, padded)
+def middle(shape: tuple[int, ...], size: int) -> tuple[Grid, Region]:
+    """A grid, and a block of `shape` in it that sees no boundary."""
+    margin = size // 2 + 1
+    return Grid.of([n + 2 * margin for n in shape], np.float32), Region(tuple((margin, margin + n) for n in shape))
+
+
+def seconds(op: Operator, want: Region, grid: Grid, rng: np.random.Generator) -> float:
+    need = op.needed(want, grid)
+    window = Window(rng.random(need.shape, dtype=np.float32), need, want, grid)
+    out = np.empty(want.shape, np.float32)
+    return report.median_seconds(lambda: op.cpu(window, out), 3)
 
 
 def main() -> None:
@@ -53,11 +57,10 @@ def main() -> None:
             for _ in shape[1:]:
                 outer = np.multiply.outer(outer, line)
             times: dict[str, float] = {}
+            grid, want = middle(shape, size)
             for algorithm, weights in (("direct", kernel), ("separable", outer), ("fft", kernel)):
-                op = build.convolution(shape, range(len(shape)), weights, F32, flip=True, algorithm=algorithm)
-                piece = block(shape, op.halo, rng)
-                seconds = report.median_seconds(lambda op=op, piece=piece: op.compute(piece, cpu), 3)  # type: ignore[misc]
-                times[algorithm] = seconds * 1e9 / np.prod(shape)
+                op = Convolve(kernel=weights, algorithm=algorithm).bind(grid)  # type: ignore[arg-type]
+                times[algorithm] = seconds(op, want, grid, rng) * 1e9 / want.size
                 taps = size ** len(shape) if algorithm == "direct" else size * len(shape)
                 fits[algorithm].append((taps, times[algorithm]))
             share = peak * size ** len(shape) / times["direct"]

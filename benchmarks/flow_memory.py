@@ -17,7 +17,6 @@ from benchmarks import report
 from benchmarks.memory import peak_memory
 from gridstride.pipeline.options import RunOptions
 from gridstride.pipeline.simulations.case import make_case
-from gridstride.pipeline.simulations.schedules import stable_step
 from gridstride.pipeline.simulations.simulation import prepare
 
 
@@ -30,7 +29,7 @@ def vortex(n: int, steps: int) -> dict[str, Any]:
         "run": {"until": 1.0},
         "output": {"diagnostics": {"steps": steps}, "chunks": {"x": 128, "y": 128, "z": 32}},
     }
-    dt = 0.9 * stable_step(make_case(case))
+    dt = 0.9 * make_case(case).stable_step()
     return {**case, "run": {"dt": dt, "until": steps * dt}}
 
 

@@ -30,8 +30,7 @@ from gridstride.pipeline.clusters.deployment import open_cluster
 from gridstride.pipeline.options import RunOptions
 from gridstride.pipeline.simulations import simulation
 from gridstride.pipeline.simulations.case import make_case
-from gridstride.pipeline.simulations.schedules import make_timeline, stable_step
-from gridstride.pipeline.simulations.setup import make_setup
+from gridstride.pipeline.simulations.schedules import make_timeline
 from gridstride.workers.clusters.base import cpu_count
 from gridstride.workers.models.edac import cpu
 from gridstride.workers.models.edac.block import FlowBlock
@@ -82,7 +81,7 @@ def kernel_rate(cells: tuple[int, int, int], threads: int) -> float:
     """Cell-steps a second of one block of these cells that so many threads share."""
     n = cells[1]
     case = vortex(n, 2 if cells[0] == 1 else 3)
-    flow = make_setup(case, 0.5 * stable_step(case)).flow
+    flow = case.setup(0.5 * case.stable_step()).flow
     block = FlowBlock(flow, (0, 0, 0), flow.cells, 0, cpu, threads=threads)
     block.load(np.zeros((2 * flow.fields, *flow.cells), np.float32) + np.float32(0.1), (0, 0, 0))
     block.fill()
@@ -130,7 +129,7 @@ def gpu_kernels(size: int) -> tuple[list[list[Any]], dict[str, Any]]:
     rows = []
     for cells in ((128,) * 3, (size,) * 3, (2 * size,) * 3, (1, 1024, 1024), (1, 8192, 8192)):
         case = vortex(cells[1], 2 if cells[0] == 1 else 3)
-        flow = make_setup(case, 0.5 * stable_step(case)).flow
+        flow = case.setup(0.5 * case.stable_step()).flow
         block = FlowBlock(flow, (0, 0, 0), flow.cells, 0, gpu)
         block.state[...] = cupy.float32(0.1)
         block.fill()
@@ -243,7 +242,7 @@ def cavity(n: int = 128, mach: float = 0.1, until: float = 50.0) -> list[Any]:
     }
     case = make_case(content)
     timeline = make_timeline(case)
-    setup = make_setup(case, timeline.dt)
+    setup = case.setup(timeline.dt)
     block = FlowBlock(setup.flow, (0, 0, 0), setup.flow.cells, 0, cpu, threads=cpu_count())
     block.fill()
     block.advance(10)

@@ -29,10 +29,13 @@ from typing import Any
 import numpy as np
 
 from benchmarks import report
-from gridstride.pipeline import api
-from gridstride.workers import cpu, device, gpu
-from gridstride.workers.operators import Correlate, build
-from gridstride.workers.operators.base import Block, boundary_table
+from gridstride.workers import device, gpu
+from gridstride.workers.families.stencil import Stencil
+from gridstride.workers.launches import Launches
+from gridstride.workers.operators.base import Grid, Operator, Recipe, Region, Window
+from gridstride.workers.operators.correlate import Correlate
+from gridstride.workers.operators.gaussian import Gaussian
+from gridstride.workers.operators.uniform import Uniform
 
 # A run of everything, end to end included, is to take less than five minutes: peers that come later are left out.
 SECONDS_FOR_KERNELS = 170
@@ -62,14 +65,20 @@ class Row:
         """One read and one write."""
         return np.dtype(self.dtype).itemsize + np.dtype(self.out).itemsize
 
+    def grid(self, shape: tuple[int, ...] = (1, 1, 1)) -> Grid:
+        return Grid.of(shape, self.dtype)
+
     def operator(self) -> Any:
-        out = np.dtype(self.out)
+        options: dict[str, Any] = {"axes": self.axes, "dtype": self.out}
+        recipe: Recipe
         if self.sigma is not None:
-            return build.gaussian(3, self.axes, self.sigma, out)
-        if self.size is not None:
-            return build.uniform(3, self.axes, self.size, out)
-        assert self.kernel is not None
-        return build.convolution((1,) * 3, self.axes, self.kernel, out, flip=False, algorithm="direct")
+            recipe = Gaussian(sigma=self.sigma, **options)
+        elif self.size is not None:
+            recipe = Uniform(size=self.size, **options)
+        else:
+            assert self.kernel is not None
+            recipe = Correlate(kernel=self.kernel, algorithm="direct", **options)
+        return recipe.bind(self.grid())
 
     def shape(self, side: int) -> tuple[int, int, int]:
         """A cube, or a stack of images of `side` rounded up to a power of two, of no less than 8 side^3 bytes moved."""
@@ -102,15 +111,28 @@ def rows() -> list[Row]:
     return table
 
 
-def launches(operator: Any, block: Block) -> list[str]:
+def whole(row: Row, data: Any) -> Window:
+    """The whole grid as one block."""
+    everything = Region.whole(data.shape)
+    return Window(data, everything, everything, row.grid(data.shape))
+
+
+def launches(operator: Operator, window: Window) -> list[str]:
     """The kernels that are run for a block, in order."""
-    plan = (gpu.plan_correlate if isinstance(operator, Correlate) else gpu.plan_separable)(operator, block)
+    plan = Launches(window.want.shape, operator.out_grid(window.grid).dtype)
+    operator.gpu(window, plan)
     return [launch.expression for launch in plan.launches]
+
+
+def on_cpu(operator: Operator, window: Window) -> np.ndarray:
+    out = np.empty(window.want.shape, operator.out_grid(window.grid).dtype)
+    operator.cpu(window, out)
+    return out
 
 
 def taps(operator: Any) -> int:
     """Multiplications for an element, were none saved by symmetry."""
-    if isinstance(operator, Correlate):
+    if isinstance(operator, Stencil):
         return int(np.count_nonzero(operator.weights))
     return sum(len(step.weights) for step in operator.passes)
 
@@ -145,7 +167,7 @@ class Gpu:
     def __init__(self) -> None:
         import cupy
 
-        self.xp, self.ours = cupy, gpu
+        self.xp = cupy
         attributes = cupy.cuda.Device().attributes
         self.clock_khz, self.multiprocessors = int(attributes["ClockRate"]), int(attributes["MultiProcessorCount"])
         digits = cupy.cuda.Device().compute_capability  # "90", "120"
@@ -167,6 +189,9 @@ class Gpu:
             "fp32_peak_tflop_per_s": self.peak / 1e12,
             "fp32_peak_is": "multiprocessors x lanes (64 or 128, by capability) x 2 x highest clock",
         }
+
+    def compute(self, operator: Operator, window: Window) -> Any:
+        return gpu.compute(operator, window, gpu.this_gpu())
 
     def numbers(self, shape: tuple[int, ...], dtype: str, seed: int) -> Any:
         rng = self.xp.random.default_rng(seed)
@@ -210,7 +235,10 @@ class Gpu:
 class Rehearsal:
     """The CPU in a GPU's place."""
 
-    name, peak, xp, ours, facts = "rehearsal", 1e11, np, cpu, {"name": "the CPU, in a rehearsal"}
+    name, peak, xp, facts = "rehearsal", 1e11, np, {"name": "the CPU, in a rehearsal"}
+
+    def compute(self, operator: Operator, window: Window) -> np.ndarray:
+        return on_cpu(operator, window)
 
     def numbers(self, shape: tuple[int, ...], dtype: str, seed: int) -> np.ndarray:
         return (np.random.default_rng(seed).random(shape) * (1 if dtype == "float32" else 250)).astype(dtype)
@@ -318,14 +346,9 @@ def check(row: Row, on: Any, data: Any, result: Any, edges: bool) -> str | None:
     if edges:
         boxes += [tuple((0, min(n, 24)) for n in shape), tuple((max(0, n - 24), n) for n in shape)]
     for box in boxes:
-        lo, hi = [], []
-        for (start, stop), (before, after), n, mode in zip(box, exact.halo, shape, exact.modes, strict=True):
-            table = boundary_table(n, start, stop, before, after, 0, n, mode)
-            lo.append(int(table.min()))
-            hi.append(int(table.max()) + 1)
-        part = on.host(data[tuple(slice(a, b) for a, b in zip(lo, hi, strict=True))])
-        start, stop = zip(*box, strict=True)
-        wanted = exact.compute(Block(part, tuple(lo), start, stop, shape), cpu).astype(np.float64)
+        want, grid = Region(box), row.grid(shape)
+        need = exact.needed(want, grid)
+        wanted = on_cpu(exact, Window(on.host(data[need.within(Region.whole(shape))]), need, want, grid))
         got = on.host(result[tuple(slice(a, b) for a, b in box)]).astype(np.float64)
         if row.out == "float32":
             error = float(np.linalg.norm(got - wanted) / np.linalg.norm(wanted))
@@ -359,10 +382,9 @@ def measure(row: Row, on: Any, side: int, copies: dict[int, float], late: Callab
         del sources, target
         on.free()
     inputs = [on.numbers(shape, row.dtype, seed) for seed in range(INPUTS)]
-    zero = (0,) * len(shape)
 
     def ours(data: Any) -> Any:
-        return operator.compute(Block(data, zero, zero, shape, shape), on.ours)
+        return on.compute(operator, whole(row, data))
 
     found: dict[str, Any] = {
         "row": row.name,
@@ -370,7 +392,7 @@ def measure(row: Row, on: Any, side: int, copies: dict[int, float], late: Callab
         "shape": shape,
         "bytes_moved": moved,
         "taps": taps(operator),
-        "kernels": launches(operator, Block(inputs[0], zero, zero, shape, shape)),
+        "kernels": launches(operator, whole(row, inputs[0])),
         "copy_gb_per_s": moved / copies[moved] / 1e9,
         "results": {},
     }
@@ -476,6 +498,7 @@ def chart(results: list[dict[str, Any]], device_name: str, path: Path) -> None:
 def end_to_end(kind: str, size: int, chunk: int, block: int, repeat: int) -> dict[str, Any]:
     """Seconds of a gaussian job and of plain copies by Dask and tensorstore, and the job's stages; as `images` does."""
     from benchmarks import images as jobs_on_images
+    from gridstride.pipeline import api
     from gridstride.pipeline.job import RunOptions
     from gridstride.workers import cluster
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from benchmarks import report
 from gridstride.workers import kernels
-from gridstride.workers.models.edac import gpu as edac
+from gridstride.workers.models import registry as models
 from gridstride.workers.operators import registry
 
 RECORD = report.RESULTS / "kernels.json"
@@ -31,7 +31,7 @@ Usage = dict[str, dict[str, list[int]]]  # what COLUMNS say, by name expression 
 
 def instantiations() -> list[tuple[str, str]]:
     """Every kernel that an operator or a model can ask for: (file, name expression)."""
-    return [*registry.instantiations(), *edac.instantiations()]
+    return [*registry.instantiations(), *models.instantiations()]
 
 
 def sources() -> dict[str, str]:

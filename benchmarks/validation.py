@@ -26,10 +26,10 @@ from scipy.interpolate import CubicSpline
 from benchmarks import report
 from gridstride.pipeline.simulations.case import Case, load_case, make_case
 from gridstride.pipeline.simulations.schedules import make_timeline
-from gridstride.pipeline.simulations.setup import make_setup
 from gridstride.workers.clusters.base import cpu_count
+from gridstride.workers.models.domain import Advance
 from gridstride.workers.models.edac import measures, problems
-from gridstride.workers.models.edac.block import Advance, FlowBlock
+from gridstride.workers.models.edac.block import FlowBlock
 from gridstride.workers.models.edac.setup import Setup
 
 HERE = Path(__file__).parent
@@ -63,7 +63,7 @@ def solve(
 ) -> Solved:
     """Run a case to its end; take samples at the beginning, every `every` steps, and at the end."""
     timeline = make_timeline(case)
-    setup = make_setup(case, timeline.dt)
+    setup = case.setup(timeline.dt)
     block = setup.block((0, 0, 0), setup.flow.cells, 0, "cpu", threads=cpu_count())
     setup.begin(block)
     limit = setup.flow.sound_speed
@@ -74,7 +74,7 @@ def solve(
     while block.step < timeline.last:
         done = block.advance(min(block_steps, timeline.last - block.step), limit)
         if done.peaks[-1] > limit or not np.isfinite(done.peaks[-1]):
-            raise SystemExit(f"{case.name} blew up at {block.where_fastest()}")
+            raise SystemExit(f"{case.name} blew up at {block.where_largest()}")
         if sample:
             times.append(block.step * timeline.dt)
             samples.append(sample(block, done))
@@ -329,7 +329,7 @@ def cylinder(quick: bool) -> list[list[Any]]:
         if done is None:
             return [0.0, 0.0]
         flow = block.flow
-        taken = done.taken.sum(axis=0) * flow.spacing[1] * flow.spacing[2] / flow.dt
+        taken = done.gathered.sum(axis=0) * flow.spacing[1] * flow.spacing[2] / flow.dt
         return [float(2 * f / (mean**2 * length)) for f in taken]
 
     solved = solve(case, forces, 10)

@@ -1,5 +1,5 @@
-// A step of the EDAC scheme. workers/fluids/flow.py has the equations, workers/fluids/loops.py the same expressions for
-// the CPU, and workers/fluids/gpu.py the launches of a step:
+// A step of the EDAC scheme. workers/models/edac/flow.py has the equations, workers/models/edac/runs.py the same
+// expressions for the CPU, and workers/models/edac/gpu.py the launches of a step:
 //
 //      velocity    all components, from both levels of velocity and pressure
 //      ghosts      of the velocity, beyond the grid's faces
@@ -47,7 +47,7 @@ template <class B> __device__ inline void raise_peak(B* peak, B mine)
 
 // --- the way through a block -------------------------------------------------------------------------------------
 
-// `RANGE` in workers/fluids/gpu.py. Arrays of three are z, y, x.
+// `RANGE` in workers/models/edac/gpu.py. Arrays of three are z, y, x.
 struct Range {
     i64 cells, plane, width;  // elements of a field, a plane, a row
     int first[3], last[3];    // what is computed: one cell more on all sides is there to be read
@@ -208,7 +208,7 @@ template <class T, int R> struct Below {
     }
 };
 
-// All components of the new velocity, less what solids take: (1 - keep) of each. `parts` is what they take of the
+// All components of the new velocity, less what solids take: (1 - factor) of each. `parts` is what they take of the
 // block's own cells, (planes, components, rows, pieces of 32 cells) or (rows, components, pieces).
 //
 // Bytes a cell from and to memory, in float32: 8 fields read and 3 written are 44; in two dimensions 6 and 2 are 32;
@@ -217,7 +217,7 @@ template <class T, int R> struct Below {
 // dimensions 165, 52 and 12. (Solids: 380 and 290, where there are any.) Addresses of 64 bits are most of the rest.
 template <class T, int C, bool SOLID>
 __global__ void __launch_bounds__(THREADS, C == 2 && sizeof(T) == 4 ? 3 : 2)
-velocity(const T* __restrict__ now, const T* __restrict__ before, T* __restrict__ out, const T* __restrict__ keep,
+velocity(const T* __restrict__ now, const T* __restrict__ before, T* __restrict__ out, const T* __restrict__ factor,
          f64* __restrict__ parts, Bits<T>* peaks, Bits<T> limit, const Range range, const Numbers<T> number)
 {
     constexpr int R = rows<T>, N = C + 1, PITCH = Tile<R>::PITCH, AREA = Tile<R>::AREA, SIZE = N * AREA;
@@ -260,7 +260,7 @@ velocity(const T* __restrict__ now, const T* __restrict__ before, T* __restrict_
                 for (int i = 0; i < R; ++i) {
                     const int at = march.offset(range, p, threadIdx.x, threadIdx.y * R + i);
 #pragma unroll
-                    for (int c = 0; c < C; ++c) arrived_share[i][c] = (keep + (c * range.cells + element))[at];
+                    for (int c = 0; c < C; ++c) arrived_share[i][c] = (factor + (c * range.cells + element))[at];
                 }
             }
 
@@ -493,10 +493,10 @@ pressure(const T* __restrict__ now, const T* __restrict__ before, const T* __res
 
 // --- what is beyond the grid -------------------------------------------------------------------------------------
 
-// What can be beyond a face, as in workers/fluids/kinds.py.
+// What can be beyond a face, as in workers/models/edac/kinds.py.
 enum Kind { CUT, PERIODIC, FIXED, SLIP, OUTFLOW };
 
-// `EDGES` in workers/fluids/gpu.py. Arrays of three are z, y, x; pairs are low, high.
+// `EDGES` in workers/models/edac/gpu.py. Arrays of three are z, y, x; pairs are low, high.
 struct Edges {
     i64 cells, plane, width;
     int first[3], last[3];       // what is known

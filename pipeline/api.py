@@ -16,6 +16,7 @@ from gridstride.pipeline.job import Job, Parameters
 from gridstride.pipeline.options import RunOptions
 from gridstride.pipeline.reports.progress import Progress, job_facts
 from gridstride.pipeline.reports.report import reported
+from gridstride.pipeline.reports.simulations import run_shown
 from gridstride.pipeline.simulations import simulation
 from gridstride.pipeline.simulations.case import Case, load_case, make_case
 from gridstride.pipeline.simulations.simulation import FlowSummary
@@ -112,11 +113,11 @@ def simulate(
         case = load_case(case, overrides)
     elif isinstance(case, dict):
         case = make_case(case)
-    return simulation.run(simulation.prepare(case, out, RunOptions(**options), blocks, from_store))
+    return run_shown(simulation.prepare(case, out, RunOptions(**options), blocks, from_store))
 
 
 def resume(out: str | Path, **options: Any) -> JobSummary | FlowSummary:
     """Go on with the unfinished job or simulation at `out`. Keywords: those of `RunOptions`."""
     if simulation.is_simulation(out):
-        return simulation.run(simulation.resume(out, RunOptions(**options)))
+        return run_shown(simulation.resume(out, RunOptions(**options)))
     return run(jobs.resume(out, RunOptions(**options)))

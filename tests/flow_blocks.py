@@ -8,7 +8,6 @@ import numpy as np
 
 from gridstride.pipeline.simulations.case import make_case
 from gridstride.pipeline.simulations.schedules import make_timeline
-from gridstride.pipeline.simulations.setup import make_setup
 from gridstride.workers.models.edac import cpu
 from gridstride.workers.models.edac.block import FlowBlock
 from gridstride.workers.models.edac.flow import PRESSURE_LEAD, Flow, longest_step
@@ -56,7 +55,7 @@ def whole(flow: Flow, data: np.ndarray | None = None, keep: np.ndarray | None = 
     """The grid in one block."""
     block = FlowBlock(flow, (0, 0, 0), flow.cells, 0, cpu)
     if keep is not None:
-        block.keep = region(flow, keep, block.low, block.high)
+        block.fluid_factor = region(flow, keep, block.low, block.high)
     if data is not None:
         block.load(data, (0, 0, 0))
         block.fill()
@@ -76,7 +75,7 @@ def begun(content: dict[str, Any]) -> tuple[FlowBlock, Any, int]:
     """A case's block at its beginning, its setup, and its last step."""
     case = make_case(content)
     timeline = make_timeline(case)
-    setup = make_setup(case, timeline.dt)
+    setup = case.setup(timeline.dt)
     block = setup.block((0, 0, 0), setup.flow.cells, 0, "cpu")
     setup.begin(block)
     return block, setup, timeline.last

@@ -11,6 +11,7 @@ import numpy as np
 from gridstride.pipeline.pictures import flow_view
 from gridstride.pipeline.simulations.store import FlowStore, Layout, create, field_path
 from gridstride.pipeline.storage.regions import regions
+from gridstride.workers.models.edac.case import Edac
 
 # A case that runs in a moment.
 CHANNEL: dict[str, Any] = {
@@ -40,7 +41,9 @@ def flow_layout(cells: dict[str, int], **changes: Any) -> Layout:
         "diagnostic_columns": ("kinetic_energy", "max_speed", "force_x", "force_y"),
         "chunks": tuple(3 + i for i in range(len(cells))),
     }
-    return Layout(**{**values, **changes})
+    if changes.pop("solid", False):
+        values["statics"] = ("solid",)
+    return Layout(**{"long_names": Edac.long_names, **values, **changes})
 
 
 def write(out: Path, name: str, when: int | None, data: np.ndarray) -> None:

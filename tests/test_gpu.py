@@ -8,10 +8,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gridstride.workers import cpu, gpu
-from gridstride.workers.operators import Correlate, Pass, Separable, build
-from gridstride.workers.operators.base import Block
+from gridstride.workers import gpu
+from gridstride.workers.families.separable import Pass, Separable
+from gridstride.workers.families.stencil import Stencil
+from gridstride.workers.operators.base import Region
+from tests.blockwise import apply, bound, on_cpu
 from tests.cuda_host import table
+from tests.cuda_host.table import whole
+from tests.operators.test_registry import case as example
+from tests.operators.test_registry import examples
 
 cupy = pytest.importorskip("cupy", reason="CuPy is not installed")
 pytestmark = [
@@ -20,15 +25,20 @@ pytestmark = [
 ]
 
 
-def compute(op, block, device):
-    data = cupy.asarray(block.data) if device is gpu else block.data
-    result = op.compute(replace(block, data=data), device)
-    return cupy.asnumpy(result) if device is gpu else result
+def on_gpu(op, window):
+    return cupy.asnumpy(gpu.compute(op, replace(window, data=cupy.asarray(window.data)), gpu.this_gpu()))
 
 
 def blocks(case, rng):
-    for start, stop in table.cuts(case, rng, 2):
-        yield table.block_of(case.op, case.data, start, stop)
+    for want in table.cuts(case, rng, 2):
+        yield case.window(want)
+
+
+@pytest.mark.parametrize(("name", "number"), examples())
+def test_every_operator_gives_what_the_cpu_gives(name, number):
+    found = example(name, number)
+    block = [n // 2 + 1 for n in found.array.shape]
+    found.same(apply(found.operator, found.array, block, on_gpu), apply(found.operator, found.array, block))
 
 
 @pytest.mark.parametrize("make", [table.separable_case, table.correlate_case])
@@ -38,11 +48,8 @@ def test_float64_sums_have_scipys_bits(make, seed):
     case = make(rng, "double")
     wanted = table.expected(case)
     for block in blocks(case, rng):
-        here = tuple(
-            slice(None) if axis == getattr(case.op, "channel_axis", None) else slice(a, b)
-            for axis, (a, b) in enumerate(zip(block.start, block.stop, strict=True))
-        )
-        result = compute(case.op, block, gpu)
+        here = block.want.within(Region.whole(wanted.shape))
+        result = on_gpu(case.op, block)
         assert result.dtype == wanted.dtype
         np.testing.assert_array_equal(result, wanted[here], err_msg=case.name)
 
@@ -56,31 +63,30 @@ def test_gpu_and_cpu_agree(make, precision, seed):
     case = make(rng, precision, out="float32" if precision == "single" else "float64")
     atol = table.rounding(case) * (2 if precision == "single" else 1e-5)
     for block in blocks(case, rng):
-        ours, theirs = compute(case.op, block, gpu), compute(case.op, block, cpu)
+        ours, theirs = on_gpu(case.op, block), on_cpu(case.op, block)
         assert ours.dtype == theirs.dtype
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=atol, err_msg=case.name)
 
 
 # In float32 all but `convolve` take kernels that march; in float64 none does.
 FILTERS = {
-    "gaussian": ((1.0, 2.0, 2.0), build.gaussian, "gaussian_filter", {}),
-    "derivative": ((1.0, 2.0, 2.0), build.gaussian, "gaussian_filter", {"order": (0, 1, 2)}),
-    "uniform": ((3, 5, 5), build.uniform, "uniform_filter", {}),
+    "gaussian": ("gaussian_filter", {"sigma": (1.0, 2.0, 2.0)}),
+    "derivative": ("gaussian_filter", {"sigma": (1.0, 2.0, 2.0), "order": (0, 1, 2)}),
+    "uniform": ("uniform_filter", {"size": (3, 5, 5)}),
 }
 
 
-def filter_and_peer(name, ndimage, dtype, **options):
+def filter_and_peer(name, ndimage, grid, **options):
     """An operator on three axes, and the function of ndimage that does the same."""
+    dtype = np.dtype(grid[1])
     precision = "single" if dtype == np.float32 else "double"
     if name in FILTERS:
-        size, make, peer, more = FILTERS[name]
-        options |= more
-        op = make(3, range(3), size, dtype, precision=precision, **options)
-        return op, lambda data: getattr(ndimage, peer)(data, size, output=dtype, **options)
+        peer, more = FILTERS[name]
+        ours = "gaussian" if peer == "gaussian_filter" else "uniform"
+        op = bound(ours, grid, precision=precision, **options, **more)
+        return op, lambda data: getattr(ndimage, peer)(data, output=dtype, **options, **more)
     kernel = np.random.default_rng(1).normal(size=(3, 3, 3) if name == "correlate" else (3, 4, 5))
-    op = build.convolution(
-        (1,) * 3, range(3), kernel, dtype, flip=name == "convolve", precision=precision, algorithm="direct", **options
-    )
+    op = bound(name, grid, kernel=kernel, precision=precision, algorithm="direct", **options)
     return op, lambda data: getattr(ndimage, name)(data, cupy.asarray(kernel), output=dtype, **options)
 
 
@@ -91,9 +97,9 @@ def test_cupyx_gives_the_same(name, dtype, mode):
     from cupyx.scipy import ndimage
 
     data = (100 * np.random.default_rng(0).normal(size=(40, 50, 60))).astype(dtype)
-    op, peer = filter_and_peer(name, ndimage, np.dtype(dtype), mode=mode, cval=3.0)
+    op, peer = filter_and_peer(name, ndimage, (data.shape, dtype), mode=mode, cval=3.0)
     wanted = cupy.asnumpy(peer(cupy.asarray(data)))
-    result = compute(op, table.whole(data), gpu)
+    result = on_gpu(op, whole(op, data))
     assert result.dtype == wanted.dtype
     atol = 2 * table.march_rounding(table.Case(name, op, data)) * (1 if dtype == "float32" else 2.0**-29)
     np.testing.assert_allclose(result, wanted, rtol=0, atol=atol)
@@ -105,8 +111,7 @@ def test_every_dtype_is_read_and_written(dtype):
     for make in (table.separable_case, table.correlate_case):
         for kinds in ({"dtype": dtype}, {"out": dtype}, {"dtype": dtype, "out": dtype}):
             case = make(rng, "double", **kinds)
-            zero = (0,) * case.data.ndim
-            result = compute(case.op, Block(case.data, zero, zero, case.data.shape, case.data.shape), gpu)
+            result = on_gpu(case.op, whole(case.op, case.data))
             np.testing.assert_array_equal(result, table.expected(case), err_msg=case.name)
 
 
@@ -116,8 +121,8 @@ def test_fft_agrees_with_the_cpu(seed):
     case = table.correlate_case(rng, "double", out="float64")
     op = replace(case.op, algorithm="fft")
     for block in blocks(replace(case, op=op), rng):
-        wanted = compute(op, block, cpu)
-        np.testing.assert_allclose(compute(op, block, gpu), wanted, rtol=0, atol=1e-10 * (1 + np.abs(wanted).max()))
+        wanted = on_cpu(op, block)
+        np.testing.assert_allclose(on_gpu(op, block), wanted, rtol=0, atol=1e-10 * (1 + np.abs(wanted).max()))
 
 
 def test_a_large_block_of_real_size():
@@ -127,12 +132,12 @@ def test_a_large_block_of_real_size():
     w = np.exp(-0.5 * (np.arange(-8, 9) / 2) ** 2)
     w /= w.sum()
     operators = [
-        Separable(3, tuple(Pass(axis, w, 8, "reflect") for axis in range(3)), np.dtype(np.float64), "double"),
-        Correlate(rng.normal(size=(1, 1, 3, 3, 3)), (1, 1, 1), ("mirror",) * 3, 0.0, np.dtype(np.float64), "double"),
+        Separable(tuple(Pass(axis, w, 8, "reflect") for axis in range(3)), np.dtype(np.float64), "double"),
+        Stencil(rng.normal(size=(1, 1, 3, 3, 3)), (1, 1, 1), ("mirror",) * 3, 0.0, np.dtype(np.float64), "double"),
     ]
     for op in operators:
         case = table.Case("large", op, data)
-        result = compute(op, Block(data, (0,) * 3, (0,) * 3, data.shape, data.shape), gpu)
+        result = on_gpu(op, whole(op, data))
         np.testing.assert_array_equal(result, table.expected(case))
 
 
@@ -143,11 +148,9 @@ def test_threads_with_streams_of_their_own_do_not_disturb_each_other():
     cases = [table.separable_case(rng, "double") for _ in range(32)]
 
     def one(case):
-        zero = (0,) * case.data.ndim
+        window = whole(case.op, case.data)
         with cupy.cuda.Stream(non_blocking=True) as stream:
-            result = gpu.separable(
-                case.op, Block(cupy.asarray(case.data), zero, zero, case.data.shape, case.data.shape)
-            )
+            result = gpu.compute(case.op, replace(window, data=cupy.asarray(case.data)), gpu.this_gpu())
             result = cupy.asnumpy(result, stream=stream)
             stream.synchronize()
         return result

@@ -17,8 +17,13 @@ SOURCES = Path(__file__).resolve().parent.parent / "cuda"
 # What the kernels are compiled for in tests: a GPU of each generation, Turing to Blackwell. (CuPy asks the GPU.)
 ARCHITECTURES = ("sm_75", "sm_80", "sm_90", "sm_100", "sm_120")
 
-# What cuda/edac.cu has.
-EDAC = ("velocity", "pressure", "ghosts", "plane_sums")
+# Kernels of operators, of whose sums in float32 the compiler may make fused multiply-adds. All others, such as a
+# model's, are compiled without.
+FUSES = (
+    "cast", "correlate", "count_values", "dense", "elementwise", "extreme", "extremes", "fused",
+    "halves", "mean", "median_of", "pad", "pass_columns", "pass_direct", "pass_rows", "rank_of",
+    "zero",
+)  # fmt: skip
 
 
 def source(file: str) -> str:
@@ -34,14 +39,14 @@ def source(file: str) -> str:
 
 
 def options(expression: str) -> tuple[str, ...]:
-    """Compiler options. Sums in float64 may not use fused multiply-adds: they are to have scipy's bits. Nor may the
-    steps of a flow but where the source says so: a cell's bits are not to depend on the compiler.
+    """Compiler options. Sums in float64 may not use fused multiply-adds: they are to have scipy's bits. Nor may what
+    is not in `FUSES` (a model's steps) but where the source says so: a cell's bits are not to depend on the compiler.
 
     -ftz is CuPy's: it adds it to whatever it compiles, and a later -ftz=false it overrules. It stands here so that what
     is compiled without CuPy is what a GPU runs. (float32 numbers below 1.2e-38 are 0 with it.)
     """
     name, types = expression.split("<")
-    exact = name in EDAC or types.split(",")[1:2] == [" f64"]
+    exact = name not in FUSES or types.split(",")[1:2] == [" f64"]
     return ("-std=c++17", "-ftz=true", *(["-fmad=false"] if exact else []))
 
 

@@ -1,4 +1,4 @@
-"""Save frozen dataclasses as data alone, never a pickle: NAME.json, and their arrays in NAME.npz.
+"""Save frozen dataclasses and pydantic models as data alone, never a pickle: NAME.json, and their arrays in NAME.npz.
 
 The tag of an object is its class's dotted path. `load` makes objects of this package's classes, and of those of
 installed operators and models: a file cannot name any other code.
@@ -16,6 +16,7 @@ from io import BytesIO
 from typing import Any, Protocol
 
 import numpy as np
+from pydantic import BaseModel
 
 OURS = "gridstride."
 GROUPS = ("gridstride.operators", "gridstride.models")
@@ -72,9 +73,9 @@ def encoded(value: Any) -> tuple[str, list[np.ndarray]]:
             return [encode(item) for item in value]
         if isinstance(value, dict):
             return {"map": {str(key): encode(item) for key, item in value.items()}}
-        if dataclasses.is_dataclass(value):
+        if dataclasses.is_dataclass(value) or isinstance(value, BaseModel):
             kind = type(value)
-            fields = {f.name: encode(getattr(value, f.name)) for f in dataclasses.fields(value)}
+            fields = {name: encode(getattr(value, name)) for name in _fields(kind)}
             return {"type": f"{kind.__module__}.{kind.__qualname__}", "fields": fields}
         return value
 
@@ -91,13 +92,19 @@ def digest(value: Any) -> str:
     return found.hexdigest()
 
 
+def _fields(kind: Any) -> list[str]:
+    if issubclass(kind, BaseModel):
+        return list(kind.model_fields)
+    return [f.name for f in dataclasses.fields(kind)]
+
+
 @cache
 def _class_of(path: str) -> type:
-    """The dataclass of a dotted path. Raises ValueError for one that files may not name."""
+    """The class of a dotted path. Raises ValueError for one that files may not name."""
     module, _, name = path.rpartition(".")
     if not module.startswith(OURS) and module not in {e.module for group in GROUPS for e in entry_points(group=group)}:
         raise ValueError(f"{path} is no class of an operator or a model that is installed here")
     found = getattr(import_module(module), name, None)
-    if not (isinstance(found, type) and dataclasses.is_dataclass(found)):
+    if not (isinstance(found, type) and (dataclasses.is_dataclass(found) or issubclass(found, BaseModel))):
         raise ValueError(f"{path} is no class that can be loaded")
     return found

@@ -37,7 +37,6 @@ def _simulate(prepared: Any, dry_run: bool = False) -> None:
 
     from gridstride.pipeline.reports import simulations as flow_report
     from gridstride.pipeline.reports.progress import plan_table, summary_table
-    from gridstride.pipeline.simulations import simulation
 
     console = Console(stderr=not dry_run, width=None if sys.stdout.isatty() else 120)
     if dry_run:
@@ -46,7 +45,7 @@ def _simulate(prepared: Any, dry_run: bool = False) -> None:
     if prepared.options.watched:
         for line in flow_report.plan_lines(prepared):
             click.echo(line, err=True)
-    summary = simulation.run(prepared)
+    summary = flow_report.run_shown(prepared)
     if prepared.options.watched and summary.stages:
         console.print(summary_table(summary.stages, summary.idle, summary.seconds))
     click.echo(flow_report.summary_line(prepared, summary))

@@ -2,38 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from gridstride.pipeline.simulations.schedules import stable_step
+from gridstride.pipeline.events.events import Events
+from gridstride.pipeline.reports.progress import StepProgress
+from gridstride.pipeline.reports.report import reported
+from gridstride.pipeline.simulations import simulation as simulations
 from gridstride.pipeline.text import counted, megabytes, shape_text
-from gridstride.workers.models.edac.kinds import SPARE
 
 if TYPE_CHECKING:
-    from gridstride.pipeline.simulations.simulation import FlowSummary, Prepared
+    from gridstride.pipeline.simulations.simulation import FlowSummary, Simulation
 
 
-def plan_facts(prepared: Prepared) -> dict[str, str]:
+def plan_facts(prepared: Simulation) -> dict[str, str]:
     """A simulation's case and plan in words, line by line."""
-    case, plan, timeline, flow = prepared.case, prepared.plan, prepared.timeline, prepared.setup.flow
+    case, plan, timeline, domain = prepared.case, prepared.plan, prepared.timeline, prepared.setup.domain
     cells = case.grid.cells
-    state = 2 * flow.fields * prod(flow.cells) * flow.dtype.itemsize
-    speed = f"speed {case.fluid.speed:g}, Mach {case.fluid.mach:g}, viscosity {flow.viscosity:g}"
+    state = domain.arrays * prod(domain.cells) * domain.dtype.itemsize
     if plan.in_memory and plan.blocks > 1:
         width = min(b - a for a, b in zip(plan.edges[:-1], plan.edges[1:], strict=True))
         way = (
             f"{plan.blocks} slabs in memory, exchanged every {plan.substeps} steps "
-            f"(halo of {plan.substeps + SPARE} planes for slabs of {width}), {counted(plan.threads, 'thread')} each"
+            f"(halo of {domain.halo(plan.substeps)[0]} planes for slabs of {width}), "
+            f"{counted(plan.threads, 'thread')} each"
         )
     elif plan.in_memory:
         way = f"one block in memory, no exchange, {counted(plan.threads, 'thread')}"
     else:
         way = f"from store to store, {plan.substeps} steps in each pass"
     return {
-        "case": f"{case.name}: {speed}",
+        "case": f"{case.name}: {case.about()}",
         "grid": f"{shape_text(cells.values())} ({', '.join(cells)}), state {megabytes(state)}",
         "time": f"{timeline.last} steps of {timeline.dt:.4g} to t = {timeline.last * timeline.dt:g} "
-        f"({timeline.dt / stable_step(case):.0%} of the longest stable step)",
+        f"({timeline.dt / case.stable_step():.0%} of the longest stable step)",
         "output": f"{len(timeline.snapshots)} snapshots of {', '.join(prepared.arrays)}; "
         f"{len(timeline.diagnostics)} samples of diagnostics",
         "device": f"{prepared.reason}; workers: {prepared.size.workers}, threads each: {prepared.size.threads}",
@@ -44,12 +48,12 @@ def plan_facts(prepared: Prepared) -> dict[str, str]:
     }
 
 
-def plan_lines(prepared: Prepared) -> list[str]:
+def plan_lines(prepared: Simulation) -> list[str]:
     facts = plan_facts(prepared)
     return [f"{name}: {facts[name]}" for name in ("case", "grid", "time", "device", "plan")]
 
 
-def summary_line(prepared: Prepared, summary: FlowSummary) -> str:
+def summary_line(prepared: Simulation, summary: FlowSummary) -> str:
     steps = summary.last - summary.first
     if not steps:
         return f"{summary.out}: already finished, {summary.last} steps"
@@ -57,8 +61,21 @@ def summary_line(prepared: Prepared, summary: FlowSummary) -> str:
     text = (
         f"{summary.out}: steps {summary.first} to {summary.last}, t = {summary.last * prepared.timeline.dt:g}; "
         f"{summary.seconds:.2f} s, {rate / 1e6:.1f} Mcell-steps/s, {1e9 / rate:.2f} ns per cell and step; "
-        f"Mach {prepared.case.fluid.mach:g}"
+        f"{prepared.case.about()}"
     )
     if summary.max_divergence == summary.max_divergence:
         text += f", largest |div u| {summary.max_divergence:.3g}"
     return text + (f"; state lost and recovered: {counted(summary.recoveries, 'time')}" if summary.recoveries else "")
+
+
+@reported
+def run_shown(prepared: Simulation, client: Any = None) -> FlowSummary:
+    """Run a simulation with its progress shown, and write the report that its options ask for."""
+    return simulations.run(prepared, client, simulations.Reporting(plan_facts(prepared), _progress))
+
+
+@contextmanager
+def _progress(prepared: Simulation, first: int, events: Events) -> Iterator[Callable[[int], None]]:
+    last, dt, quiet = prepared.timeline.last, prepared.timeline.dt, not prepared.options.watched
+    with StepProgress(last, first, prepared.cells, dt, quiet, events=events) as bar:
+        yield bar.report

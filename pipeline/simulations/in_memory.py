@@ -9,115 +9,97 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import CancelledError
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gridstride.pipeline.errors import ClusterGone
 from gridstride.pipeline.simulations import tasks
-from gridstride.pipeline.simulations.plan import FlowPlan
+from gridstride.pipeline.simulations.job import Simulation
+from gridstride.pipeline.simulations.plan import slabs
+from gridstride.pipeline.simulations.recorder import Recorder
 from gridstride.pipeline.simulations.states import Checkpoint
-from gridstride.pipeline.simulations.tasks import Due, LostState, Record
+from gridstride.pipeline.simulations.tasks import Due, LostState, Place, Record
 from gridstride.pipeline.sweep.waiting import Waiting
-from gridstride.workers.models.edac.flow import Flow
-from gridstride.workers.models.edac.kinds import SPARE
+
+if TYPE_CHECKING:
+    import dask.array as da
+    from distributed import Client, Future
 
 # Dask remembers how to make everything that a result depends on: after so many rounds the blocks begin a new history.
 ROUNDS_OF_HISTORY = 40
+CHECKPOINT_SECONDS = 600.0  # between checkpoints where the case has no schedule for them
+ROUNDS_IN_FLIGHT = 3
 RETURN_SECONDS = 60.0  # that lost workers have to come back, before those that are left go on
 
 
 class Rounds:
-    """The blocks of a simulation on the workers of a cluster. patience: see `Waiting`."""
+    """The blocks of a simulation on the workers of a cluster. run_id: of this history of the state"""
 
-    def __init__(
-        self, client: Any, out: str, run_id: str, device: str, flow: Flow, plan: FlowPlan, patience: float
-    ) -> None:
-        self.client, self.out, self.run_id, self.device = client, out, run_id, device
-        self.flow, self.plan, self.patience = flow, plan, patience
-        self.exchange = plan.blocks > 1
+    def __init__(self, client: Client, simulation: Simulation, run_id: str) -> None:
+        self.client, self.run_id = client, run_id
+        self.out, self.device = str(simulation.out.resolve()), simulation.device
+        self.domain, self.plan = simulation.setup.domain, simulation.plan
+        self.patience = simulation.config.patience
+        self.exchange = self.plan.blocks > 1
         self.workers = sorted(client.scheduler_info(n_workers=-1)["workers"])
         if not self.workers:
             raise LostState("the cluster has no workers")
-        self.held: list[Any] = []
+        self.blocks: list[Future] = []
         self.age = 0
         self.rounds = 0
 
     def begin(self, checkpoint: Checkpoint | None, due: Due) -> list[Record]:
         """Make the blocks, at a checkpoint or at the beginning."""
-        axis, reach = self.flow.slab_axis, self.plan.substeps if self.exchange else 0
-        for index in range(self.plan.blocks):
-            start, stop = [0, 0, 0], list(self.flow.cells)
-            start[axis], stop[axis] = self.plan.edges[index : index + 2]
-            self.held.append(
-                self.client.submit(
-                    tasks.begin_block,
-                    self.out,
-                    self.run_id,
-                    self.device,
-                    index,
-                    tuple(start),
-                    tuple(stop),
-                    reach,
-                    checkpoint,
-                    self.exchange,
-                    due,
-                    self.plan.threads,
-                    key=f"begin-{self.run_id}-{index}",
-                    pure=False,
-                    workers=[self._home(index)],
-                )
-            )
-        records = [self.client.submit(tasks.take_record, held, pure=False) for held in self.held]
-        return self.gather(records)
+        reach = self.plan.substeps if self.exchange else 0
+        for index, (start, stop) in enumerate(slabs(self.domain, self.plan.edges)):
+            at = Place(self.out, self.run_id, self.device, index, start, stop)
+            what = (at, reach, checkpoint, self.exchange, due, self.plan.threads)
+            key, home = f"begin-{self.run_id}-{index}", [self._home(index)]
+            self.blocks.append(self.client.submit(tasks.begin_block, *what, key=key, pure=False, workers=home))
+        return self.gather([self.client.submit(tasks.take_record, block, pure=False) for block in self.blocks])
 
-    def advance(self, first: int, steps: int, due: Due) -> list[Any]:
+    def advance(self, first: int, steps: int, due: Due) -> list[Future]:
         """Send one round of steps after step `first`; futures of the blocks' records."""
         self.rounds += 1
         if not self.exchange:
-            self.held = [
-                self.client.submit(
-                    tasks.advance_alone,
-                    self.held[0],
-                    self.out,
-                    self.run_id,
-                    first,
-                    steps,
-                    due,
-                    key=f"advance-{self.run_id}-{self.rounds}",
-                    pure=False,
-                )
-            ]
-            return [self.client.submit(tasks.take_record, self.held[0], pure=False)]
-        import dask.array as da
+            key = f"advance-{self.run_id}-{self.rounds}"
+            what = (tasks.advance_alone, self.blocks[0], first, steps, due)
+            self.blocks = [self.client.submit(*what, key=key, pure=False)]
+            return [self.client.submit(tasks.take_record, self.blocks[0], pure=False)]
         from dask.array.optimization import optimize
 
-        axis, blocks = 1 + self.flow.slab_axis, range(self.plan.blocks)
         this = f"{self.run_id}-{self.rounds}"
-        own = {self._at(f"edges-{this}", index): (tasks.take_edges, held) for index, held in enumerate(self.held)}
-        edges = da.Array(own, f"edges-{this}", self._chunks(), self.flow.dtype)
-        met = da.map_overlap(
-            tasks.as_they_are,
-            edges,
-            depth={axis: self.plan.substeps + SPARE + 1},
-            boundary={axis: "periodic" if self.flow.periodic(self.flow.slab_axis) else "none"},
-            trim=False,
-            allow_rechunk=False,
-            meta=np.empty((0,) * 4, self.flow.dtype),
-            name=f"met-{this}",
-        )
+        met = self._exchange(this)
         # A block comes as a future of its own: as an array of one object Dask would think it small, and move it.
         graph = dict(met.dask)
-        advance = [(f"advance-{this}", index) for index in blocks]
-        records = [(f"record-{this}", index) for index in blocks]
-        for index, held in enumerate(self.held):
-            joined = self._at(met.name, index)
-            graph[advance[index]] = (tasks.advance_block, joined, held, self.out, self.run_id, first, steps, due)
-            graph[records[index]] = (tasks.take_record, advance[index])
-        wanted = [*advance, *records]  # one task after another costs milliseconds: chains are made one
+        advanced = [(f"advance-{this}", index) for index in range(self.plan.blocks)]
+        records = [(f"record-{this}", index) for index in range(self.plan.blocks)]
+        for index, block in enumerate(self.blocks):
+            graph[advanced[index]] = (tasks.advance_block, self._at(met.name, index), block, first, steps, due)
+            graph[records[index]] = (tasks.take_record, advanced[index])
+        wanted = [*advanced, *records]  # one task after another costs milliseconds: chains are made one
         futures = self.client.get(optimize(graph, wanted), wanted, sync=False)
-        self.held = futures[: self.plan.blocks]
+        self.blocks = futures[: self.plan.blocks]
         return futures[self.plan.blocks :]
+
+    def _exchange(self, this: str) -> da.Array:
+        """The blocks' edges, each with the planes of its neighbours around it."""
+        import dask.array as da
+
+        axis, domain = self.domain.slab_axis, self.domain
+        own = {self._at(f"edges-{this}", index): (tasks.take_edges, block) for index, block in enumerate(self.blocks)}
+        edges = da.Array(own, f"edges-{this}", self._chunks(), domain.dtype)
+        return da.map_overlap(
+            tasks.as_they_are,
+            edges,
+            depth={1 + axis: self.deep},
+            boundary={1 + axis: "periodic" if domain.periodic(axis) else "none"},
+            trim=False,
+            allow_rechunk=False,
+            meta=np.empty((0,) * 4, domain.dtype),
+            name=f"met-{this}",
+        )
 
     def due_to_keep(self) -> bool:
         """Whether the next round should leave the blocks where `renew` finds them."""
@@ -127,20 +109,17 @@ class Rounds:
     def renew(self, records: list[Record]) -> None:
         """Begin a new history with the blocks that the last round kept. Nothing may be in flight."""
         self.age = 0
-        self.held = [
+        self.blocks = [
             self.client.submit(
-                tasks.pick_up,
-                self.run_id,
-                r.index,
-                r.step,
-                workers=[r.worker],
+                *(tasks.pick_up, self.run_id, record.index, record.step),
+                key=f"keep-{self.run_id}-{self.rounds}-{record.index}",
                 pure=False,
-                key=f"keep-{self.run_id}-{self.rounds}-{r.index}",
+                workers=[record.worker],
             )
-            for r in sorted(records, key=lambda r: r.index)
+            for record in sorted(records, key=lambda record: record.index)
         ]
 
-    def gather(self, futures: list[Any]) -> list[Record]:
+    def gather(self, futures: list[Future]) -> list[Record]:
         """The records, in the blocks' order. Raises LostState if a worker was lost, ClusterGone as `Waiting` does."""
         waiting = Waiting(self.client, self.patience, self.check_workers)
         waiting.add(futures)
@@ -167,19 +146,24 @@ class Rounds:
 
     def _at(self, name: str, index: int) -> tuple[Any, ...]:
         position = [0, 0, 0, 0]
-        position[1 + self.flow.slab_axis] = index
+        position[1 + self.domain.slab_axis] = index
         return (name, *position)
+
+    @property
+    def deep(self) -> int:
+        """Planes that go from block to block."""
+        return max(self.domain.halo(self.plan.substeps))
 
     def _chunks(self) -> tuple[tuple[int, ...], ...]:
         """Of the edges: 2 x deep planes of each block, and all that its arrays have along the other axes."""
-        flow, deep = self.flow, self.plan.substeps + SPARE + 1
-        sides = [1 if flow.planar and axis == 0 else n + 2 for axis, n in enumerate(flow.cells)]
-        chunks: list[tuple[int, ...]] = [(2 * flow.fields,), *((n,) for n in sides)]
-        chunks[1 + flow.slab_axis] = (2 * deep,) * self.plan.blocks
+        domain = self.domain
+        sides = [1 if domain.planar and axis == 0 else n + 2 for axis, n in enumerate(domain.cells)]
+        chunks: list[tuple[int, ...]] = [(domain.arrays,), *((n,) for n in sides)]
+        chunks[1 + domain.slab_axis] = (2 * self.deep,) * self.plan.blocks
         return tuple(chunks)
 
 
-def wait_for_workers(client: Any, count: int, patience: float) -> None:
+def wait_for_workers(client: Client, count: int, patience: float) -> None:
     """Give lost workers some time to come back. Raises ClusterGone if none is there for `patience` seconds."""
     begin = time.monotonic()
     while True:
@@ -192,3 +176,35 @@ def wait_for_workers(client: Any, count: int, patience: float) -> None:
         if waited > patience:
             raise ClusterGone(f"no worker has been heard of for {patience:.0f} s")
         time.sleep(0.2)
+
+
+def go_in_memory(simulation: Simulation, client: Client, recorder: Recorder, run_id: str) -> None:
+    """Go on from the recorder's checkpoint to the end. Raises LostState if the state in memory was lost."""
+    timeline = simulation.timeline
+    rounds = Rounds(client, simulation, run_id)
+    step = recorder.reached
+    due = recorder.due(0) if recorder.checkpoint is None else Due()
+    recorder.take(0, due, rounds.begin(recorder.checkpoint, due))
+    flying: list[tuple[int, Due, list[Future]]] = []
+    last_checkpoint = time.monotonic()
+    while step < timeline.last or flying:
+        # A state is deleted only when the next one is whole, and a new history begins with all blocks at one step:
+        # after a round with either nothing more is sent until everything has come back.
+        alone = False
+        while step < timeline.last and len(flying) < ROUNDS_IN_FLIGHT and not alone:
+            stop = min(timeline.next_event(step), step + simulation.plan.substeps)
+            state: str | None = None
+            overdue = recorder.unscheduled and time.monotonic() - last_checkpoint > CHECKPOINT_SECONDS
+            if timeline.checkpointed(stop) or overdue:
+                state, last_checkpoint = recorder.new_state(stop), time.monotonic()
+            due = recorder.due(stop, state, rounds.due_to_keep())
+            flying.append((stop, due, rounds.advance(step, stop - step, due)))
+            step, alone = stop, due.keep or state is not None
+        while flying:
+            stop, due, futures = flying.pop(0)
+            records = rounds.gather(futures)
+            recorder.take(stop, due, records)
+            if due.keep:
+                rounds.renew(records)
+            if not alone:
+                break

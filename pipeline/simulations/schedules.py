@@ -1,4 +1,4 @@
-"""When a simulation writes what: its time step and the steps of every schedule, known before it begins."""
+"""The time step of a simulation, and the steps of every schedule, known before it begins."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from math import ceil
 import numpy as np
 
 from gridstride.pipeline.errors import UsageError
-from gridstride.pipeline.simulations.case import Case, Schedule
-from gridstride.workers.models.edac.flow import longest_step
+from gridstride.workers.models.base import Model
+from gridstride.workers.models.sections import Schedule
 
 
 @dataclass(frozen=True)
@@ -42,18 +42,10 @@ class Timeline:
         return step == self.last or bool(np.isin(step, self.checkpoints))
 
 
-def stable_step(case: Case) -> float:
-    """The longest stable dt of a case."""
-    fluid = case.fluid
-    diffusivity = max(fluid.viscosity, fluid.pressure_diffusivity)
-    walls = tuple(any(case.boundaries[a + side].kind in ("wall", "inflow") for side in "-+") for a in case.spacing)
-    return longest_step(tuple(case.spacing.values()), fluid.speed / fluid.mach, fluid.speed, diffusivity, walls)
-
-
-def time_step(case: Case) -> float:
+def time_step(case: Model) -> float:
     """The case's dt, or run.cfl of the stable one, shortened so that a whole number of steps makes up the time between
     snapshots (or the whole run). Raises UsageError for a dt that is not stable."""
-    stable = stable_step(case)
+    stable = case.stable_step()
     if case.run.dt is not None:
         if case.run.dt > stable:
             raise UsageError(
@@ -65,7 +57,7 @@ def time_step(case: Case) -> float:
     return span / ceil(span / (case.run.cfl * stable))
 
 
-def make_timeline(case: Case) -> Timeline:
+def make_timeline(case: Model) -> Timeline:
     dt = time_step(case)
     last = max(1, round(case.run.until / dt))
     snapshots = np.union1d(_steps(case.output.snapshots, dt, last), [last])

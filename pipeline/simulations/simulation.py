@@ -1,90 +1,70 @@
-"""A simulation: a case run from its beginning, or from its last checkpoint, to its end.
+"""Running a simulation: from its beginning, or from its last checkpoint, to its end.
 
-The state stays in the workers' memory if it fits (`rounds`), else it goes from store to store (`passes`). Either way
-what is written is the same, to the bit.
+The state stays in the workers' memory if it fits (`in_memory`), else it goes from store to store (`out_of_core`).
+Either way what is written is the same, to the bit.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import time
-from contextlib import closing
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
-
-import numpy as np
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import gridstride
-from gridstride.pipeline import checks
 from gridstride.pipeline.clusters import deployment
-from gridstride.pipeline.errors import JobFailed, UsageError
+from gridstride.pipeline.errors import JobFailed
 from gridstride.pipeline.events import events, spans
 from gridstride.pipeline.events.events import Events, open_events, say_waiting
 from gridstride.pipeline.events.watch import watch_workers
-from gridstride.pipeline.options import ClusterConfig, RunOptions
-from gridstride.pipeline.reports.progress import StepProgress
-from gridstride.pipeline.reports.report import reported
-from gridstride.pipeline.reports.simulations import plan_facts
 from gridstride.pipeline.simulations import states
 from gridstride.pipeline.simulations import store as flow_store
-from gridstride.pipeline.simulations.case import Case, make_case
-from gridstride.pipeline.simulations.diagnostics import Diagnostics
-from gridstride.pipeline.simulations.plan import FlowPlan, make_flow_plan
-from gridstride.pipeline.simulations.restart import check_source
-from gridstride.pipeline.simulations.schedules import Timeline, make_timeline, stable_step
-from gridstride.pipeline.simulations.setup import make_setup
+from gridstride.pipeline.simulations.in_memory import go_in_memory, wait_for_workers
+from gridstride.pipeline.simulations.job import Simulation, identity, is_simulation, prepare, resume
+from gridstride.pipeline.simulations.out_of_core import go_out_of_core
+from gridstride.pipeline.simulations.plan import slabs
+from gridstride.pipeline.simulations.recorder import Recorder
 from gridstride.pipeline.simulations.states import Checkpoint
-from gridstride.pipeline.simulations.tasks import Due, LostState, Record
+from gridstride.pipeline.simulations.tasks import LostState
+from gridstride.pipeline.storage import paths
 from gridstride.pipeline.storage.create import check_disk
 from gridstride.pipeline.storage.journal import Journal, job_hash, json_bytes
 from gridstride.pipeline.storage.mirror import mirrored
-from gridstride.pipeline.storage.paths import Place, durable_write, ends_if_lost, place
+from gridstride.pipeline.storage.paths import durable_write
+from gridstride.pipeline.storage.regions import regions
 from gridstride.pipeline.sweep.waiting import reachable
-from gridstride.workers import cluster, saving
-from gridstride.workers.models.edac import measures
-from gridstride.workers.models.edac.setup import Setup
+from gridstride.workers import saving
 
-# Raised when a change to the code changes the bytes of results: a run begun before cannot be resumed after.
-RESULT_VERSION = 2
-CHECKPOINT_SECONDS = 600.0  # between checkpoints where the case has no schedule for them
-ROUNDS_IN_FLIGHT = 3
+if TYPE_CHECKING:
+    from distributed import Client
+
+__all__ = ["FlowSummary", "Reporting", "Simulation", "is_simulation", "prepare", "resume", "run"]
+
 RECOVERIES = 5  # times in a row that the state may be lost without a step further
+
+Progress = Callable[[Simulation, int, Events], AbstractContextManager[Callable[[int], None]]]
+
+
+@contextmanager
+def no_progress(simulation: Simulation, first: int, events: Events) -> Iterator[Callable[[int], None]]:
+    yield lambda step: None
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """A simulation with its plan, ready to run."""
+class Reporting:
+    """How a run is shown. facts: the plan in words, for the log of events; progress: called with the first step; what
+    it gives is told each step that is reached."""
 
-    case: Case
-    out: Place
-    options: RunOptions
-    config: ClusterConfig
-    size: cluster.Size
-    device: str
-    reason: str
-    setup: Setup
-    timeline: Timeline
-    plan: FlowPlan
-
-    @property
-    def arrays(self) -> tuple[str, ...]:
-        return measures.arrays_of(self.case.output.fields, self.case.components)
-
-    @property
-    def cells(self) -> int:
-        return math.prod(self.setup.flow.cells)
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Quantities of the diagnostics."""
-        names = (*measures.quantities(self.case.components), "max_divergence", "max_speed", "cfl")
-        return names + (tuple(f"force_{a}" for a in "xyz"[: self.case.components]) if self.setup.solids else ())
+    facts: Mapping[str, str] = field(default_factory=dict)
+    progress: Progress = no_progress
 
 
 @dataclass
 class FlowSummary:
-    """What a run did: steps from first to last, seconds, seconds by stage summed over threads, recoveries."""
+    """What a run did: steps from first to last, seconds, seconds by stage summed over threads, recoveries; largest: of
+    the diagnostics' largest values."""
 
     out: str
     first: int
@@ -95,141 +75,35 @@ class FlowSummary:
     stages: dict[str, float] = field(default_factory=dict)
     idle: float = 0.0
     recoveries: int = 0
-    max_divergence: float = math.nan
+    largest: dict[str, float] = field(default_factory=dict)
 
     @property
     def cell_steps_per_second(self) -> float:
         return (self.last - self.first) * self.cells / self.seconds if self.seconds else 0.0
 
-
-def prepare(
-    case: Case, out: str | Place, options: RunOptions, blocks: int | None = None, from_store: bool = False
-) -> Prepared:
-    """Check and plan a simulation. Nothing is written and nothing is started.
-
-    blocks: slabs in memory; from_store: whether the state is to go from store to store even if it fits the memory
-    """
-    out = place(out)
-    config, kind, reason, size = deployment.environment(options)
-    checks.check_place(out, options)
-    timeline = make_timeline(case)
-    setup = make_setup(case, timeline.dt)
-    axis = setup.flow.slab_axis
-    plan = make_flow_plan(
-        setup.flow,
-        case.output.chunks["zyx"[axis]],
-        bool(setup.solids),
-        size.workers,
-        size.threads,
-        size.memory,
-        kind,
-        size.device_memory if kind == "gpu" else None,
-        None if case.run.substeps == "auto" else case.run.substeps,
-        blocks,
-        from_store,
-    )
-    if plan.in_memory:
-        nz, ny, nx = (case.output.chunks.get(a, 1) for a in "zyx")
-        plan = replace(plan, chunks=(nz, ny, nx))
-    prepared = Prepared(case, out, options, config, size, kind, reason, setup, timeline, plan)
-    if not plan.in_memory:
-        from gridstride.pipeline.simulations.out_of_core import plan_passes
-
-        prepared = replace(prepared, plan=plan_passes(prepared))
-    stored = Journal(out)
-    if stored.exists() and not options.overwrite:
-        _check_same(stored, prepared)
-    elif setup.problem is None:
-        check_source(case)
-    return prepared
+    @property
+    def max_divergence(self) -> float:
+        """Of a flow; NaN if there is none."""
+        return self.largest.get("max_divergence", math.nan)
 
 
-def identity(prepared: Prepared) -> dict[str, Any]:
-    """Everything that determines the bytes of the result."""
-    content: dict[str, Any] = {
-        "result_version": RESULT_VERSION,
-        "case": prepared.case.resolved(),
-        "device": prepared.device,
-    }
-    content["case"]["run"].pop("substeps")  # does not
-    return json.loads(json_bytes(content))
-
-
-def _check_same(stored: Journal, prepared: Prepared) -> None:
-    record = stored.read()
-    if record.get("kind") != "simulation":
-        raise UsageError(f"{prepared.out} holds another job's output: give another place, or --overwrite")
-    now = identity(prepared)
-    if record["hash"] == job_hash(now):
-        return
-    before = record["identity"]
-    if before["device"] != now["device"]:
-        raise UsageError(
-            f"{prepared.out} was begun on {before['device']} and this would go on on {now['device']}, whose last bits "
-            f"may differ: use --device {before['device']}, or --overwrite"
-        )
-    differs = [f"{part}.{key}" if isinstance(value, dict) else part
-               for part, value in now["case"].items() if before["case"].get(part) != value
-               for key in (value if isinstance(value, dict) else [""])
-               if not isinstance(value, dict) or before["case"].get(part, {}).get(key) != value[key]]  # fmt: skip
-    raise UsageError(
-        f"{prepared.out} holds another case ({', '.join(differs)} differ): give another place, or --overwrite"
-    )
-
-
-def resume(out: str | Place, options: RunOptions | None = None) -> Prepared:
-    """The unfinished simulation at `out`, prepared to go on."""
-    record = Journal(out).read()
-    options = options or RunOptions()
-    if options.device == "auto":
-        options = RunOptions(**{**options.__dict__, "device": record["identity"]["device"]})
-    return prepare(make_case(record["case"], str(out)), out, options)
-
-
-def is_simulation(out: str | Place) -> bool:
-    journal = Journal(out)
-    return journal.exists() and journal.read().get("kind") == "simulation"
-
-
-@reported
-def run(prepared: Prepared, client: Any = None) -> FlowSummary:
+def run(simulation: Simulation, client: Client | None = None, reporting: Reporting | None = None) -> FlowSummary:
     """Run a simulation from where it stands, on the cluster it was planned for or on that of `client`."""
-    from contextlib import nullcontext
-
-    out, options = prepared.out, prepared.options
+    reporting = reporting or Reporting()
+    out, options = simulation.out, simulation.options
     journal = Journal(out)
     if not options.ignore_disk and not journal.exists():
-        check_disk(out.resolve(), bytes_out(prepared))
+        check_disk(out.resolve(), simulation.bytes_out)
     journal.lock(say_waiting(options))
     try:
         if options.overwrite:
             journal.clear()
-        with ends_if_lost(out):
-            _create(prepared, journal)
-        begin = time.perf_counter()
-        checkpoint = states.read_checkpoint(out)
-        if checkpoint is not None and checkpoint.step >= prepared.timeline.last:
-            return FlowSummary(str(out), prepared.timeline.last, prepared.timeline.last, prepared.cells)
-        reached, last = 0 if checkpoint is None else checkpoint.step, prepared.timeline.last
-        facts = {"done": reached, "total": last, "unit": "steps", "plan": plan_facts(prepared)}
-        identity = journal.read()["hash"]
-        start = deployment.start(prepared.config, prepared.device, prepared.size, options.debug)
-        with (
-            mirrored(journal.folder, (events.FILE, spans.FILE)) as folder,
-            open_events(folder, identity, options, prepared.device, reached > 0, **facts) as story,
-        ):
-            with (
-                nullcontext(client) if client else start as client,
-                watch_workers(client, story, prepared.config.io_timeout),
-                reachable(client),
-            ):
-                started = time.perf_counter() - begin
-                with ends_if_lost(out):
-                    summary = Run(prepared, client, story).run(checkpoint)
-            summary.startup_seconds = started
-            steps = summary.last - summary.first
-            story.say("finished", f"{steps} steps in {summary.seconds:.2f} s", summary=asdict(summary))
-            return summary
+        with paths.ends_if_lost(out):
+            _create(simulation, journal)
+        checkpoint, last = states.read_checkpoint(out), simulation.timeline.last
+        if checkpoint is not None and checkpoint.step >= last:
+            return FlowSummary(str(out), last, last, simulation.cells)
+        return _run(simulation, journal, checkpoint, client, reporting)
     except KeyboardInterrupt:
         journal.check_lock()
         raise
@@ -237,231 +111,122 @@ def run(prepared: Prepared, client: Any = None) -> FlowSummary:
         journal.unlock()
 
 
-def bytes_out(prepared: Prepared) -> int:
-    """Bytes of all snapshots and both states, uncompressed."""
-    itemsize = prepared.setup.flow.dtype.itemsize
-    arrays = len(prepared.arrays) * len(prepared.timeline.snapshots) + 4 * prepared.setup.flow.fields
-    return arrays * prepared.cells * itemsize
+def _run(
+    simulation: Simulation, journal: Journal, checkpoint: Checkpoint | None, client: Client | None, reporting: Reporting
+) -> FlowSummary:
+    """Run with the journal locked and the output laid out: start the cluster, and say what happens."""
+    begin = time.perf_counter()
+    options, device = simulation.options, simulation.device
+    reached, last = 0 if checkpoint is None else checkpoint.step, simulation.timeline.last
+    facts = {"done": reached, "total": last, "unit": "steps", "plan": dict(reporting.facts)}
+    start = deployment.start(simulation.config, device, simulation.size, options.debug)
+    with (
+        mirrored(journal.folder, (events.FILE, spans.FILE)) as folder,
+        open_events(folder, journal.read()["hash"], options, device, reached > 0, **facts) as story,
+        nullcontext(client) if client else start as client,
+    ):
+        with watch_workers(client, story, simulation.config.io_timeout), reachable(client):
+            started = time.perf_counter() - begin
+            with paths.ends_if_lost(simulation.out):
+                summary = _go(simulation, client, checkpoint, story, reporting.progress)
+        summary.startup_seconds = started
+        steps = summary.last - summary.first
+        told = asdict(summary) | {"max_divergence": summary.max_divergence}
+        story.say("finished", f"{steps} steps in {summary.seconds:.2f} s", summary=told)
+        return summary
 
 
-def _create(prepared: Prepared, journal: Journal) -> None:
+def _go(
+    simulation: Simulation, client: Any, checkpoint: Checkpoint | None, events: Events, progress: Progress
+) -> FlowSummary:
+    """Go to the end, and back to the last checkpoint whenever the state is lost."""
+    begin = time.perf_counter()
+    first = 0 if checkpoint is None else checkpoint.step
+    _write_statics(simulation)
+    recoveries, failures, at = 0, 0, first
+    go = go_in_memory if simulation.plan.in_memory else go_out_of_core
+    with progress(simulation, first, events) as report:
+        recorder = Recorder(simulation, checkpoint, events, report)
+        with closing(recorder.diagnostics):
+            while True:
+                recorder.begin()
+                try:
+                    go(simulation, client, recorder, f"{time.time_ns():x}")
+                    break
+                except LostState as error:
+                    recoveries += 1
+                    failures = failures + 1 if recorder.reached == at else 1
+                    at = recorder.reached
+                    if failures > RECOVERIES:
+                        raise JobFailed(f"the state was lost {failures} times at step {at}: {error}") from error
+                    events.say("state-lost", f"{error}: going back to step {at}", "warning", step=at)
+                    wait_for_workers(client, simulation.size.workers, simulation.config.patience)
+            recorder.diagnostics.flush()
+    seconds = time.perf_counter() - begin
+    lanes = simulation.size.workers * simulation.size.threads
+    return FlowSummary(
+        str(simulation.out), first, simulation.timeline.last, simulation.cells, seconds,
+        stages={name: round(spent, 4) for name, spent in recorder.stages.items()},
+        idle=max(0.0, seconds * lanes - sum(recorder.stages.values())),
+        recoveries=recoveries, largest=recorder.largest,
+    )  # fmt: skip
+
+
+def _create(simulation: Simulation, journal: Journal) -> None:
     """Lay out the output, or what a killed run did not come to make of it."""
-    case, out, timeline, flow = prepared.case, prepared.out, prepared.timeline, prepared.setup.flow
+    case = simulation.case
     if not journal.exists():
-        what = identity(prepared)
+        what = identity(simulation)
         record: dict[str, Any] = {
             "kind": "simulation",
             "hash": job_hash(what),
             "identity": what,
             "case": case.resolved(),
         }
-        if prepared.setup.problem is None:
-            record["snapshot"] = check_source(case)
+        source = case.snapshot()
+        if source is not None:
+            record |= {"source": source.path, "snapshot": simulation.begins_with}
         journal.begin(record)
     folder = journal.folder
-    (folder / "setup").mkdir(exist_ok=True)
-    saving.save(prepared.setup, folder / "setup", "operator")
-    durable_write(folder / "arrays.json", json_bytes(prepared.arrays))
-    axes = case.axes[::-1]
-    chunks = tuple(case.output.chunks[a] for a in axes)
-    layout = flow_store.Layout(
-        cells=dict(case.grid.cells),
-        spacing=dict(case.spacing),
-        origin=dict(case.grid.origin),
-        fields=prepared.arrays,
-        dtype=flow.dtype,
-        times=timeline.snapshots * timeline.dt,
-        diagnostic_steps=timeline.diagnostics,
-        diagnostic_times=timeline.diagnostics * timeline.dt,
-        diagnostic_columns=prepared.columns,
-        chunks=chunks,
-        codec=case.output.codec,
-        solid=bool(prepared.setup.solids),
-    )
+    saving.save(simulation.setup, folder, "setup")
+    durable_write(folder / "arrays.json", json_bytes(simulation.arrays))
     attributes = {
         "version": gridstride.__version__,
         "case": case.resolved(),
-        "device": prepared.device,
-        "dt": timeline.dt,
-        "steps": timeline.last,
-        "mach": case.fluid.mach,
-        "sound_speed": flow.sound_speed,
+        "device": simulation.device,
+        "dt": simulation.timeline.dt,
+        "steps": simulation.timeline.last,
+        **case.attributes(simulation.setup),
     }
-    flow_store.create(out, layout, {"gridstride": attributes})
+    flow_store.create(simulation.out, _layout(simulation), {"gridstride": attributes})
 
 
-class Run:
-    """One process's way through a simulation."""
+def _layout(simulation: Simulation) -> flow_store.Layout:
+    case, timeline = simulation.case, simulation.timeline
+    return flow_store.Layout(
+        cells=dict(case.grid.cells),
+        spacing=dict(case.spacing),
+        origin=dict(case.grid.origin),
+        fields=simulation.arrays,
+        dtype=case.dtype,
+        times=timeline.snapshots * timeline.dt,
+        diagnostic_steps=timeline.diagnostics,
+        diagnostic_times=timeline.diagnostics * timeline.dt,
+        diagnostic_columns=case.columns(),
+        chunks=tuple(case.output.chunks[a] for a in case.axes[::-1]),
+        codec=case.output.codec,
+        statics=case.statics(),
+        long_names=case.long_names,
+    )
 
-    def __init__(self, prepared: Prepared, client: Any, events: Events) -> None:
-        self.prepared, self.client, self.events = prepared, client, events
-        self.timeline, self.out = prepared.timeline, str(prepared.out.resolve())
-        self.run_id = f"{time.time_ns():x}"
-        self.stages: dict[str, float] = {}
-        self.checkpoint: Checkpoint | None = None
-        self.recoveries = 0
-        self.max_divergence = math.nan
 
-    def run(self, checkpoint: Checkpoint | None) -> FlowSummary:
-        prepared, last = self.prepared, self.timeline.last
-        first = 0 if checkpoint is None else checkpoint.step
-        begin = time.perf_counter()
-        self.checkpoint = checkpoint
-        self.diagnostics = Diagnostics(prepared.out)
-        if prepared.setup.solids:
-            self._write_solid()
-        failures, at = 0, first
-        quiet = not prepared.options.watched
-        progress = StepProgress(last, first, prepared.cells, self.timeline.dt, quiet, events=self.events)
-        with progress as self.progress, closing(self.diagnostics):
-            while True:
-                self.diagnostics.truncate(-1 if self.checkpoint is None else self.checkpoint.step)
-                try:
-                    self._go()
-                    break
-                except LostState as error:
-                    self.recoveries += 1
-                    reached = 0 if self.checkpoint is None else self.checkpoint.step
-                    failures = failures + 1 if reached == at else 1
-                    at = reached
-                    if failures > RECOVERIES:
-                        raise JobFailed(f"the state was lost {failures} times at step {reached}: {error}") from error
-                    self.events.say("state-lost", f"{error}: going back to step {reached}", "warning", step=reached)
-                    self._recover()
-            self.diagnostics.flush()
-        seconds = time.perf_counter() - begin
-        lanes = prepared.size.workers * prepared.size.threads
-        return FlowSummary(
-            str(prepared.out), first, last, prepared.cells, seconds,
-            stages={name: round(s, 4) for name, s in self.stages.items()},
-            idle=max(0.0, seconds * lanes - sum(self.stages.values())),
-            recoveries=self.recoveries, max_divergence=self.max_divergence,
-        )  # fmt: skip
-
-    def _go(self) -> None:
-        if self.prepared.plan.in_memory:
-            self._go_in_memory()
-        else:
-            from gridstride.pipeline.simulations.out_of_core import go_from_store_to_store
-
-            go_from_store_to_store(self)
-
-    def _recover(self) -> None:
-        """Wait for workers to come back; nanny processes start lost ones again."""
-        from gridstride.pipeline.simulations.in_memory import wait_for_workers
-
-        wait_for_workers(self.client, self.prepared.size.workers, self.prepared.config.patience)
-        self.run_id = f"{time.time_ns():x}"
-
-    # --- in memory ----------------------------------------------------------------------------------------------
-
-    def _go_in_memory(self) -> None:
-        from gridstride.pipeline.simulations.in_memory import Rounds
-
-        prepared, timeline = self.prepared, self.timeline
-        how = (self.run_id, prepared.device, prepared.setup.flow, prepared.plan, prepared.config.patience)
-        rounds = Rounds(self.client, self.out, *how)
-        step = 0 if self.checkpoint is None else self.checkpoint.step
-        due = self.due(0) if self.checkpoint is None else Due()
-        self.take(0, due, rounds.begin(self.checkpoint, due))
-        flying: list[tuple[int, Due, list[Any]]] = []
-        last_checkpoint = time.monotonic()
-        while step < timeline.last or flying:
-            # A state is deleted only when the next one is whole, and a new history begins with all blocks at one step:
-            # after a round with either nothing more is sent until everything has come back.
-            barrier = False
-            while step < timeline.last and len(flying) < ROUNDS_IN_FLIGHT and not barrier:
-                stop = min(timeline.next_event(step), step + prepared.plan.substeps)
-                state: str | None = None
-                if timeline.checkpointed(stop) or self._overdue(last_checkpoint):
-                    state, last_checkpoint = self.new_state(stop), time.monotonic()
-                due = self.due(stop, state, rounds.due_to_keep())
-                flying.append((stop, due, rounds.advance(step, stop - step, due)))
-                step, barrier = stop, due.keep or state is not None
-            while flying:
-                stop, due, futures = flying.pop(0)
-                records = rounds.gather(futures)
-                self.take(stop, due, records)
-                if due.keep:
-                    rounds.renew(records)
-                if not barrier:
-                    break
-
-    def _overdue(self, since: float) -> bool:
-        return self.prepared.case.output.checkpoints is None and time.monotonic() - since > CHECKPOINT_SECONDS
-
-    # --- in both ways -------------------------------------------------------------------------------------------
-
-    def new_state(self, step: int) -> str:
-        """Make room for the state after a step; its name."""
-        prepared = self.prepared
-        chunks, codec = prepared.plan.chunks, prepared.case.output.codec
-        return states.create_state(self.out, prepared.setup.flow, step, chunks, codec, self.checkpoint)
-
-    def due(self, step: int, state: str | None = None, keep: bool = False) -> Due:
-        return Due(self.timeline.snapshot(step), self.timeline.sampled(step), state, keep)
-
-    def take(self, step: int, due: Due, records: list[Record]) -> None:
-        """Put together what the blocks say after a round. Raises JobFailed if the flow blew up."""
-        for record in records:
-            for name, seconds in record.stages.items():
-                self.stages[name] = self.stages.get(name, 0.0) + seconds
-            self.events.spans.take(record.worker, record.spans)
-        self.stop_if_blown(step, records)
-        if due.sample:
-            self.diagnostics.append(self._row(step, records))
-        if due.state is not None:
-            self.diagnostics.flush()
-            self.checkpoint = states.switch(self.out, Checkpoint(due.state, step), self.checkpoint)
-            self.events.say("checkpoint", f"checkpoint at step {step}", step=step)
-        self.progress.report(step)
-
-    def take_block(self, record: Any) -> None:
-        """What a block of a pass says of its worker."""
-        self.events.spans.take(record.worker, record.spans)
-
-    def _row(self, step: int, records: list[Record]) -> dict[str, float]:
-        """One sample: sums over planes in their order, so that the cut changes no bit."""
-        prepared, flow = self.prepared, self.prepared.setup.flow
-        parts = sorted((r.sums for r in records if r.sums is not None), key=lambda s: s.first)
-        totals = np.concatenate([s.values for s in parts]).sum(axis=0) / prepared.cells
-        row = {"step": step, **dict(zip(measures.quantities(flow.components), totals.tolist(), strict=True))}
-        for name in parts[0].largest:
-            row[name] = max(s.largest[name] for s in parts)
-        self.max_divergence = (
-            row["max_divergence"]
-            if math.isnan(self.max_divergence)
-            else max(self.max_divergence, row["max_divergence"])
-        )
-        if prepared.setup.solids:
-            taken = [r.taken for r in sorted(records, key=lambda r: r.index) if r.taken is not None and r.taken.size]
-            volume = math.prod(flow.spacing)
-            forces = (
-                np.concatenate(taken).sum(axis=0) * (volume / flow.dt) if taken else np.full(flow.components, np.nan)
-            )
-            row |= {f"force_{a}": float(f) for a, f in zip("xyz", forces, strict=False)}
-        return row
-
-    def stop_if_blown(self, step: int, records: list[Record]) -> None:
-        blown = sorted((r for r in records if r.blown), key=lambda r: r.step)
-        if blown:
-            raise JobFailed(self.blown_up(blown[0].blown or ""))
-
-    def blown_up(self, where: str) -> str:
-        case, flow = self.prepared.case, self.prepared.setup.flow
-        share = flow.dt / stable_step(case)
-        good = "from the beginning" if self.checkpoint is None else f"from step {self.checkpoint.step}"
-        peclet = case.fluid.speed * max(flow.spacing[-case.components :]) / flow.viscosity
-        likely = (
-            f"dt is {share:.0%} of the stable one for speeds up to fluid.speed {case.fluid.speed:g}: "
-            "the flow became faster than that, so raise fluid.speed"
-        )
-        if peclet > 20:
-            likely += f", or cells are too coarse for this viscosity (speed x cell / viscosity is {peclet:.0f})"
-        return f"the flow blew up at {where} (speed of sound {flow.sound_speed:g}); {likely}; good {good}"
-
-    def _write_solid(self) -> None:
-        """The solid share of each cell, for pictures."""
-        from gridstride.pipeline.simulations.solid_share import write_solid
-
-        write_solid(self.prepared.setup, self.out, self.prepared.plan.edges)
+def _write_statics(simulation: Simulation) -> None:
+    """Write the arrays that do not change with time, slab by slab."""
+    setup, out, unit = simulation.setup, simulation.out, simulation.write_unit
+    skip = 1 if setup.domain.planar else 0
+    edges = [*range(0, setup.domain.cells[setup.domain.slab_axis], unit), setup.domain.cells[setup.domain.slab_axis]]
+    for name in simulation.case.statics():
+        target = regions(flow_store.field_path(out, name))
+        for start, stop in slabs(setup.domain, edges):
+            values = setup.static(name, start, stop)
+            target.write(start[skip:], values[0] if skip else values)

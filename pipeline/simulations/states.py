@@ -1,9 +1,9 @@
 """The states a simulation can go on from, and the record that says which one is whole.
 
 OUT/.gridstride/
-    setup/ arrays.json  what the workers compute, as data (`saving.save`), and the names of the output's arrays
+    setup.json arrays.json  what the workers compute, as data (`saving.save`), and the names of the output's arrays
     checkpoint.json     {"step": n, "state": name}: replaced when a state is whole and on disk
-    state-n-CxCxC       after step n: (2 fields, z, y, x), both time levels of u, v, (w,) p on the staggered grid
+    state-n-CxCxC       after step n: (levels x fields, z, y, x), all time levels of each field of the model
 
 A state is named by its step and its chunks, so that whoever writes into one writes the same bytes: a worker that
 outlived its client, or a client that was asleep while another took over, spoils nothing. Once the record names a state,
@@ -27,8 +27,8 @@ from gridstride.pipeline.storage.create import create
 from gridstride.pipeline.storage.journal import FOLDER, Journal, json_bytes
 from gridstride.pipeline.storage.paths import Place, place
 from gridstride.pipeline.storage.regions import read_wrapped, regions, sync_chunk_folders
-from gridstride.workers.models.edac.block import FlowBlock
-from gridstride.workers.models.edac.flow import Flow
+from gridstride.workers.models.block import Block
+from gridstride.workers.models.domain import Domain
 
 RECORD = "checkpoint.json"
 
@@ -47,7 +47,7 @@ def state_path(out: str | Place, state: str) -> str:
 
 
 def create_state(
-    out: str | Place, flow: Flow, step: int, chunks: tuple[int, ...], codec: str, last: Checkpoint | None
+    out: str | Place, domain: Domain, step: int, chunks: tuple[int, ...], codec: str, last: Checkpoint | None
 ) -> str:
     """Make the array for the state after a step, if it is not there; its name.
 
@@ -69,7 +69,7 @@ def create_state(
         spare.rename(path)
         paths.sync_folder(path.parent)
     else:
-        create(path, (2 * flow.fields, *flow.cells), flow.dtype, (1, *chunks), None, codec)
+        create(path, (domain.arrays, *domain.cells), domain.dtype, (1, *chunks), None, codec)
     return state
 
 
@@ -102,21 +102,22 @@ def switch(out: str | Place, reached: Checkpoint, before: Checkpoint | None) -> 
     return Checkpoint(reached.state, reached.step, tag)
 
 
-def write_state(path: str, block: FlowBlock) -> None:
+def write_state(path: str, block: Block) -> None:
     """Write a block's own cells, field by field; on return they are on disk."""
     target = regions(path)
     where = block.own
-    for number, level in enumerate((block.now, block.before)):
-        for field in range(block.flow.fields):
+    fields = block.domain.fields
+    for age, (_, level) in enumerate(block.past):
+        for field in range(fields):
             data = block.backend.to_host(level[(field, *where)])
-            target.write((number * block.flow.fields + field, *block.start), np.ascontiguousarray(data)[None])
-    first, last = (0, *block.start), (2 * block.flow.fields, *block.stop)
+            target.write((age * fields + field, *block.start), np.ascontiguousarray(data)[None])
+    first, last = (0, *block.start), (block.domain.arrays, *block.stop)
     sync_chunk_folders(path, first, last)
 
 
-def read_state(path: str, block: FlowBlock) -> None:
+def read_state(path: str, block: Block) -> None:
     """Fill a block and its halos."""
     low, high = block.held()
-    data: Any = read_wrapped(path, (0, *low), (2 * block.flow.fields, *high))
+    data: Any = read_wrapped(path, (0, *low), (block.domain.arrays, *high))
     block.load(data, low)
     block.fill()

@@ -4,7 +4,7 @@
         zarr.json            attributes; written last: where it is, the layout is whole
         x y z time           coordinates: cell centres and the times of all snapshots
         u v w p ...          (time, z, y, x) or (time, y, x), NaN until a snapshot is written
-        solid                (z, y, x) or (y, x), the solid share of each cell; only with obstacles
+        solid ...            (z, y, x) or (y, x), arrays that do not change with time
         diagnostics/         one array for each quantity, (sample,), NaN until computed
         diagnostics.csv      the same, appended row by row
 
@@ -18,7 +18,7 @@ import json
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil, prod
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -37,18 +37,6 @@ from gridstride.pipeline.storage.remote import Remote
 __all__ = ["Diagnostics", "FlowStore", "Layout", "create", "field_path", "is_flow"]
 
 AXES = ("z", "y", "x")
-LONG_NAMES = {
-    "u": "velocity along x",
-    "v": "velocity along y",
-    "w": "velocity along z",
-    "p": "pressure divided by density",
-    "vorticity": "vorticity",
-    "vorticity_x": "vorticity along x",
-    "vorticity_y": "vorticity along y",
-    "vorticity_z": "vorticity along z",
-    "q": "Q-criterion",
-    "solid": "solid share of the cell",
-}
 SAMPLES = 16384  # a chunk of diagnostics
 # What two arrays of the same layout have in common; attributes and the forms that a version of zarr gives them aside.
 LAID_OUT = ("node_type", "shape", "data_type", "chunk_grid", "dimension_names", "codecs", "fill_value")
@@ -64,7 +52,8 @@ class Layout:
     diagnostic_steps, diagnostic_times: of all samples, rising
     diagnostic_columns: the quantities, beside step and time, which are always there
     chunks: of one snapshot, (cz, cy, cx) or (cy, cx)
-    solid: whether there is an array `solid`, for obstacles
+    statics: names of the arrays that do not change with time
+    long_names: of arrays, for readers
     """
 
     cells: Mapping[str, int]
@@ -78,7 +67,8 @@ class Layout:
     diagnostic_columns: tuple[str, ...]
     chunks: tuple[int, ...]
     codec: str = "lz4"
-    solid: bool = False
+    statics: tuple[str, ...] = ()
+    long_names: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def axes(self) -> tuple[str, ...]:
@@ -135,28 +125,28 @@ def _files(layout: Layout, attributes: Mapping[str, Any]) -> dict[str, bytes]:
         values = np.asarray(values)
         length = max(1, values.size)
         # Not compressed: these bytes are compared when the run is resumed, perhaps by another version of the codec.
-        array = parent.create_array(
+        made = parent.create_array(
             name, shape=values.shape, dtype=values.dtype, chunks=(length,), compressors=None,
             fill_value=np.nan if values.dtype.kind == "f" else -1, dimension_names=[axis],
             attributes={"long_name": long_name},
         )  # fmt: skip
         if values.size:
-            array[:] = values
+            made[:] = values
 
-    def field(name: str, dtype: Any, leading: tuple[int, ...], names: list[str], fill: float) -> None:
+    def on_grid(name: str, dtype: Any, leading: tuple[int, ...], names: list[str], fill: float) -> None:
         group.create_array(
             name, shape=(*leading, *layout.shape), dtype=dtype, chunks=(*(1 for _ in leading), *layout.chunks),
             compressors=compressor(layout.codec, np.dtype(dtype)), fill_value=fill,
-            dimension_names=[*names, *layout.axes], attributes={"long_name": LONG_NAMES.get(name, name)},
+            dimension_names=[*names, *layout.axes], attributes={"long_name": layout.long_names.get(name, name)},
         )  # fmt: skip
 
     for axis in layout.axes:
         coordinate(group, axis, layout.centres(axis), axis, axis)
     coordinate(group, "time", np.asarray(layout.times, np.float64), "time", "time")
     for name in layout.fields:
-        field(name, layout.dtype, (len(layout.times),), ["time"], np.nan)
-    if layout.solid:
-        field("solid", np.float32, (), [], 0.0)
+        on_grid(name, layout.dtype, (len(layout.times),), ["time"], np.nan)
+    for name in layout.statics:
+        on_grid(name, np.float32, (), [], 0.0)
     samples = group.create_group(GROUP, attributes={"columns": list(layout.columns)})
     coordinate(samples, "step", np.asarray(layout.diagnostic_steps, np.int64), "sample", "time step")
     coordinate(samples, "time", np.asarray(layout.diagnostic_times, np.float64), "sample", "time")

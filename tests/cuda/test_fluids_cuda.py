@@ -9,9 +9,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gridstride.workers import gpu as plans
 from gridstride.workers import kernels, launches
-from gridstride.workers.models.edac import cpu, gpu, measures
+from gridstride.workers.families import march as plans
+from gridstride.workers.models.edac import cpu, gpu, instantiations, measures
 from gridstride.workers.models.edac.block import LEVELS
 from gridstride.workers.models.edac.geometry import Geometry
 from gridstride.workers.models.edac.kinds import FIXED, PERIODIC
@@ -42,7 +42,7 @@ PLANAR, SOLID = (1, 35, 37), (5, 19, 37)  # several tiles of 32 x 16 or 8, and w
 
 @pytest.fixture(scope="session")
 def program(tmp_path_factory):
-    edac = [found for found in kernels.instantiations() if found[0] == "edac.cu"]
+    edac = instantiations()
     return build(tmp_path_factory.mktemp("edac_host"), edac)
 
 
@@ -76,10 +76,10 @@ def check(flow, state, host, steps, **options):
     eps = np.finfo(flow.dtype).eps
     assert done.peaks.dtype == flow.dtype
     np.testing.assert_allclose(done.peaks, wanted.peaks, rtol=64 * eps)
-    assert done.taken.shape == wanted.taken.shape
-    cells = np.prod([b - a for a, b in ours.box]) / len(done.taken)
-    np.testing.assert_allclose(done.taken, wanted.taken, rtol=0, atol=8 * eps * cells)
-    assert (options.get("keep") is None) == (not wanted.taken.any())
+    assert done.gathered.shape == wanted.gathered.shape
+    cells = np.prod([b - a for a, b in ours.box]) / len(done.gathered)
+    np.testing.assert_allclose(done.gathered, wanted.gathered, rtol=0, atol=8 * eps * cells)
+    assert (options.get("keep") is None) == (not wanted.gathered.any())
     return ours, done
 
 
@@ -146,7 +146,7 @@ def test_blocks_with_halos_agree_with_the_cpu(host, seed, solids):
         )
         assert worst(ours, theirs) <= 1
         np.testing.assert_allclose(done.peaks, wanted.peaks, rtol=1e-5)
-        np.testing.assert_allclose(done.taken, wanted.taken, rtol=0, atol=1e-4)
+        np.testing.assert_allclose(done.gathered, wanted.gathered, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def test_no_launch_changes_a_bit(program, monkeypatch, cells):
         host = Host(program, seed)
         block = block_of(flow, state, OnHost(host, max_grid), keep=keep)
         done = block.advance(3)
-        found.append((block.saved(), done.peaks, done.taken))
+        found.append((block.saved(), done.peaks, done.gathered))
         host.close()
     assert found[0][2].any()
     for others in found[1:]:
@@ -213,7 +213,7 @@ def test_sums_over_planes_do_not_depend_on_the_cut_along_their_axis(host, axis):
         start, stop = [0, 0, 0], list(cells)
         start[slab], stop[slab] = first, last
         block = block_of(flow, state, OnHost(host), tuple(start), tuple(stop), 3, keep)
-        taken.append(block.advance(3).taken)
+        taken.append(block.advance(3).gathered)
     np.testing.assert_array_equal(taken[0], np.concatenate(taken[1:]))
     assert taken[0].shape == (cells[slab], flow.components)
 
@@ -312,7 +312,7 @@ def test_the_module_is_a_backend_that_simulations_find_by_its_name(host, monkeyp
             setup.begin(block)
             done = block.advance(4, flow.sound_speed)
             arrays = [measures.centred(block, name) for name in measures.arrays_of(("velocity", "pressure"), 2)]
-            found.append((block.saved(), *arrays, done.peaks, done.taken, measures.measure(block).values))
+            found.append((block.saved(), *arrays, done.peaks, done.gathered, measures.measure(block).values))
         for ours, theirs in zip(*found, strict=True):
             np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-10 * np.abs(theirs).max())
         assert found[0][-2].any()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from gridstride.workers import gpu as plans
+from gridstride.workers.families import march as plans
 from gridstride.workers.models.edac import cpu, gpu
 from gridstride.workers.models.edac.kinds import FIXED, OUTFLOW, PERIODIC, SLIP
 from tests.cuda_host.flows import (
@@ -219,7 +219,7 @@ def compare(host, trial: Trial) -> str:
         return f"fields are {worst(ours, theirs)} times as wrong as they may be"
     if not np.allclose(done.peaks, wanted.peaks, rtol=1e-5):
         return f"peaks {done.peaks}, not {wanted.peaks}"
-    return "" if np.allclose(done.taken, wanted.taken, rtol=0, atol=1e-4) else "solids take another sum"
+    return "" if np.allclose(done.gathered, wanted.gathered, rtol=0, atol=1e-4) else "solids take another sum"
 
 
 def try_out(folder, name: str, edit=str) -> str:

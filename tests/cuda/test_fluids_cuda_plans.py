@@ -9,11 +9,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gridstride.workers import gpu as plans
 from gridstride.workers import kernels, launches
-from gridstride.workers.models.edac import cpu, gpu
+from gridstride.workers.families import march as plans
+from gridstride.workers.models import registry
+from gridstride.workers.models.edac import cpu, gpu, instantiations
 from gridstride.workers.models.edac.block import FlowBlock
-from gridstride.workers.models.edac.kinds import CUT, FIXED, OUTFLOW, PERIODIC, SLIP, SPARE
+from gridstride.workers.models.edac.kinds import CUT, EXTRA_HALO, FIXED, OUTFLOW, PERIODIC, SLIP
 from tests.cuda_host.flows import WALLS, far_away, make_flow
 
 PLANAR, SOLID = (1, 35, 37), (5, 19, 37)  # several tiles of 32 x 16 or 8, and what is left over
@@ -51,7 +52,7 @@ def test_a_plan_is_made_once():
 @pytest.mark.parametrize("cells", [PLANAR, SOLID])
 def test_launches_are_of_kernels_that_are_compiled_and_fit_shared_memory(cells, solid, dtype):
     plan = gpu.plan_advance(replace(part_of(cells, WALLS, dtype=dtype), solid=solid), 2, 2, 1)
-    every = set(kernels.instantiations())
+    every = set(instantiations())
     for launch in plan.launches:
         assert (launch.file, launch.expression) in every
         assert launch.shared <= launches.SHARED_BYTES
@@ -64,7 +65,7 @@ def test_marches_are_long_where_there_are_many_and_short_where_there_are_few(mon
 
     def marches(cells):
         part = part_of(cells, WALLS)
-        around, count = gpu._range(part, *part.computed(SPARE)[:2])
+        around, count = gpu._range(part, *part.computed(EXTRA_HALO)[:2])
         return int(around["chunk"]), count
 
     chunk, count = marches((256, 256, 256))
@@ -86,10 +87,10 @@ def test_what_32_bits_do_not_hold_is_refused():
 
 
 def test_the_compilers_own_fused_multiply_adds_are_off():
-    for file, expression in kernels.instantiations():
-        if file == "edac.cu":
-            assert "-fmad=false" in kernels.options(expression)
-    assert {e.split("<")[0] for f, e in kernels.instantiations() if f == "edac.cu"} == set(kernels.EDAC)
+    for file, expression in registry.instantiations():
+        assert "-fmad=false" in kernels.options(expression), file
+    names = {expression.split("<")[0] for _, expression in instantiations()}
+    assert names == {"velocity", "pressure", "ghosts", "plane_sums"}
 
 
 def test_the_kinds_are_the_kernels():

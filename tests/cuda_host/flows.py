@@ -11,10 +11,12 @@ import numpy as np
 
 from gridstride.workers import launches
 from gridstride.workers.launches import MAX_GRID, Launches
+from gridstride.workers.models.block import Block
+from gridstride.workers.models.domain import Advance, Index
 from gridstride.workers.models.edac import cpu, gpu
-from gridstride.workers.models.edac.block import LEVELS, Advance, FlowBlock
-from gridstride.workers.models.edac.flow import Flow, Index, longest_step
-from gridstride.workers.models.edac.kinds import CUT, FIXED, OUTFLOW, PERIODIC, SLIP, SPARE
+from gridstride.workers.models.edac.block import LEVELS, FlowBlock
+from gridstride.workers.models.edac.flow import Flow, longest_step
+from gridstride.workers.models.edac.kinds import CUT, EXTRA_HALO, FIXED, OUTFLOW, PERIODIC, SLIP
 from tests.cuda_host.host import Host
 
 ENDS = (FIXED, SLIP, OUTFLOW)
@@ -24,27 +26,27 @@ STILL = ((CUT, CUT), *[(PERIODIC, PERIODIC)] * 2)
 
 
 class OnHost:
-    """The backend workers.fluids.gpu with the harness in place of a GPU."""
+    """A model's backend for the GPU, by default EDAC's, with the harness in place of a GPU."""
 
     name = "gpu"
     xp = np
 
-    def __init__(self, host: Host, max_grid: int = MAX_GRID) -> None:
-        self.host, self.max_grid = host, max_grid
+    def __init__(self, host: Host, max_grid: int = MAX_GRID, module: Any = gpu) -> None:
+        self.host, self.max_grid, self.module = host, max_grid, module
 
     @staticmethod
     def to_host(array: np.ndarray) -> np.ndarray:
         return array
 
     def run(self, plan: Launches, data: np.ndarray, more: dict[str, np.ndarray]) -> None:
-        changed = {"data", "peaks", "taken"} & {"data", *more}
+        changed = {"data", "peaks", "removed"} & {"data", *more}
         self.host.change(plan, {"data": data, **more}, sorted(changed), self.max_grid)
 
-    def advance(self, block: FlowBlock, steps: int, limit: float) -> Advance:
-        return gpu.advance(block, steps, limit, self.run)
+    def advance(self, block: Block, steps: int, limit: float) -> Advance:
+        return self.module.advance(block, steps, limit, self.run)
 
-    def fill(self, block: FlowBlock, level: int, ramp: Any) -> None:
-        gpu.fill(block, level, ramp, self.run)
+    def fill(self, block: Block, level: int, step: int) -> None:
+        self.module.fill(block, level, step, self.run)
 
 
 def make_flow(
@@ -120,19 +122,19 @@ def block_of(
     block.fill()
     if keep is not None:
         here = np.ix_(*(block._indices(axis) for axis in range(3)))
-        block.keep = backend.xp.asarray(np.stack([share[here] for share in keep]))
+        block.fluid_factor = backend.xp.asarray(np.stack([share[here] for share in keep]))
     block.state[(block.slot + 1) % LEVELS] = np.nan
     return block
 
 
 def right_cells(block: FlowBlock, field: int) -> tuple[slice, ...]:
-    """The cells of a block's arrays that must be right after its last step: with `SPARE` cells around the block and
-    one more in front of those of velocity, or up to the grid's ghost cells."""
+    """The cells of a block's arrays that must be right after its last step: with `EXTRA_HALO` cells around the block
+    and one more in front of those of velocity, or up to the grid's ghost cells."""
     places = []
     for axis in range(3):
         (first, last), kinds, edges = block.box[axis], block.kinds[axis], block.edges_of_grid[axis]
         if not (block.flow.planar and axis == 0):
-            first, last = first - SPARE, last + SPARE + (field < block.flow.components)
+            first, last = first - EXTRA_HALO, last + EXTRA_HALO + (field < block.flow.components)
         if kinds[0] != CUT and first <= edges[0]:
             first = edges[0] - 1
         if kinds[1] != CUT and last >= edges[1]:
@@ -203,7 +205,7 @@ def arrays_far_away(host, shape):
         pieces.append((int(at) * part.item, state[level, field, z, y].tobytes()))
     size = int(np.prod(state.shape[:2], dtype=np.int64)) * int(np.prod(shape, dtype=np.int64)) * part.item
     arrays = gpu._given(block, flow.ramps(0, 3))
-    arrays |= {"peaks": np.zeros(4, part.bits), "taken": np.zeros(part.taken)}
+    arrays |= {"peaks": np.zeros(4, part.bits), "removed": np.zeros(part.removed)}
     plan = gpu.plan_advance(far_away(part, shape), 0, 3, 0x7F800000)
     host.change(plan, arrays, ["peaks"], sparse={"data": (size, pieces)})
     return arrays["peaks"][1:].view(flow.dtype), block.advance(3).peaks

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 BLOCK = (8, 16, 16)
 IO_TIMEOUT = 4.0
 ONE_DEATH = {"distributed.scheduler.allowed-failures": 0}  # fails a task, and whatever else its worker had
-KILLED = "every worker that it was on died: too little memory, or a fault in native code"
+KILLED = "every worker that it was on was lost: too little memory, or a fault in native code"
 
 
 @pytest.fixture(scope="module")
@@ -97,10 +97,10 @@ def test_a_worker_that_is_stuck_is_ended_and_its_block_goes_elsewhere(
                 threading.Event().wait()
             return region(self, start, more)
 
-        def slow(operator: Any, block: Any) -> Any:
-            if block.start == (0, 16, 32):
+        def slow(operator: Any, window: Any, want: Any, result: Any) -> Any:
+            if want.start == (0, 16, 32):
                 time.sleep(1.5 * IO_TIMEOUT)
-            return kernel(operator, block)
+            return kernel(operator, window, want, result)
 
         setattr(Regions, name, stuck_once)
         device._on_cpu = slow
@@ -168,15 +168,15 @@ def test_a_block_that_is_too_large_for_a_worker_is_computed_in_parts(source: Pat
 
         kernel = device._on_cpu
 
-        def hungry(operator: Any, block: Any) -> Any:
-            here = zip((8, 16, 16), block.start, block.stop, (16, 32, 32), strict=True)
+        def hungry(operator: Any, window: Any, want: Any, result: Any) -> Any:
+            here = zip((8, 16, 16), want.start, want.stop, (16, 32, 32), strict=True)
             if all(a <= start < stop <= b for a, start, stop, b in here):  # block 1.1.1, or a part of it
-                size = prod(block.extent)
+                size = prod(want.shape)
                 taken = np.ones(size * 2**19 // 8)  # 1 GiB for the whole
                 if size > 256:
                     time.sleep(600)
                 del taken
-            return kernel(operator, block)
+            return kernel(operator, window, want, result)
 
         device._on_cpu = hungry
 
@@ -186,7 +186,7 @@ def test_a_block_that_is_too_large_for_a_worker_is_computed_in_parts(source: Pat
         summary = api.run(prepared(source, out), client)
     assert summary.failed == {}
     assert digest(out / "c") == calm
-    assert "alone, and in parts that need less memory" in story(out, "block-alone")[0]["text"]
+    assert "alone, in smaller pieces" in story(out, "block-alone")[0]["text"]
     assert "1.1.1" in {event["block"] for event in story(out, "block-alone")}
 
 

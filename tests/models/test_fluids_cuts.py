@@ -49,7 +49,7 @@ def test_threads_that_share_a_block_do_not_change_a_bit(drawn: Any, threads: int
         patch.setattr(loops, "rows_at_a_time", lambda *_: 8 if strip == 1 else 600)
         for block in (one, several):
             if shares is not None:
-                block.keep = region(flow, shares, block.low, block.high)
+                block.fluid_factor = region(flow, shares, block.low, block.high)
             low, high = block.held()
             block.load(region(flow, noise(flow), low, high), low)
             block.fill()
@@ -59,7 +59,7 @@ def test_threads_that_share_a_block_do_not_change_a_bit(drawn: Any, threads: int
         np.testing.assert_array_equal(getattr(several, level)[(slice(None), *around)],
                                       getattr(one, level)[(slice(None), *around)])  # fmt: skip
     np.testing.assert_array_equal(done[1].peaks, done[0].peaks)
-    np.testing.assert_array_equal(done[1].taken, done[0].taken)
+    np.testing.assert_array_equal(done[1].gathered, done[0].gathered)
 
 
 def test_seconds_are_noted_for_every_thread_that_shares_a_block() -> None:
@@ -104,7 +104,7 @@ def test_the_cut_steps_per_exchange_and_reloading_do_not_change_a_bit(drawn: Any
             start, stop = zip(*ranges, strict=True)
             block = FlowBlock(flow, start, stop, steps, cpu, step=exchange * steps)
             if shares is not None:
-                block.keep = region(flow, shares, block.low, block.high)
+                block.fluid_factor = region(flow, shares, block.low, block.high)
             low, high = block.held()
             block.load(region(flow, data, low, high), low)
             block.fill()
@@ -123,13 +123,13 @@ def test_what_solids_took_is_summed_by_planes_whatever_the_cut() -> None:
     flow = flow_of((8, 6, 7))
     shares = np.random.default_rng(3).choice([0.0, 0.7, 1.0], (3, *flow.cells))
     data = noise(flow)
-    taken = whole(flow, data, shares).advance(2).taken
+    taken = whole(flow, data, shares).advance(2).gathered
     parts = []
     for first, last in ((0, 3), (3, 8)):
         block = FlowBlock(flow, (first, 0, 0), (last, 6, 7), 2, cpu)
-        block.keep = region(flow, shares, block.low, block.high)
+        block.fluid_factor = region(flow, shares, block.low, block.high)
         low, high = block.held()
         block.load(region(flow, data, low, high), low)
         block.fill()
-        parts.append(block.advance(2).taken)
+        parts.append(block.advance(2).gathered)
     np.testing.assert_array_equal(np.concatenate(parts), taken)

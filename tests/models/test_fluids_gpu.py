@@ -8,8 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gridstride.workers import kernels
-from gridstride.workers.models.edac import cpu, gpu, measures
+from gridstride.workers.models.edac import cpu, gpu, instantiations, measures
 from gridstride.workers.models.edac.block import LEVELS
 from gridstride.workers.models.edac.kinds import FIXED, OUTFLOW, PERIODIC, SLIP
 from tests.cuda_host.flows import OnHost, block_of, in_parts, make_flow, some_kinds, some_solid, some_state, worst
@@ -30,8 +29,8 @@ def agree(done, wanted, ours, theirs):
     assert worst(ours, theirs) <= 1
     eps = np.finfo(ours.flow.dtype).eps
     np.testing.assert_allclose(done.peaks, wanted.peaks, rtol=64 * eps)
-    cells = np.prod([b - a for a, b in ours.box]) / len(done.taken)
-    np.testing.assert_allclose(done.taken, wanted.taken, rtol=0, atol=8 * eps * cells)
+    cells = np.prod([b - a for a, b in ours.box]) / len(done.gathered)
+    np.testing.assert_allclose(done.gathered, wanted.gathered, rtol=0, atol=8 * eps * cells)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -57,7 +56,7 @@ def test_gpu_and_cpu_agree(seed, cells, dtype):
 def test_a_gpu_makes_the_harness_bits(tmp_path, cells, dtype):
     """Multiply-adds are fused where the source says so: there is nothing for compilers to choose. (float32 numbers
     below 1.2e-38, which a GPU takes for 0, do not come up.)"""
-    host = Host(build(tmp_path, [found for found in kernels.instantiations() if found[0] == "edac.cu"]))
+    host = Host(build(tmp_path, instantiations()))
     for kinds in (WALLS, ((PERIODIC, PERIODIC), (SLIP, FIXED), (OUTFLOW, SLIP))):
         rng = np.random.default_rng(2)
         flow = make_flow(rng, cells, kinds, dtype, sponge=True, ramp=2.0)
@@ -66,7 +65,7 @@ def test_a_gpu_makes_the_harness_bits(tmp_path, cells, dtype):
         for backend in (gpu, OnHost(host)):
             block = block_of(flow, state, backend, keep=keep)
             done = block.advance(3)
-            found.append((block.saved(), done.peaks, done.taken))
+            found.append((block.saved(), done.peaks, done.gathered))
         for ours, theirs in zip(*found, strict=True):
             np.testing.assert_array_equal(ours, theirs)
     host.close()
@@ -98,7 +97,7 @@ def test_the_same_again_has_the_same_bits():
     for _ in range(5):
         block = block_of(flow, state, gpu, keep=keep)
         done = block.advance(10)
-        found.append((block.saved(), done.peaks, done.taken))
+        found.append((block.saved(), done.peaks, done.gathered))
     for others in found[1:]:
         for one, other in zip(found[0], others, strict=True):
             np.testing.assert_array_equal(one, other)
@@ -117,7 +116,7 @@ def test_a_block_stays_at_the_step_that_went_beyond_the_limit(cells):
     block = block_of(flow, state, gpu, reach=6)
     assert block.advance(6, flow.sound_speed).steps == 1
     assert block.slot == 1 % LEVELS
-    assert "step 1: |" in block.where_fastest()
+    assert "step 1: |" in block.where_largest()
 
 
 def test_blocks_exchange_their_edges():

@@ -8,17 +8,17 @@ from flow_blocks import begun, flow_of, noise, own, plain_step, whole
 
 from gridstride.workers.models.edac.geometry import Geometry
 from gridstride.workers.models.edac.obstacles import Box, Cylinder, Sphere
-from gridstride.workers.models.edac.solids import kept
+from gridstride.workers.models.edac.solids import fluid_factor
 
 
 def test_inside_solids_nothing_moves_and_what_was_taken_is_what_is_missing() -> None:
     flow = flow_of((10, 12, 14))
     geometry = Geometry(flow.cells, flow.spacing, (0.0,) * 3, (True,) * 3, 3)
     ball = Sphere((0.5, 0.6, 0.4), 0.25)
-    shares = kept(flow, geometry, [ball], (0, 0, 0), flow.cells)
+    shares = fluid_factor(flow, geometry, [ball], (0, 0, 0), flow.cells)
     data = noise(flow)
     block = whole(flow, data, shares)
-    taken = block.advance(1).taken
+    taken = block.advance(1).gathered
     free = plain_step(flow, data[:4], data[4:])[:3]
     inside = 0
     for component in range(3):
@@ -44,9 +44,9 @@ def test_the_force_on_a_body_balances_what_drives_the_stream() -> None:
         }
     )
     area = np.prod(setup.flow.spacing[1:])
-    first = block.advance(40).taken.sum(axis=0) * area / setup.flow.dt
+    first = block.advance(40).gathered.sum(axis=0) * area / setup.flow.dt
     assert first[0] > 0
-    drag, lift = block.advance(last - 40).taken.sum(axis=0) * area / setup.flow.dt
+    drag, lift = block.advance(last - 40).gathered.sum(axis=0) * area / setup.flow.dt
     assert own(block)[0].mean() > 0.02
     assert drag == pytest.approx(force, rel=2e-3)
     assert abs(lift) < 1e-6 * drag
@@ -94,7 +94,7 @@ def test_what_is_kept_does_not_depend_on_the_range_asked_for() -> None:
     flow = flow_of((1, 12, 14))
     geometry = Geometry(flow.cells, flow.spacing, (0.0,) * 3, (True, False, True), 2)
     bodies = [Cylinder((0.1, 0.6), 0.21), Box((0.6, 0.3), (0.95, 0.63))]
-    all_of_it = kept(flow, geometry, bodies, (0, -1, -1), (1, 13, 15))
+    all_of_it = fluid_factor(flow, geometry, bodies, (0, -1, -1), (1, 13, 15))
     assert ((all_of_it > 0) & (all_of_it < 1)).any()
-    part = kept(flow, geometry, bodies, (0, 3, 4), (1, 9, 11))
+    part = fluid_factor(flow, geometry, bodies, (0, 3, 4), (1, 9, 11))
     np.testing.assert_array_equal(part, all_of_it[:, :, 4:10, 5:12])

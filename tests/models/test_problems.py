@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gridstride.pipeline.simulations.case import Case, make_case, make_geometry, make_problem
+from gridstride.pipeline.simulations.case import Case, make_case
+from gridstride.workers.models.edac.bind import make_geometry, make_problem
 from gridstride.workers.models.edac.problems import PROBLEMS, Random, sample
 
 SOME_PLACES = np.random.default_rng(3).random((3, 40))

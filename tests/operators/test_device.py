@@ -16,10 +16,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gridstride.workers import cpu, device
-from gridstride.workers.operators import Pass, Separable
-from gridstride.workers.operators.base import Block
+from gridstride.workers import device, gpu, slots
+from gridstride.workers.families.separable import Pass, Separable
+from gridstride.workers.gpu import Machine
+from gridstride.workers.operators.base import Window
+from tests.blockwise import on_cpu
 from tests.cuda_host import table
+from tests.cuda_host.table import whole
 
 
 class Driver:
@@ -72,6 +75,12 @@ class Array:
         self.driver, self.values, self.nbytes = driver, values, values.nbytes
         self.shape, self.dtype = values.shape, values.dtype
         self.data = SimpleNamespace(ptr=values.ctypes.data)
+
+    def view(self, dtype: Any) -> Array:
+        """The same memory, which counts once."""
+        same = object.__new__(Array)
+        same.__dict__.update(self.__dict__, nbytes=0, values=self.values.view(dtype), dtype=np.dtype(dtype), owner=self)
+        return same
 
     def __del__(self) -> None:
         if self.nbytes:
@@ -133,21 +142,21 @@ class OnDriver:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.op, name)
 
-    def compute(self, block: Block, _: Any) -> Array:
+    def on_gpu(self, window: Window, machine: Machine) -> Array:
         with self.driver.lock:
             self.inside += 1
             self.most = max(self.most, self.inside)
         try:
             if self.error:
                 raise self.error
-            there = block.data
-            out = self.driver.empty(self.op.out_shape(block.extent), self.op.out_dtype)
-            work = self.driver.empty(int(self.scratch * there.nbytes), np.uint8)
+            there = window.data
+            out = self.driver.empty(window.want.shape, self.op.out_grid(window.grid).dtype)
+            work = self.driver.empty(int(self.scratch * there.values.nbytes), np.uint8)
             values, target = there.values, out.values
 
             def kernel() -> None:
                 time.sleep(self.seconds)
-                target[...] = self.op.compute(replace(block, data=values), cpu)
+                self.op.cpu(replace(window, data=values), target)
 
             self.driver.current.stream.ask(kernel)
             del work
@@ -164,29 +173,34 @@ class OnDriver:
 def driver(monkeypatch: Any) -> Driver:
     driver = Driver()
     monkeypatch.setitem(sys.modules, "cupy", driver)
-    monkeypatch.setattr(device, "places", device.Places(2))
-    monkeypatch.setattr(device, "STAGING_BYTES", 1000)
+    monkeypatch.setattr(gpu, "this_gpu", lambda: Machine(driver, None, None))
+    monkeypatch.setattr(device, "slots", slots.DeviceSlots(2))
+    monkeypatch.setattr(slots, "STAGING_BYTES", 1000)
     monkeypatch.setattr(device, "SMALLEST_PIECE", 64)
     device.stages.drain()
     return driver
 
 
-def gaussian(shape: tuple[int, ...], seed: int = 0) -> tuple[Separable, Block]:
+def gaussian(shape: tuple[int, ...], seed: int = 0) -> tuple[Separable, Window]:
     rng = np.random.default_rng(seed)
     w = table.gaussian(9)
-    op = Separable(len(shape), tuple(Pass(a, w, 4, "reflect") for a in range(len(shape))), np.dtype(np.float32))
-    return op, table.whole(rng.integers(0, 5000, shape).astype(np.uint16))
+    op = Separable(tuple(Pass(a, w, 4, "reflect") for a in range(len(shape))), np.dtype(np.float32))
+    return op, whole(op, rng.integers(0, 5000, shape).astype(np.uint16))
+
+
+def made(operator: Any, window: Window) -> np.ndarray:
+    values = device.compute(operator, window, "gpu").values
+    assert values is not None
+    return values
 
 
 def test_blocks_of_many_threads_come_back_as_the_cpu_makes_them(driver: Driver) -> None:
     jobs = [gaussian(shape, seed) for seed, shape in enumerate([(20, 30, 10), (7,), (50, 60), (1, 1, 1)] * 8)]
     operators = [OnDriver(op, driver, seconds=0.001) for op, _ in jobs]
     with ThreadPoolExecutor(8) as pool:
-        results = list(
-            pool.map(lambda i: device.compute(operators[i], jobs[i][1], "gpu"), range(len(jobs)), timeout=60)
-        )
+        results = list(pool.map(lambda i: made(operators[i], jobs[i][1]), range(len(jobs)), timeout=60))
     for (op, block), result in zip(jobs, results, strict=True):
-        np.testing.assert_array_equal(result, op.compute(block, cpu))
+        np.testing.assert_array_equal(result, on_cpu(op, block))
         assert result.flags.owndata
     assert len(driver.streams) <= 2
     assert driver.used == 0
@@ -194,19 +208,19 @@ def test_blocks_of_many_threads_come_back_as_the_cpu_makes_them(driver: Driver) 
 
 def test_data_in_any_layout_and_of_any_dtype(driver: Driver) -> None:
     rng = np.random.default_rng(0)
-    identity = Separable(3, (), np.dtype(np.float64), "double")
+    identity = Separable((), np.dtype(np.float64), "double")
     for dtype in table.DTYPES:
         data = table.numbers(rng, (30, 20, 10), dtype)
         for view in (data, data[::2, 3:], data.transpose(2, 0, 1), data[:, ::-1], data[:0], np.asfortranarray(data)):
-            result = device.compute(OnDriver(identity, driver), table.whole(view), "gpu")
+            result = made(OnDriver(identity, driver), whole(identity, view))
             np.testing.assert_array_equal(result, view.astype(np.float64))
 
 
-def test_no_more_blocks_are_on_the_gpu_than_there_are_places(driver: Driver) -> None:
+def test_no_more_blocks_are_on_the_gpu_than_there_are_slots(driver: Driver) -> None:
     op, block = gaussian((20, 20))
     shared = OnDriver(op, driver, seconds=0.01, company=3)
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda _: device.compute(shared, block, "gpu"), range(16), timeout=60))
+        list(pool.map(lambda _: made(shared, block), range(16), timeout=60))
     assert shared.most == 2
     one = 2 * block.data.nbytes + 2 * 4 * block.data.size  # uint16 in, float32 out
     assert driver.peak <= 2 * one
@@ -214,7 +228,7 @@ def test_no_more_blocks_are_on_the_gpu_than_there_are_places(driver: Driver) -> 
 
 def test_a_stage_lasts_until_the_gpu_is_done_with_it(driver: Driver) -> None:
     op, block = gaussian((20, 20))
-    device.compute(OnDriver(op, driver, seconds=0.2), block, "gpu")
+    made(OnDriver(op, driver, seconds=0.2), block)
     seconds = device.stages.drain()
     assert set(seconds) == {"wait", "upload", "kernel", "download"}
     assert seconds["kernel"] >= 0.2
@@ -229,10 +243,10 @@ def test_a_block_that_does_not_fit_is_cut_until_it_does(driver: Driver, mode: st
     shared = OnDriver(op, driver, scratch=4.0)
     driver.limit = 600_000  # the block's data alone are 138 KB, with result and scratch 964 KB
     with ThreadPoolExecutor(threads) as pool:
-        results = list(pool.map(lambda _: device.compute(shared, block, "gpu"), range(threads), timeout=120))
+        results = list(pool.map(lambda _: made(shared, block), range(threads), timeout=120))
     for result in results:
-        np.testing.assert_array_equal(result, op.compute(block, cpu))
-    assert device.places.splits >= threads
+        np.testing.assert_array_equal(result, on_cpu(op, block))
+    assert device.slots.splits >= threads
     assert driver.freed >= threads
     assert driver.used == 0
 
@@ -242,30 +256,30 @@ def test_a_block_that_fits_alone_is_not_cut(driver: Driver) -> None:
     shared = OnDriver(op, driver, scratch=4.0, seconds=0.02)
     driver.limit = 1_000_000
     with ThreadPoolExecutor(6) as pool:
-        results = list(pool.map(lambda _: device.compute(shared, block, "gpu"), range(6), timeout=60))
+        results = list(pool.map(lambda _: made(shared, block), range(6), timeout=60))
     for result in results:
-        np.testing.assert_array_equal(result, op.compute(block, cpu))
+        np.testing.assert_array_equal(result, on_cpu(op, block))
     assert driver.failures, "nothing ran out of memory: the test shows nothing"
-    assert device.places.splits == 0
+    assert device.slots.splits == 0
 
 
 def test_fft_plans_are_forgotten_with_their_block(driver: Driver, monkeypatch: Any) -> None:
     """Each keeps memory on the GPU. Until CuPy has loaded cuFFT there are none."""
     op, block = gaussian((20, 20))
     driver.plans.append("plan")
-    device.compute(OnDriver(op, driver), block, "gpu")
+    made(OnDriver(op, driver), block)
     assert driver.plans
     monkeypatch.setitem(sys.modules, "cupy.cuda.cufft", driver)
-    device.compute(OnDriver(op, driver), block, "gpu")
+    made(OnDriver(op, driver), block)
     assert not driver.plans
 
 
 def test_who_is_alone_is_alone(driver: Driver) -> None:
-    places, steps = device.places, []
-    first = places.take()
+    free, steps = device.slots, []
+    first = free.take()
 
     def alone() -> None:
-        with places.alone():
+        with free.alone():
             steps.append("in")
             time.sleep(0.05)
             steps.append("out")
@@ -274,19 +288,19 @@ def test_who_is_alone_is_alone(driver: Driver) -> None:
         futures = [pool.submit(alone) for _ in range(3)]
         time.sleep(0.1)
         assert steps == []
-        places.give_back(first)
+        free.give_back(first)
         for future in futures:
             future.result(timeout=60)
     assert steps == ["in", "out"] * 3
-    assert {places.take(), places.take()} >= {first}
+    assert {free.take(), free.take()} >= {first}
 
 
 class KeepsErrors(OnDriver):
     """As code does that keeps an error in a variable: error and frame then hold each other."""
 
-    def compute(self, block: Block, _: Any) -> Array:
+    def on_gpu(self, window: Window, machine: Machine) -> Array:
         try:
-            return super().compute(block, _)
+            return super().on_gpu(window, machine)
         except MemoryError as error:
             kept = error
             raise kept from None
@@ -301,7 +315,7 @@ def test_what_failed_has_left_the_gpu_before_it_is_tried_again(driver: Driver, k
     driver.free_all_blocks = lambda: seen.append(driver.used)  # type: ignore[method-assign]
     gc.disable()
     try:
-        device.compute(kind(op, driver, scratch=4.0), block, "gpu")
+        made(kind(op, driver, scratch=4.0), block)
     finally:
         gc.enable()
     assert len(seen) > 2
@@ -312,12 +326,12 @@ def test_a_gpu_without_room_is_said_so_and_nothing_is_stuck(driver: Driver) -> N
     op, block = gaussian((20, 20))
     driver.limit = 100
     with ThreadPoolExecutor(4) as pool:
-        futures = [pool.submit(device.compute, OnDriver(op, driver), block, "gpu") for _ in range(8)]
+        futures = [pool.submit(made, OnDriver(op, driver), block) for _ in range(8)]
         for future in futures:
             with pytest.raises(MemoryError, match=r"no room for .* which a block of 20 x 20 was cut"):
                 future.result(timeout=60)
     driver.limit = 1e9
-    np.testing.assert_array_equal(device.compute(OnDriver(op, driver), block, "gpu"), op.compute(block, cpu))
+    np.testing.assert_array_equal(made(OnDriver(op, driver), block), on_cpu(op, block))
 
 
 def test_other_errors_are_not_taken_for_lack_of_memory(driver: Driver) -> None:
@@ -325,9 +339,9 @@ def test_other_errors_are_not_taken_for_lack_of_memory(driver: Driver) -> None:
     for error in (ValueError("no"), RuntimeError("cudaErrorIllegalAddress")):
         for _ in range(5):
             with pytest.raises(type(error), match=str(error)):
-                device.compute(OnDriver(op, driver, error=error), block, "gpu")
-    assert device.places.splits == 0
-    np.testing.assert_array_equal(device.compute(OnDriver(op, driver), block, "gpu"), op.compute(block, cpu))
+                made(OnDriver(op, driver, error=error), block)
+    assert device.slots.splits == 0
+    np.testing.assert_array_equal(made(OnDriver(op, driver), block), on_cpu(op, block))
 
 
 def test_errors_of_cuda_that_mean_lack_of_memory() -> None:

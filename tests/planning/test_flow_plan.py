@@ -10,10 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gridstride.pipeline.errors import UsageError
-from gridstride.pipeline.simulations.plan import make_flow_plan, slab_edges
+from gridstride.pipeline.simulations.plan import Wishes, make_flow_plan, slab_edges
+from gridstride.workers.cluster import Size
 from gridstride.workers.models.edac import kinds
 from gridstride.workers.models.edac.flow import Flow
-from gridstride.workers.models.edac.kinds import SPARE
+from gridstride.workers.models.edac.kinds import EXTRA_HALO
+from gridstride.workers.models.edac.setup import Setup
 
 
 def flow(*cells: int) -> Flow:
@@ -35,8 +37,9 @@ def flow(*cells: int) -> Flow:
     )
 
 
-def plan(cells, memory=None, workers=1, threads=2, unit=16, **more):
-    return make_flow_plan(flow(*cells), unit, False, workers, threads, memory, "cpu", **more)
+def plan(cells, memory=None, workers=1, threads=2, unit=16, **wishes):
+    setup = Setup(flow(*cells), None, (), None)
+    return make_flow_plan(setup, unit, Size(workers, threads, memory), "cpu", Wishes(**wishes))
 
 
 @given(st.integers(1, 500), st.integers(1, 64), st.integers(1, 12))
@@ -77,11 +80,11 @@ def test_the_halo_never_reaches_past_the_neighbour(blocks, substeps, log_memory)
         found = plan((128, 32, 32), 2**log_memory, blocks=blocks, substeps=substeps)
     except UsageError:
         thinnest = min(b - a for a, b in pairwise(slab_edges(128, 16, blocks)))
-        assert substeps + SPARE + 1 > thinnest or log_memory < 31
+        assert substeps + EXTRA_HALO + 1 > thinnest or log_memory < 31
         return
     assert found.memory <= 2**log_memory
     if found.blocks > 1:
-        assert found.substeps + SPARE + 1 <= min(b - a for a, b in pairwise(found.edges))
+        assert found.substeps + EXTRA_HALO + 1 <= min(b - a for a, b in pairwise(found.edges))
 
 
 def test_what_no_memory_holds_goes_from_store_to_store():

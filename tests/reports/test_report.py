@@ -31,6 +31,7 @@ from gridstride.pipeline.reports.charts import GRID, INK
 from gridstride.pipeline.reports.history import History
 from gridstride.pipeline.reports.page import render
 from gridstride.pipeline.reports.report import write_report
+from gridstride.pipeline.reports.simulations import run_shown
 from gridstride.pipeline.simulations import simulation
 from gridstride.pipeline.simulations.case import make_case
 from gridstride.pipeline.storage.journal import Journal
@@ -193,7 +194,7 @@ def test_a_job_that_was_mended_tells_of_both_runs(store: Any, tmp_path: Path, cl
 def test_a_simulation_shows_its_flow_and_its_figures(tmp_path: Path, client: Any) -> None:
     out, file = tmp_path / "flow", tmp_path / "flow.html"
     options = RunOptions(device="cpu", report=str(file))
-    summary = simulation.run(simulation.prepare(make_case(HOSTILE_CHANNEL), out, options), client)
+    summary = run_shown(simulation.prepare(make_case(HOSTILE_CHANNEL), out, options), client)
     page = check_page(file.read_text())
     assert page.title == HOSTILE_CHANNEL["name"]
     assert page.texts["outcome"] == "Finished"

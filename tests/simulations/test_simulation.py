@@ -74,11 +74,11 @@ def options(**changes: Any) -> RunOptions:
     return RunOptions(**{"device": "cpu", "workers": 2, "memory": 4_000_000_000, **changes})
 
 
-def prepared(a_case: Any, out: Path, blocks: int | None = None, **changes: Any) -> simulation.Prepared:
+def prepared(a_case: Any, out: Path, blocks: int | None = None, **changes: Any) -> simulation.Simulation:
     return simulation.prepare(a_case, out, options(**changes), blocks)
 
 
-def from_store_to_store(done: simulation.Prepared, steps: int, block: tuple[int, ...]) -> simulation.Prepared:
+def from_store_to_store(done: simulation.Simulation, steps: int, block: tuple[int, ...]) -> simulation.Simulation:
     plan = replace(done.plan, in_memory=False, substeps=steps, edges=(0, done.plan.edges[-1]))
     return replace(done, plan=plan, options=replace(done.options, block=block))
 
@@ -146,7 +146,7 @@ def test_a_periodic_exact_flow_is_followed(client: Any, tmp_path: Path) -> None:
     made = make_case(content)
     simulation.run(prepared(made, tmp_path / "out.zarr", 4), client)
     group = zarr.open_group(str(tmp_path / "out.zarr"), mode="r")
-    problem = simulation.make_setup(made, 1.0).problem
+    problem = made.setup(1.0).problem
     assert isinstance(problem, problems.TravellingTaylorGreen)
     x, y = group["x"][...][None], group["y"][...][:, None]
     for number, t in enumerate(group["time"][...]):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.simulations.case import make_case
-from gridstride.pipeline.simulations.schedules import make_timeline, stable_step, time_step
+from gridstride.pipeline.simulations.schedules import make_timeline, time_step
 
 CASE = {
     "grid": {"cells": {"x": 16, "y": 32}, "size": {"x": 1.0, "y": 1.0}},
@@ -26,14 +26,14 @@ def case(run=None, **output):
 
 def test_the_stable_step_is_that_of_sound_and_diffusion():
     inverse = 16**2 + 32**2  # sum of 1 / h^2
-    assert stable_step(case()) == pytest.approx(
+    assert case().stable_step() == pytest.approx(
         1 / ((math.sqrt(1.4) * 20 + 10 * 4 / 20) * math.sqrt(inverse) + 4 * 0.01 * inverse)
     )
 
 
 def test_a_whole_number_of_steps_makes_up_the_time_between_snapshots():
     timeline = make_timeline(case(snapshots={"time": 0.3}))
-    assert timeline.dt <= 0.95 * stable_step(case())
+    assert timeline.dt <= 0.95 * case().stable_step()
     steps = 0.3 / timeline.dt
     assert steps == pytest.approx(round(steps))
     np.testing.assert_array_equal(timeline.snapshots[:-1], np.arange(4) * round(steps))

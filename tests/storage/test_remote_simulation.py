@@ -34,7 +34,7 @@ pytest.importorskip("moto", reason="needs moto's S3 server: pip install 'moto[s3
 WAYS = {"memory": {"blocks": 2}, "store": {"from_store": True}}
 
 
-def prepared(out: Any, case: dict[str, Any] = CASE, way: str = "memory", **changes: Any) -> simulation.Prepared:
+def prepared(out: Any, case: dict[str, Any] = CASE, way: str = "memory", **changes: Any) -> simulation.Simulation:
     options = RunOptions(**{"device": "cpu", "workers": 1, **changes})
     return simulation.prepare(make_case(case), out, options, **WAYS[way])  # type: ignore[arg-type]
 
@@ -176,7 +176,7 @@ def test_a_client_that_was_asleep_spoils_nothing(client: Any) -> None:
     simulation._create(job, Journal(out))
 
     def state(step: int) -> Checkpoint:
-        return Checkpoint(states.create_state(out, job.setup.flow, step, job.plan.chunks, "lz4", None), step)
+        return Checkpoint(states.create_state(out, job.setup.domain, step, job.plan.chunks, "lz4", None), step)
 
     asleep = Diagnostics(out)
     asleep.truncate(-1)

@@ -20,7 +20,8 @@ def count_numbers(flat, edges, scale, counts):
     for i in range(len(flat)):
         v = flat[i]
         if v == v:
-            bin_ = min(max(np.int64((np.float64(v) - first) * scale), 0), last)
+            bin_ = int((np.float64(v) - first) * scale)
+            bin_ = 0 if bin_ < 0 else (last if bin_ > last else bin_)
             while bin_ > 0 and v < edges[bin_]:
                 bin_ -= 1
             while bin_ < last and v >= edges[bin_ + 1]:

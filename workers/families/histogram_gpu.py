@@ -15,8 +15,8 @@ INPUTS = ("u8", "u16", "u32", "u64", "i8", "i16", "i32", "i64", "f32", "f64")
 THREADS = 256
 # Bins that a block of threads counts in its own shared memory, 4 bytes each: six such blocks have room on any device.
 PRIVATE_BINS = 2048
-# Elements a thread, so that adding private counts to all costs little.
-EACH = 64
+# Elements that a block of threads counts for each of its bins, at least, so that adding them to all costs little.
+EACH = 16
 
 
 def instantiations() -> list[tuple[str, str]]:
@@ -50,5 +50,6 @@ def launch_histogram(op: Histogram, window: Window, launches: Launches) -> None:
     args: list[Any] = [Ref("data"), Ref("out"), np.int64(count), np.int64(op.bins), dtype.type(op.low)]
     args += [np.float64(op.scale), launches.constant(edges)]
     expression = f"count_values<{type_name(dtype)}, {'true' if private else 'false'}>"
-    tiles, shared = ceil_div(count, THREADS * EACH), 4 * op.bins if private else 0
-    launches.launch("histogram.cu", expression, tiles, (THREADS, 1), shared, args)
+    each = max(16 * THREADS, EACH * op.bins if private else 0)
+    shared = 4 * op.bins if private else 0
+    launches.launch("histogram.cu", expression, ceil_div(count, each), (THREADS, 1), shared, args)

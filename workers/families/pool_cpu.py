@@ -57,9 +57,15 @@ def span(index, factor, n):
     return index * factor, min((index + 1) * factor, n)
 
 
+@njit(inline="always")
+def further(best, v, largest):
+    """The larger of two, or the smaller; NaN if one is."""
+    return v if (v > best if largest else v < best) or v != v else best
+
+
 @njit(nogil=True, cache=True)
 def extreme(data, factors, largest, out):
-    """out = the largest element of each box, or the smallest; the first NaN of a box, if it has one."""
+    """out = the largest element of each box, or the smallest; NaN if it has one."""
     width = factors[5]
     for a, b, c, z, y in np.ndindex(out.shape[:5]):
         row, first = out[a, b, c, z, y], True
@@ -74,16 +80,25 @@ def extreme(data, factors, largest, out):
                     for p in range(z0, z1):
                         for q in range(y0, y1):
                             line = data[i, j, k, p, q]
-                            for t in range(min(width, len(line))):
-                                for x in range((len(line) - t + width - 1) // width):
-                                    v, best = line[x * width + t], row[x]
-                                    better = v > best if largest else v < best
-                                    if first or (best == best and (better or v != v)):
-                                        row[x] = v
+                            if first:
+                                for x in range(len(row)):
+                                    row[x] = line[x * width]
                                 first = False
+                            if width == 2:
+                                for x in range(len(line) // 2):
+                                    best = further(row[x], line[2 * x], largest)
+                                    row[x] = further(best, line[2 * x + 1], largest)
+                                if len(line) % 2:
+                                    row[-1] = further(row[-1], line[-1], largest)
+                            else:
+                                for x in range(len(row)):
+                                    best = row[x]
+                                    for t in range(x * width, min((x + 1) * width, len(line))):
+                                        best = further(best, line[t], largest)
+                                    row[x] = best
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def number_means(data, factors, out):
     """out (float64) = the mean of each box, of sums in float64 in C order."""
     width, nx = factors[5], out.shape[5]
@@ -127,14 +142,15 @@ def add_numbers(line, width, row):
         row[full] += np.float64(line[i])
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def whole_means(data, factors, out):
     """out (int64, or uint64) = the mean of each box of integers, rounded half to even.
 
-    The high and the low 32 bits are summed apart, so that no sum of fewer than 2^31 elements is too large.
+    The high and the low 32 bits are summed apart, so that no sum of fewer than 2^31 elements is too large; lines first,
+    whose elements lie side by side.
     """
     width, nx = factors[5], out.shape[5]
-    high, low = np.empty(nx, np.int64), np.empty(nx, np.int64)
+    high, low = np.empty(data.shape[5], np.int64), np.empty(data.shape[5], np.int64)
     for a, b, c, z, y in np.ndindex(out.shape[:5]):
         row = out[a, b, c, z, y]
         high[:] = 0
@@ -149,34 +165,32 @@ def whole_means(data, factors, out):
                 for k in range(c0, c1):
                     for p in range(z0, z1):
                         for q in range(y0, y1):
-                            add_whole(data[i, j, k, p, q], width, high, low)
+                            add_whole(data[i, j, k, p, q], high, low)
         lines = (a1 - a0) * (b1 - b0) * (c1 - c0) * (z1 - z0) * (y1 - y0)
+        # Quotients of sums of few 32-bit integers are apart from halves by more than float64's rounding.
+        quick = data.itemsize < 8 and lines * width < 2**20
         for x in range(nx):
-            count = lines * (min((x + 1) * width, data.shape[5]) - x * width)
-            row[x] = whole_mean(high[x], low[x], count)
+            x0, x1 = span(x, width, data.shape[5])
+            upper, lower, count = np.int64(0), np.int64(0), lines * (x1 - x0)
+            for i in range(x0, x1):
+                upper += high[i]
+                lower += low[i]
+            if quick:
+                row[x] = out.dtype.type(np.rint(lower / np.float64(count)))
+            else:
+                row[x] = whole_mean(upper, lower, count)
     return out
 
 
 @njit(inline="always")
-def add_whole(line, width, high, low):
-    narrow, full = line.itemsize < 8, len(line) // width
-    if narrow and width == 2:
-        for x in range(full):
-            low[x] += np.int64(line[2 * x]) + np.int64(line[2 * x + 1])
-    elif narrow:
-        for x in range(full):
-            for t in range(width):
-                low[x] += np.int64(line[x * width + t])
+def add_whole(line, high, low):
+    if line.itemsize < 8:
+        for x in range(len(line)):
+            low[x] += np.int64(line[x])
     else:
-        for i in range(full * width):
-            high[i // width] += np.int64(line[i] >> 32)
-            low[i // width] += np.int64(line[i] & 0xFFFFFFFF)
-    for i in range(full * width, len(line)):
-        if narrow:
-            low[full] += np.int64(line[i])
-        else:
-            high[full] += np.int64(line[i] >> 32)
-            low[full] += np.int64(line[i] & 0xFFFFFFFF)
+        for x in range(len(line)):
+            high[x] += np.int64(line[x] >> 32)
+            low[x] += np.int64(line[x] & 0xFFFFFFFF)
 
 
 @njit(inline="always")

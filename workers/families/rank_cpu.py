@@ -14,6 +14,7 @@ the answer lies. It takes as many rounds as the largest range in a row has bits.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -277,6 +278,6 @@ def boxes(size):
     return volume, plane
 
 
-BOXES = {}
+BOXES: dict[tuple[int, ...], Callable[..., None]] = {}
 for length in (3, 5):
     BOXES[length, length, length], BOXES[1, length, length] = boxes(length)

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gridstride.workers.families.local import Local
-from gridstride.workers.models.edac.kinds import SPARE
+from gridstride.workers.models.base import Setup
 from gridstride.workers.operators.base import Grid, Window
 from gridstride.workers.operators.boundary import Taps
 from gridstride.workers.region import Region
 
 if TYPE_CHECKING:
     from gridstride.workers.gpu import Machine
-    from gridstride.workers.models.edac.setup import Setup
 
 
 @dataclass(frozen=True)
@@ -30,32 +29,33 @@ class Steps(Local):
     steps: int
 
     def reads(self, grid: Grid) -> tuple[Taps, ...]:
-        flow, deep = self.setup.flow, self.steps + SPARE
+        domain = self.setup.domain
+        before, after = domain.halo(self.steps)
         taps = [Taps()]
         for axis in range(3):
-            planar = flow.planar and axis == 0
-            mode = "wrap" if flow.periodic(axis) else "constant"
-            taps.append(Taps() if planar else Taps(2 * deep + 2, -deep, mode=mode))
+            planar = domain.planar and axis == 0
+            mode = "wrap" if domain.periodic(axis) else "constant"
+            taps.append(Taps() if planar else Taps(before + 1 + after, -before, mode=mode))
         return tuple(taps)
 
     def uncut(self, grid: Grid) -> frozenset[int]:
         return frozenset([0])
 
     def out_grid(self, grid: Grid) -> Grid:
-        return grid.having(self.setup.flow.dtype)
+        return grid.having(self.setup.domain.dtype)
 
     def describe(self) -> str:
         return f"{self.steps} steps"
 
     def scratch(self, want: Region, grid: Grid, device: str) -> int:
-        """The block's ring of levels, with halos on all sides, and the solids' share."""
-        flow = self.setup.flow
-        deep = 2 * (2 * (self.steps + SPARE) + 1)
+        """The block's ring of levels, with halos on all sides, and what else the model holds."""
+        domain = self.setup.domain
+        deep = 2 * sum(domain.halo(self.steps))
         cells = 1
         for axis, n in enumerate(want.shape[1:]):
-            cells *= n if flow.planar and axis == 0 else n + deep
-        arrays = 3 * flow.fields + (flow.components if self.setup.solids else 0) + 1
-        return arrays * cells * flow.dtype.itemsize
+            cells *= n if domain.planar and axis == 0 else n + deep
+        arrays = (domain.levels + 1) * domain.fields + self.setup.extra_arrays + 1
+        return arrays * cells * domain.dtype.itemsize
 
     def cpu(self, window: Window, out: np.ndarray) -> None:
         out[...] = self._advanced(window, "cpu")
@@ -64,8 +64,8 @@ class Steps(Local):
         return self._advanced(window, "gpu")
 
     def _advanced(self, window: Window, device: str) -> Any:
-        """Every level after the steps; raises FloatingPointError if a velocity came to be beyond the speed of sound."""
-        flow, want = self.setup.flow, window.want
+        """Every level after the steps; raises FloatingPointError if a field went beyond the domain's limit."""
+        limit, want = self.setup.domain.limit, window.want
         start: Any = want.start[1:]
         stop: Any = want.stop[1:]
         here = self.setup.block(start, stop, self.steps, device, self.first)
@@ -73,7 +73,7 @@ class Steps(Local):
         held = Region.of((0, *first), (window.grid.shape[0], *last))
         here.load(window.data[held.within(window.have)], first)
         here.fill()
-        done = here.advance(self.steps, flow.sound_speed)
-        if not done.peaks[-1] <= flow.sound_speed:
-            raise FloatingPointError(here.where_fastest())
+        done = here.advance(self.steps, limit)
+        if not done.peaks[-1] <= limit:
+            raise FloatingPointError(here.where_largest())
         return here.backend.xp.asarray(here.saved())

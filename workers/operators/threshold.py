@@ -58,7 +58,9 @@ class Otsu(Operator):
     def resolve(self, reports: Sequence[Report], grid: Grid) -> Operator:
         sweep = self.first_sweep()
         if isinstance(sweep, Histogram):
-            counts = np.sum(reports, axis=0, dtype=np.int64) if reports else np.zeros(sweep.bins, np.int64)
+            counts = np.zeros(sweep.bins, np.int64)
+            for report in reports:
+                counts += report
             return above(self.dtype, otsu(counts, sweep))
         found = extremes(reports)
         if found is None:

@@ -4,51 +4,37 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gridstride.workers.models.edac import loops, measure_loops
-from gridstride.workers.models.edac.flow import Flow
-from gridstride.workers.models.edac.threads import together
+from gridstride.workers.models.domain import Advance
+from gridstride.workers.models.edac import ghosts, loops, measure_loops
+from gridstride.workers.models.host import name, number_bits, to_host, xp
+from gridstride.workers.models.threads import together
 from gridstride.workers.stages import stages
 
 if TYPE_CHECKING:
-    from gridstride.workers.models.edac.block import Advance, FlowBlock
+    from gridstride.workers.models.edac.block import FlowBlock
 
-name = "cpu"
-xp = np
-CELLS_OF_A_THREAD = 8192  # 15 microseconds of work: fewer are not worth a meeting
-
-
-def to_host(array: np.ndarray) -> np.ndarray:
-    return array
-
-
-def number_bits(dtype: np.dtype) -> np.dtype:
-    return np.dtype(f"i{dtype.itemsize}")
-
-
-def limit_bits(flow: Flow, limit: float) -> Any:
-    return np.array(limit, flow.dtype).view(number_bits(flow.dtype))[()]
+CELLS_OF_A_THREAD = 8192  # 15 microseconds of work: fewer are not worth a barrier
+__all__ = ["advance", "fill", "measure", "name", "to_host", "xp"]
 
 
 def advance(block: FlowBlock, steps: int, limit: float) -> Advance:
-    from gridstride.workers.models.edac.block import Advance
-
     flow = block.flow
     numbers = flow.coefficients()
     bits = number_bits(flow.dtype)
-    keep = block.keep if block.keep is not None else np.zeros((0, 0, 0, 0), flow.dtype)
+    factor = block.fluid_factor if block.fluid_factor is not None else np.zeros((0, 0, 0, 0), flow.dtype)
     planes = block.stop[flow.slab_axis] - block.start[flow.slab_axis]
     parts = max(1, min(block.threads, planes // 2, prod(block.shape) // CELLS_OF_A_THREAD))
-    taken = np.zeros((planes, flow.components))
+    removed = np.zeros((planes, flow.components))
     peaks = np.zeros((parts, steps), bits)
     height = min(block.shape[1], loops.rows_at_a_time(block.now.shape, flow.dtype.itemsize)) + 3
     rings = np.empty((parts, flow.fields + 1, loops.RING, height, block.shape[2]), flow.dtype)
 
     def work(part: int, parts: int, gate: np.ndarray) -> int:
-        # The caller's own seconds are noted where it calls.
+        # The caller's own seconds are measured where it calls.
         with stages("kernel") if part > 0 else nullcontext():
             return march(part, parts, gate)
 
@@ -56,22 +42,23 @@ def advance(block: FlowBlock, steps: int, limit: float) -> Advance:
         return loops.advance(
             block.state, block.state.view(bits), block.slot, steps, block.box, np.array(block.edges_of_grid),
             np.array(block.kinds), block.faces, flow.ramps(block.step, steps), numbers["c"], numbers["d"], numbers["g"],
-            numbers["a"], numbers["dp"], numbers["k"], numbers["force"], keep, taken, block.sponge,
-            limit_bits(flow, limit), peaks, rings[part], part, parts, gate,
+            numbers["a"], numbers["dp"], numbers["k"], numbers["force"], factor, removed, block.sponge,
+            np.array(limit, flow.dtype).view(bits)[()], peaks, rings[part], part, parts, gate,
         )  # fmt: skip
 
     done = together(work, parts)
-    return Advance(done, peaks[:, :done].max(axis=0).view(flow.dtype), taken)
+    return Advance(done, peaks[:, :done].max(axis=0).view(flow.dtype), removed)
 
 
-def fill(block: FlowBlock, level: int, ramp: Any) -> None:
-    """Fill the ghost cells of one level."""
+def fill(block: FlowBlock, level: int, step: int) -> None:
+    """Fill the ghost cells of one level, which belongs to a step."""
     flow = block.flow
+    ramp = flow.ramps(step - 1, 1)[0]
     every = tuple((0, n) for n in block.shape)
     for fields in ((0, flow.components), (flow.components, flow.fields)):
         for axis in (2, 1) if flow.planar else (2, 1, 0):
             edges, kinds = np.array(block.edges_of_grid[axis]), np.array(block.kinds)
-            loops.fill(block.state[level], axis, fields, every, edges, kinds, block.faces[axis], ramp)
+            ghosts.fill(block.state[level], axis, fields, every, edges, kinds, block.faces[axis], ramp)
 
 
 def measure(block: FlowBlock) -> tuple[np.ndarray, np.ndarray]:

@@ -19,65 +19,58 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import sqrt
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from gridstride.workers.models.edac.kinds import PERIODIC
+from gridstride.workers.models.domain import Domain
+from gridstride.workers.models.edac.kinds import EXTRA_HALO
 
-Index = tuple[int, int, int]
 PRESSURE_LEAD = 0.2
 
 
 @dataclass(frozen=True)
-class Flow:
+class Flow(Domain):
     """A flow on a uniform grid. Tuples have an entry for each of z, y, x; a planar flow has one layer of cells in z.
 
-    cells:      of the grid
-    spacing:    lengths of a cell's edges
     components: of velocity: 3, or 2 (u and v)
-    dt:         time step
     viscosity, pressure_diffusivity: nu and nu_p, in length^2 / time
     sound_speed: c
     force:      per unit mass, along x, y, z
-    kinds:      (low, high) of each axis, what is beyond the grid's face (`kinds`)
     faces:      given velocities, (low, high) of each axis: float64 (components, one axis, other axis), at the places of
                 the component itself; an axis of length 1 holds for all places
     ramp:       time over which given velocities rise from 0
     sponge:     rates (1 / time), along each axis, at which pressure decays to 0; empty where there is no outflow
-    dtype:      of the state: float32 or float64
     """
 
-    cells: Index
-    spacing: tuple[float, float, float]
+    levels: ClassVar[int] = 2
+    extra: ClassVar[tuple[int, int]] = (EXTRA_HALO, EXTRA_HALO + 1)  # the velocity on the high face of the last cell
+
     components: int
-    dt: float
     viscosity: float
     pressure_diffusivity: float
     sound_speed: float
     force: tuple[float, float, float]
-    kinds: tuple[tuple[int, int], ...]
     faces: tuple[tuple[np.ndarray, np.ndarray], ...]
     ramp: float
     sponge: tuple[np.ndarray, ...]
-    dtype: np.dtype
 
     @property
     def planar(self) -> bool:
         return self.components == 2
 
     @property
-    def fields(self) -> int:
-        """u, v, (w,) p."""
-        return self.components + 1
+    def names(self) -> tuple[str, ...]:
+        return (*"uvw"[: self.components], "p")
 
     @property
-    def slab_axis(self) -> int:
-        """The axis blocks in memory are cut along: z, or y of a planar flow."""
-        return 1 if self.planar else 0
+    def watched(self) -> int:
+        return self.components
 
-    def periodic(self, axis: int) -> bool:
-        return self.kinds[axis][0] == PERIODIC
+    @property
+    def limit(self) -> float:
+        """Faster than sound: what the scheme is no scheme for."""
+        return self.sound_speed
 
     def coefficients(self) -> dict[str, tuple[Any, ...]]:
         """The scheme's numbers, x first, as `loops.advance` and cuda/edac.cu take them."""
@@ -118,7 +111,7 @@ def longest_step(
     faster, for the ghost cell answers: by 4.62 instead of 4, and by 16 / 3 between two walls two cells apart, the
     eigenvalues of the second difference with such ends. Sound carried against the
     flow needs some more, 10 U^2 / c: fitted to the eigenvalues of the scheme's amplification matrix for Mach numbers up
-    to 0.4 (tests/test_fluids_stability.py).
+    to 0.4 (tests/models/test_fluids_stability.py).
     """
     inverse = sum(1 / h**2 for h in spacing)
     bends = sum(

@@ -10,7 +10,6 @@ limit, as it does on the CPU, the kernels of later steps look at that step's pea
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -19,33 +18,19 @@ import numpy as np
 
 from gridstride.workers import kernels
 from gridstride.workers.families.march import march_length
-from gridstride.workers.launches import Launches, Ref, ceil_div, type_name
+from gridstride.workers.launches import Launches, Ref, ceil_div
+from gridstride.workers.models.accelerator import __getattr__, name, to_host
+from gridstride.workers.models.domain import CUT, Advance
 from gridstride.workers.models.edac.flow import PRESSURE_LEAD
-from gridstride.workers.models.edac.kinds import CUT, FIXED, OUTFLOW, SLIP, SPARE
+from gridstride.workers.models.edac.kinds import EXTRA_HALO, FIXED, OUTFLOW, SLIP
+from gridstride.workers.models.edac.part import NUMBERS, THREADS, WARPS, WIDTH, Part
 
 if TYPE_CHECKING:
-    from gridstride.workers.models.edac.block import Advance, FlowBlock
+    from gridstride.workers.models.edac.block import FlowBlock
 
-name = "gpu"
+__all__ = ["__getattr__", "advance", "fill", "name", "to_host"]
 
 FILE = "edac.cu"
-# As in cuda/edac.cu.
-WIDTH, WARPS = 32, 8
-THREADS = WIDTH * WARPS
-ROWS = {"float32": 2, "float64": 1}
-
-
-def instantiations() -> list[tuple[str, str]]:
-    """Every (file, name expression) that a flow can ask for."""
-    found = []
-    for number in ("f32", "f64"):
-        for components in (2, 3):
-            found += [(FILE, f"velocity<{number}, {components}, {solid}>") for solid in ("false", "true")]
-            found += [(FILE, f"pressure<{number}, {components}>")]
-        found += [(FILE, f"{name}<{number}>") for name in ("ghosts", "plane_sums")]
-    return found
-
-
 RANGE = np.dtype(
     [(key, np.int64) for key in ("cells", "plane", "width")]
     + [("first", np.int32, 3), ("last", np.int32, 3), ("own", np.int32, (3, 2)), ("given", np.int32, 3)]
@@ -60,37 +45,20 @@ EDGES = np.dtype(
     align=True,
 )
 STEPS_OF_A_PLAN = 48  # of a block without halos, which may be asked for many thousands; a multiple of the ring's levels
-NUMBERS = ("c", "d", "g", "a", "dp", "k", "force")
 
 NULL = np.uint64(0)
 Run = Callable[[Launches, Any, dict[str, Any]], Any]
-Ends = tuple[tuple[int, int], ...]
-
-
-def __getattr__(attribute: str) -> Any:
-    """xp: CuPy, imported when it is asked for; this module can be imported without."""
-    if attribute == "xp":
-        import cupy
-
-        return cupy
-    raise AttributeError(f"module {__name__!r} has no attribute {attribute!r}")
-
-
-def to_host(array: Any) -> np.ndarray:
-    return array.get()
 
 
 def advance(block: FlowBlock, steps: int, limit: float, run: Run | None = None) -> Advance:
     """As `cpu.advance`. It waits for the GPU. run: what runs plans, as `kernels.run`."""
-    from gridstride.workers.models.edac.block import Advance
-
     flow, backend = block.flow, block.backend
     part = Part.of(block)
     buffers = _given(block, flow.ramps(block.step, steps))
     buffers["peaks"] = backend.xp.zeros(steps + 1, part.bits)
-    buffers["taken"] = backend.xp.zeros(part.taken)
-    if block.keep is not None:
-        buffers["keep"] = block.keep
+    buffers["removed"] = backend.xp.zeros(part.removed)
+    if block.fluid_factor is not None:
+        buffers["factor"] = block.fluid_factor
     buffers |= {f"sponge{axis}": factors for axis, factors in enumerate(block.sponge)}
     last = int(np.array(limit, flow.dtype).view(part.bits))
     # Where no halo shrinks, all steps are alike: the same plan again and again.
@@ -103,12 +71,12 @@ def advance(block: FlowBlock, steps: int, limit: float, run: Run | None = None) 
     peaks = backend.to_host(buffers["peaks"])[1:]
     beyond = np.flatnonzero(peaks > last)
     done = int(beyond[0]) + 1 if beyond.size else steps
-    return Advance(done, peaks[:done].view(flow.dtype), backend.to_host(buffers["taken"]))
+    return Advance(done, peaks[:done].view(flow.dtype), backend.to_host(buffers["removed"]))
 
 
-def fill(block: FlowBlock, level: int, ramp: Any, run: Run | None = None) -> None:
-    """Fill the ghost cells of one level."""
-    ramps = np.array([ramp], block.flow.dtype)
+def fill(block: FlowBlock, level: int, step: int, run: Run | None = None) -> None:
+    """Fill the ghost cells of one level, which belongs to a step."""
+    ramps = block.flow.ramps(step - 1, 1)
     (run or kernels.run)(plan_fill(Part.of(block), level), block.state, _given(block, ramps))
 
 
@@ -118,95 +86,11 @@ def _given(block: FlowBlock, ramps: np.ndarray) -> dict[str, Any]:
     return {**faces, "ramps": block.backend.xp.asarray(ramps)}
 
 
-@dataclass(frozen=True)
-class Part:
-    """A block as the kernels know it: names as in `FlowBlock` and `Flow.coefficients`. Tuples are z, y, x."""
-
-    shape: tuple[int, ...]
-    box: Ends
-    edges: Ends
-    kinds: Ends
-    components: int
-    dtype: str
-    numbers: tuple[tuple[float, ...], ...]
-    faces: tuple[tuple[tuple[int, ...], ...], ...]
-    solid: bool
-    sponge: bool
-
-    @classmethod
-    def of(cls, block: FlowBlock) -> Part:
-        flow = block.flow
-        coefficients = flow.coefficients()
-        return cls(
-            block.shape,
-            block.box,
-            block.edges_of_grid,
-            block.kinds,
-            flow.components,
-            flow.dtype.name,
-            tuple(tuple(float(v) for v in coefficients[key]) for key in NUMBERS),
-            tuple(tuple(tuple(face.shape[1:]) for face in pair) for pair in block.faces),
-            block.keep is not None,
-            all(factors.size for factors in block.sponge),
-        )
-
-    @property
-    def item(self) -> int:
-        return np.dtype(self.dtype).itemsize
-
-    @property
-    def cut(self) -> bool:
-        """Whether more of the grid follows anywhere."""
-        return any(CUT in kinds for kinds in self.kinds[1 if self.components == 2 else 0 :])
-
-    @property
-    def high(self) -> int:
-        """Cells of a tile along y."""
-        return WARPS * ROWS[self.dtype]
-
-    @property
-    def tile(self) -> int:
-        """Bytes of a field's tile, with a ring of cells around it."""
-        return (WIDTH + 2) * (self.high + 2) * self.item
-
-    @property
-    def bits(self) -> np.dtype:
-        """Integers of the numbers' size."""
-        return np.dtype(f"i{self.item}")
-
-    @property
-    def taken(self) -> tuple[int, int]:
-        """Shape of what solids take: own planes along the slab axis, components."""
-        first, last = self.box[1 if self.components == 2 else 0]
-        return last - first, self.components
-
-    def kernel(self, name: str, *more: Any) -> str:
-        return f"{name}<{', '.join([type_name(np.dtype(self.dtype)), *(str(m).lower() for m in more)])}>"
-
-    def at(self, slot: int, field: int = 0) -> Ref:
-        """A field of a time level."""
-        return Ref("data", (slot * (self.components + 1) + field) * prod(self.shape) * self.item)
-
-    def computed(self, left: int) -> tuple[list[int], list[int], list[int]]:
-        """(first, last, last of the velocity) that a step computes which leaves `left` cells around the block right.
-
-        As in `loops.advance`: up to the grid's faces; the velocity one further where more of the grid follows.
-        """
-        first, last, faces = ([end[side] for end in self.box] for side in (0, 1, 1))
-        for axis in range(1 if self.components == 2 else 0, 3):
-            first[axis], last[axis], faces[axis] = first[axis] - left, last[axis] + left, last[axis] + left + 1
-            if self.kinds[axis][0] != CUT:
-                first[axis] = max(first[axis], self.edges[axis][0])
-            if self.kinds[axis][1] != CUT:
-                last[axis], faces[axis] = (min(n, self.edges[axis][1]) for n in (last[axis], faces[axis]))
-        return first, last, faces
-
-
 @lru_cache(maxsize=64)
 def plan_advance(part: Part, slot: int, steps: int, limit: int) -> Launches:
     """The launches of `steps` steps of a block whose time level now is `slot`; limit: the number's bits.
 
-    Buffers beside the state: "peaks" (steps + 1 integers), "taken" (float64), "keep", "sponge0" ... along z, y, x,
+    Buffers beside the state: "peaks" (steps + 1 integers), "removed" (float64), "factor", "sponge0" ... along z, y, x,
     "face00" (z, low) to "face21" (x, high), "ramps" (steps).
     """
     plan = Launches((0,), np.dtype(np.uint8))
@@ -217,18 +101,18 @@ def plan_advance(part: Part, slot: int, steps: int, limit: int) -> Launches:
         pieces = ceil_div(part.box[2][1] - part.box[2][0], WIDTH)
         rows = part.box[1][1] - part.box[1][0]
         length = pieces * (1 if components == 2 else rows)
-        parts = plan.reserve("parts", prod(part.taken) * length * 8)
-    keep: Any = Ref("keep") if part.solid else NULL
+        parts = plan.reserve("parts", prod(part.removed) * length * 8)
+    factor: Any = Ref("factor") if part.solid else NULL
     sponge = [Ref(f"sponge{axis}") if part.sponge else NULL for axis in range(3)]
     for step in range(steps):
         now, before, new = slot, (slot + 2) % 3, (slot + 1) % 3
-        first, last, faces = part.computed(steps - 1 - step + SPARE)
+        first, last, faces = part.computed(steps - 1 - step + EXTRA_HALO)
         peaks, ramp = Ref("peaks", step * item), Ref("ramps", step * item)
 
         around, marches = _range(part, first, faces, part.solid)
         shared = 3 * (components + 1) * part.tile + (components * THREADS * 8 if part.solid else 0)
         levels = part.at(now), part.at(before), part.at(new)
-        args: tuple[Any, ...] = (*levels, keep, parts, peaks, most, around, numbers)
+        args: tuple[Any, ...] = (*levels, factor, parts, peaks, most, around, numbers)
         plan.launch(FILE, part.kernel("velocity", components, part.solid), marches, (WIDTH, WARPS), shared, args)
         _launch_ghosts(plan, part, part.at(new), (0, components), (first, faces), (ramp, peaks, most))
 
@@ -239,8 +123,8 @@ def plan_advance(part: Part, slot: int, steps: int, limit: int) -> Launches:
         _launch_ghosts(plan, part, part.at(new), (components, components + 1), (first, last), (ramp, peaks, most))
         slot = new
     if part.solid and steps:
-        count = prod(part.taken)
-        args = parts, Ref("taken"), np.int64(count), np.int64(length), Ref("peaks"), most
+        count = prod(part.removed)
+        args = parts, Ref("removed"), np.int64(count), np.int64(length), Ref("peaks"), most
         plan.launch(FILE, part.kernel("plane_sums"), count, (WIDTH, WARPS), THREADS * 8, args)
     return plan
 

@@ -1,4 +1,4 @@
-"""The EDAC scheme on the CPU: rows, planes and steps, compiled by Numba; all release the GIL.
+"""The EDAC scheme on the CPU: planes and steps, compiled by Numba; all release the GIL.
 
 A step marches through the planes of a block, a strip of rows at a time that stays in the second-level cache. As soon as
 the velocity of plane z is new, the pressure of the plane below can follow:
@@ -7,8 +7,8 @@ the velocity of plane z is new, the pressure of the plane below can follow:
         velocity   new        new        new <----- now, before
         pressure   new        new <------ now, before
 
-The innermost loops go along a run of cells: several rows with the ghost cells between them, which come to hold nothing
-of meaning and are filled afterwards. Every cell is computed by the same expression wherever its block begins and ends,
+The innermost loops (`runs`) go along a run of cells: several rows with the ghost cells between them, which hold garbage
+until they are refilled (`ghosts`). Every cell is computed by the same expression wherever its block begins and ends,
 so the cut does not change a bit. Several threads share a block: each marches through planes (rows, in two dimensions)
 of its own, and the pressure of its last one waits until the next thread's velocity is there.
 
@@ -22,170 +22,17 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from gridstride.workers.models.domain import CUT
 from gridstride.workers.models.edac.flow import PRESSURE_LEAD
-from gridstride.workers.models.edac.kinds import CUT, FIXED, OUTFLOW, PERIODIC, SLIP, SPARE
-from gridstride.workers.models.edac.threads import meet
+from gridstride.workers.models.edac.ghosts import fill
+from gridstride.workers.models.edac.kinds import EXTRA_HALO, FIXED, SLIP
+from gridstride.workers.models.edac.runs import COMPILE, extrapolate, largest, pressure_run, velocity_run
+from gridstride.workers.models.threads import barrier
 
-COMPILE = {"nogil": True, "cache": True, "fastmath": {"contract"}}
-# Without fused multiply-adds: of a sum of two products it is the compiler's choice which is rounded, and in a loop that
-# it makes several versions of, for blocks at one face of the grid or at both, it chooses more than once. Said outright,
-# for else the options of the function that calls are taken.
-PLAIN = COMPILE | {"fastmath": False}
-MAGNITUDE = 2**63 - 1  # all bits but the sign's
 RUN = 2048  # cells: short rows would cost more to set up than to compute, long runs leave the first-level cache
-ONE = np.uint64(1)
-STRIP_BYTES = (
-    600_000  # of the extrapolated planes: with the rows that go by, the second-level cache holds twice as much
-)
+# Of the extrapolated planes: with the rows that go by, the second-level cache holds twice as much.
+STRIP_BYTES = 600_000
 RING = 4  # extrapolated planes kept: pressure of plane z - 1 needs z - 2 to z, velocity of plane z one more
-
-
-# --- runs -------------------------------------------------------------------------------------------------------
-# first, n: the cells of a run, in the block's plane; the ring's planes begin `back` elements later. Elements are
-# counted without a sign: else Numba would look for negative indices. Coefficients (a tuple an axis, x first):
-#   c = dt / 4h (convection), d = nu dt / h^2 (diffusion), g = dt / h (gradient), a = dt / 2h, k = c^2 dt / h
-
-
-@njit(**COMPILE)
-def _velocity_run(first, n, back, width, u_new, v_new, w_new, u_now, v_now, w_now, u, v, w, p, ul, vl, wl, pl,
-                  uh, vh, wh, c, d, g, force):  # fmt: skip
-    """New velocities, on the low faces of each cell. ul, vl, wl, pl: in the plane below; uh, vh, wh: above."""
-    c0, c1, c2 = c
-    d0, d1, d2 = d
-    for i in range(first, first + n):
-        o = i - back
-        west, east, south, north = o - ONE, o + ONE, o - width, o + width
-        e = u[o]
-        convection = c0 * ((e + u[east]) * u[east] - (u[west] + e) * u[west])
-        convection += c1 * ((v[north - ONE] + v[north]) * u[north] - (v[west] + v[o]) * u[south])
-        diffusion = d0 * ((u[west] + u[east]) - (e + e)) + d1 * ((u[south] + u[north]) - (e + e))
-        if w is not None:
-            convection += c2 * ((wh[west] + wh[o]) * uh[o] - (w[west] + w[o]) * ul[o])
-            diffusion += d2 * ((ul[o] + uh[o]) - (e + e))
-        u_new[i] = u_now[i] + ((diffusion - convection) - (g[0] * (p[o] - p[west]) - force[0]))
-        e = v[o]
-        convection = c0 * ((u[south + ONE] + u[east]) * v[east] - (u[south] + u[o]) * v[west])
-        convection += c1 * ((e + v[north]) * v[north] - (v[south] + e) * v[south])
-        diffusion = d0 * ((v[west] + v[east]) - (e + e)) + d1 * ((v[south] + v[north]) - (e + e))
-        if w is not None:
-            convection += c2 * ((wh[south] + wh[o]) * vh[o] - (w[south] + w[o]) * vl[o])
-            diffusion += d2 * ((vl[o] + vh[o]) - (e + e))
-        v_new[i] = v_now[i] + ((diffusion - convection) - (g[1] * (p[o] - p[south]) - force[1]))
-        if w is not None:
-            e = w[o]
-            convection = c0 * ((ul[east] + u[east]) * w[east] - (ul[o] + u[o]) * w[west])
-            convection += c2 * ((e + wh[o]) * wh[o] - (wl[o] + e) * wl[o])
-            convection += c1 * ((vl[north] + v[north]) * w[north] - (vl[o] + v[o]) * w[south])
-            diffusion = d0 * ((w[west] + w[east]) - (e + e)) + d2 * ((wl[o] + wh[o]) - (e + e))
-            diffusion += d1 * ((w[south] + w[north]) - (e + e))
-            w_new[i] = w_now[i] + ((diffusion - convection) - (g[2] * (p[o] - pl[o]) - force[2]))
-
-
-@njit(**COMPILE)
-def _pressure_run(first, n, back, width, p_new, p_now, p, pl, ph, u, v, w, wh, a, d, k):
-    """New p of n cells: u, v, w, wh are new velocities, in the block's plane and the one above; the rest as above."""
-    a0, a1, a2 = a
-    d0, d1, d2 = d
-    k0, k1, k2 = k
-    for i in range(first, first + n):
-        o = i - back
-        west, east, south, north = o - ONE, o + ONE, o - width, o + width
-        e = p[o]
-        advection = a0 * (u[i] * (e - p[west]) + u[i + ONE] * (p[east] - e))
-        advection += a1 * (v[i] * (e - p[south]) + v[i + width] * (p[north] - e))
-        diffusion = d0 * ((p[west] + p[east]) - (e + e)) + d1 * ((p[south] + p[north]) - (e + e))
-        divergence = k0 * (u[i + ONE] - u[i]) + k1 * (v[i + width] - v[i])
-        if w is not None:
-            advection += a2 * (w[i] * (e - pl[o]) + wh[i] * (ph[o] - e))
-            diffusion += d2 * ((pl[o] + ph[o]) - (e + e))
-            divergence += k2 * (wh[i] - w[i])
-        p_new[i] = p_now[i] + ((diffusion - advection) - divergence)
-
-
-@njit(**COMPILE)
-def _extrapolate(now, before, ahead, out):
-    """Values `ahead` of a step ahead, from two levels."""
-    for i in range(len(now)):
-        out[i] = now[i] + ahead * (now[i] - before[i])
-
-
-@njit(**COMPILE)
-def _largest(row):
-    """The largest magnitude in a row of numbers seen as integers; infinity and NaN are beyond all numbers."""
-    largest = row.dtype.type(0)
-    for i in range(len(row)):
-        largest = max(largest, row[i] & row.dtype.type(MAGNITUDE >> (64 - 8 * row.itemsize)))
-    return largest
-
-
-# --- what is beyond the grid ------------------------------------------------------------------------------------
-
-
-@njit(**PLAIN)
-def fill(array, axis, fields, box, edges, kinds, faces, ramp):
-    """Fill `fields` (first, last) of array (fields, z, y, x) beyond the grid's two faces on an axis (0 z, 1 y, 2 x).
-
-    box: ((first, last) of z, of y, of x), where on the other two axes
-    edges: local positions of the grid's indices 0 and n on the axis; kinds: (3, 2), what is beyond each face
-    faces: given velocities of both faces, (components, one axis, other axis) in the array's positions; an axis of
-        length 1 holds for all. ramp: what they are multiplied by
-
-    A velocity normal to a face lies on it, everything else half a cell to both sides. With the value inside, and the
-    one a cell deeper:
-        normal     on the face   = sign * inside + given     sign 0, or 1 for outflow
-        the rest   in the ghost  = sign * inside             sign 1, or -1 for outflow's p
-        given      in the ghost  = deeper / 3 - 2 inside + 8/3 given: on a parabola through the face
-    """
-    low, high = kinds[axis, 0], kinds[axis, 1]
-    if low == CUT and high == CUT:
-        return
-    components = array.shape[0] - 1
-    strides = (array.shape[2] * array.shape[3], array.shape[3], 1)
-    along = strides[axis]
-    one, other = (1 if axis == 0 else 0), (1 if axis == 2 else 2)
-    flat = array.reshape(-1)
-    zero, unit = array.dtype.type(0), array.dtype.type(1)
-    third, eight_thirds = array.dtype.type(1 / 3), array.dtype.type(8 / 3)
-    for field in range(fields[0], fields[1]):
-        normal, velocity = field == 2 - axis, field < components
-        signs, bent = (unit, unit), False
-        if normal and velocity:
-            signs = (unit if low == OUTFLOW else zero, unit if high == OUTFLOW else zero)
-        elif velocity:
-            signs, bent = (-unit if low == FIXED else unit, -unit if high == FIXED else unit), edges[1] - edges[0] > 1
-        else:
-            signs = (-unit if low == OUTFLOW else unit, -unit if high == OUTFLOW else unit)
-        normal = normal and velocity
-        scale = ramp * eight_thirds if bent else ramp if normal else ramp + ramp
-        for i in range(box[one][0], box[one][1]):
-            for j in range(box[other][0], box[other][1]):
-                start = field * array.shape[1] * strides[0] + i * strides[one] + j * strides[other]
-                a, b = start + edges[0] * along, start + edges[1] * along
-                if low == PERIODIC:
-                    flat[a - along] = flat[b - along]
-                    flat[b] = flat[a]
-                    continue
-                given_low = given_high = zero
-                if velocity and low == FIXED:
-                    face = faces[0]
-                    given_low = scale * face[field, min(i, face.shape[1] - 1), min(j, face.shape[2] - 1)]
-                if velocity and high == FIXED:
-                    face = faces[1]
-                    given_high = scale * face[field, min(i, face.shape[1] - 1), min(j, face.shape[2] - 1)]
-                if low != CUT and normal:
-                    flat[a] = signs[0] * flat[a + along] + given_low
-                    flat[a - along] = (flat[a] + flat[a]) - flat[a + along]
-                elif low == FIXED and bent:
-                    flat[a - along] = (third * flat[a + along] - (flat[a] + flat[a])) + given_low
-                elif low != CUT:
-                    flat[a - along] = signs[0] * flat[a] + given_low
-                if high == FIXED and bent:
-                    flat[b] = (third * flat[b - along - along] - (flat[b - along] + flat[b - along])) + given_high
-                elif high != CUT:
-                    flat[b] = signs[1] * flat[b - along] + given_high
-
-
-# --- planes and steps -------------------------------------------------------------------------------------------
 
 
 @njit(**COMPILE)
@@ -200,7 +47,7 @@ def _extrapolate_fields(now, before, ring, z, held, first):
     half, (top, bottom) = now.dtype.type(0.5), held
     for field in range(first, now.shape[0]):
         to = flatten(ring[field, z % RING])
-        _extrapolate(flatten(now[field, z, top:bottom]), flatten(before[field, z, top:bottom]), half, to)
+        extrapolate(flatten(now[field, z, top:bottom]), flatten(before[field, z, top:bottom]), half, to)
 
 
 @njit(**COMPILE)
@@ -209,7 +56,7 @@ def _extrapolate_plane(now, before, ring, z, held):
     lead, p, (top, bottom) = now.dtype.type(PRESSURE_LEAD), now.shape[0] - 1, held
     _extrapolate_fields(now, before, ring, z, held, 0)
     to = flatten(ring[p + 1, z % RING])
-    _extrapolate(flatten(now[p, z, top:bottom]), flatten(before[p, z, top:bottom]), lead, to)
+    extrapolate(flatten(now[p, z, top:bottom]), flatten(before[p, z, top:bottom]), lead, to)
 
 
 @njit(**COMPILE)
@@ -235,10 +82,10 @@ def _velocity_plane(now, new, ring, z, rows, columns, top, c, d, g, force):
     while y < rows[1]:
         first, n, back, wide, y = _runs(rows, columns, width, y, top)
         if now.shape[0] == 3:
-            _velocity_run(first, n, back, wide, u_new, v_new, None, u_now, v_now, None, u, v, None, p, None, None, None,
+            velocity_run(first, n, back, wide, u_new, v_new, None, u_now, v_now, None, u, v, None, p, None, None, None,
                           None, None, None, None, c, d, g, force)  # fmt: skip
             continue
-        _velocity_run(first, n, back, wide, u_new, v_new, w_new, u_now, v_now, w_now, u, v, w, p, ul, vl, wl, pl,
+        velocity_run(first, n, back, wide, u_new, v_new, w_new, u_now, v_now, w_now, u, v, w, p, ul, vl, wl, pl,
                       uh, vh, wh, c, d, g, force)  # fmt: skip
 
 
@@ -252,21 +99,21 @@ def _pressure_plane(now, new, ring, z, rows, columns, top, a, d, k):
     while y < rows[1]:
         first, n, back, wide, y = _runs(rows, columns, width, y, top)
         if now.shape[0] == 3:
-            _pressure_run(first, n, back, wide, p_new, p_now, p, None, None, u, v, None, None, a, d, k)
+            pressure_run(first, n, back, wide, p_new, p_now, p, None, None, u, v, None, None, a, d, k)
             continue
         pl, ph, w, wh = flatten(ring[-2, below]), flatten(ring[-2, above]), flatten(new[2, z]), flatten(new[2, z + 1])
-        _pressure_run(first, n, back, wide, p_new, p_now, p, pl, ph, u, v, w, wh, a, d, k)
+        pressure_run(first, n, back, wide, p_new, p_now, p, pl, ph, u, v, w, wh, a, d, k)
 
 
 @njit(**COMPILE)
-def _thin_plane(new, z, rows, columns, keep, box, taken):
-    """Take the solid's share out of new velocities, and add up what was taken from the block's own cells, by planes of
-    z, or by rows where there is one plane."""
+def _apply_solids(new, z, rows, columns, factor, box, removed):
+    """Multiply new velocities by the solids' factor, and add up what that removed from the block's own cells, by planes
+    of z, or by rows where there is one plane."""
     own = box[0][0] <= z < box[0][1]
     by_rows = new.shape[0] == 3
-    for component in range(keep.shape[0]):
+    for component in range(factor.shape[0]):
         for y in range(rows[0], rows[1]):
-            row, share = new[component, z, y], keep[component, z, y]
+            row, share = new[component, z, y], factor[component, z, y]
             mine = own and box[1][0] <= y < box[1][1]
             total = 0.0
             for x in range(columns[0], columns[1]):
@@ -275,9 +122,9 @@ def _thin_plane(new, z, rows, columns, keep, box, taken):
                     total += np.float64(row[x]) - np.float64(left)
                 row[x] = left
             if mine and by_rows:
-                taken[y - box[1][0], component] = total
+                removed[y - box[1][0], component] = total
             elif mine:
-                taken[z - box[0][0], component] += total
+                removed[z - box[0][0], component] += total
 
 
 @njit(**COMPILE)
@@ -301,7 +148,7 @@ def _finish_pressure(new, z, rows, columns, edges, kinds, faces, ramp, sponge, w
 
 @njit(**COMPILE)
 def _march(now, before, new, bits, ring, first, last, ends, mine, alone, rows, box, edges, kinds, faces, ramp, numbers,
-           keep, taken, sponge):  # fmt: skip
+           factor, removed, sponge):  # fmt: skip
     """One step of a strip of rows, plane after plane; returns the largest velocity.
 
     first, last, ends: of each axis, where p begins and ends, and where velocity ends; mine: what of the planes (of the
@@ -327,8 +174,8 @@ def _march(now, before, new, bits, ring, first, last, ends, mine, alone, rows, b
             if not planar:
                 _extrapolate_plane(now, before, ring, z + 1, held)
             _velocity_plane(now, new, ring, z, rows, columns, held[0], c, d, g, force)
-            if keep.size:
-                _thin_plane(new, z, rows, columns, keep, box, taken)
+            if factor.size:
+                _apply_solids(new, z, rows, columns, factor, box, removed)
             fill(new, 2, velocities, ((z, z + 1), rows, every), edges[2], kinds, faces[2], ramp)
             if upmost or rows[0] == first[1]:
                 fill(new, 1, velocities, ((z, z + 1), rows, every), edges[1], kinds, faces[1], ramp)
@@ -336,7 +183,7 @@ def _march(now, before, new, bits, ring, first, last, ends, mine, alone, rows, b
                 if component == 2 and fixed and z == edges[0, 0]:
                     continue  # given, and put in place below
                 for y in range(rows[0], rows[1]):
-                    peak = max(peak, _largest(bits[component, z, y, columns[0] : columns[1]]))
+                    peak = max(peak, largest(bits[component, z, y, columns[0] : columns[1]]))
         if not planar and ((z == first[0] + 1 and planes[0] == first[0]) or z == ends[0]):
             fill(new, 0, velocities, ((0, 0), rows, every), edges[0], kinds, faces[0], ramp)
         below = z if planar else z - 1
@@ -372,25 +219,25 @@ def rows_at_a_time(shape, itemsize):
 
 
 @njit(**COMPILE)
-def advance(state, bits, slot, steps, box, edges, kinds, faces, ramps, c, d, g, a, dp, k, force, keep, taken,
+def advance(state, bits, slot, steps, box, edges, kinds, faces, ramps, c, d, g, a, dp, k, force, factor, removed,
             sponge, limit, peaks, ring, part, parts, gate):  # fmt: skip
     """Advance a block by `steps` steps, or up to the first in which a velocity is beyond `limit`; returns how many.
 
     state: (3, fields, z, y, x), a ring of time levels, of which `slot` is now and the one before it before
     bits: the same memory as integers
     box: ((first, last) of z, of y, of x) of the block, local positions. Where more of the grid follows there is a halo
-        of `steps` + SPARE cells before and one more after, of which each step uses up one
+        of `steps` + EXTRA_HALO cells before and one more after, of which each step uses up one
     edges: (3, 2) local positions of the grid's indices 0 and n; kinds: (3, 2) what is beyond them
     faces: given velocities, low and high of z, of y, of x; ramps: (steps,) what these are multiplied by
     c, d, g, a, dp, k, force: coefficients, x first
-    keep: (components, z, y, x) what part of each velocity's cell is not solid; of size 0 where there is no solid
-    taken: (planes, components) velocity that solids took in the last step, summed over the block's own planes of z, or
-        rows of y where there is one plane
+    factor: (components, z, y, x) what each new velocity is multiplied by; of size 0 where there is no solid
+    removed: (planes, components) what the last step removed, summed over the block's own planes of z, or rows of y
+        where there is one plane
     sponge: what p is multiplied by in each step, an array along z, y, x; of size 0 where there is none
     limit, peaks (parts, steps): largest velocity that each thread has seen, as bits
     ring: (fields + 1, RING, rows, x) scratch of this thread
     part, parts, gate: which of how many threads this is, each of which makes this call with two planes or more; where
-        they meet (`threads`)
+        they wait for each other (`threads`)
     """
     fields, depth, height, width = state.shape[1:]
     planar, alone, turn = fields == 3, parts == 1, 0
@@ -400,7 +247,7 @@ def advance(state, bits, slot, steps, box, edges, kinds, faces, ramps, c, d, g, 
     first, last, ends = np.empty(3, np.int64), np.empty(3, np.int64), np.empty(3, np.int64)
     for step in range(steps):
         now, before, new = state[slot], state[(slot + 2) % 3], state[(slot + 1) % 3]
-        left, ramp = steps - 1 - step + SPARE, ramps[step]
+        left, ramp = steps - 1 - step + EXTRA_HALO, ramps[step]
         # p is computed from first to last; velocity one further where more of the grid follows
         for i in range(3):
             first[i], last[i], ends[i] = box[i][0], box[i][1], box[i][1]
@@ -413,17 +260,19 @@ def advance(state, bits, slot, steps, box, edges, kinds, faces, ramps, c, d, g, 
                 last[i], ends[i] = min(last[i], edges[i, 1]), min(ends[i], edges[i, 1])
         extent = ends[axis] - first[axis]
         mine = (first[axis] + extent * part // parts, first[axis] + extent * (part + 1) // parts)
-        if keep.size and not planar:
-            taken[max(0, mine[0] - box[0][0]) : max(0, mine[1] - box[0][0])] = 0.0
+        if factor.size and not planar:
+            removed[max(0, mine[0] - box[0][0]) : max(0, mine[1] - box[0][0])] = 0.0
         peak = bits.dtype.type(0)
         begin, end = mine if planar else (first[1], ends[1])
         for y in range(begin, end, strip):
             rows = (y, min(y + strip, end))
             peak = max(peak, _march(now, before, new, bits[(slot + 1) % 3], ring, first, last, ends, mine, alone, rows,
-                                    box, edges, kinds, faces, ramp, numbers, keep, taken, sponge))  # fmt: skip
+                                    box, edges, kinds, faces, ramp, numbers, factor, removed, sponge))  # fmt: skip
         peaks[part, step] = peak
         if not alone:
-            turn = meet(gate, parts, turn)  # all velocities are new, and the pressure of each thread's first plane
+            turn = barrier(gate, parts, turn)  # all velocities are new, and the pressure of each thread's first plane
+            if turn < 0:
+                return step
         if part == parts - 1 and not (alone and planar):
             fill(new, axis, velocities, everywhere, edges[axis], kinds, faces[axis], ramp)
         if not alone:
@@ -431,7 +280,9 @@ def advance(state, bits, slot, steps, box, edges, kinds, faces, ramps, c, d, g, 
         if part == parts - 1 and not (alone and planar):
             fill(new, axis, pressure, everywhere, edges[axis], kinds, faces[axis], ramp)
         if not alone:
-            turn = meet(gate, parts, turn)
+            turn = barrier(gate, parts, turn)
+            if turn < 0:
+                return step
         slot = (slot + 1) % 3
         for other in range(parts):
             peak = max(peak, peaks[other, step])

@@ -7,25 +7,16 @@ the same bits however the grid was cut.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from gridstride.workers.models.domain import Sums
 from gridstride.workers.models.edac.block import FlowBlock
 
 NAMES = "uvw"
 AXES = "xyz"
 BATCH = 2_000_000  # cells worked on at a time: bounds the memory of intermediate arrays
-
-
-@dataclass(frozen=True)
-class Sums:
-    """Sums over the planes of a block: values (planes, quantities); and largest values over the block."""
-
-    first: int
-    values: np.ndarray
-    largest: dict[str, float]
 
 
 def quantities(components: int) -> tuple[str, ...]:

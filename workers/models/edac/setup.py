@@ -1,42 +1,63 @@
-"""All that a worker needs to make any block of a simulation: numbers alone, stored as the operators are."""
+"""All that a worker needs to make any block of a flow: numbers alone."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
 import numpy as np
 
+from gridstride.workers.models import base
+from gridstride.workers.models.base import Read
+from gridstride.workers.models.domain import Index, Sums
+from gridstride.workers.models.edac import measures
 from gridstride.workers.models.edac.block import FlowBlock
-from gridstride.workers.models.edac.flow import Flow, Index
+from gridstride.workers.models.edac.flow import Flow
 from gridstride.workers.models.edac.geometry import Geometry
+from gridstride.workers.models.edac.obstacles import cell_fractions
 from gridstride.workers.models.edac.problems import sample
-from gridstride.workers.models.edac.solids import kept
+from gridstride.workers.models.edac.solids import fluid_factor
 
 
 @dataclass(frozen=True)
-class Setup:
-    """A simulation: solids are shapes and masks of `obstacles`; problem is of `problems`, None if a store gives the
-    flow to begin with."""
+class Setup(base.Setup):
+    """A flow: solids are shapes and masks of `obstacles`; problem is of `problems`, None if a store gives the flow to
+    begin with."""
 
     flow: Flow
     geometry: Geometry
     solids: tuple[Any, ...]
     problem: Any
 
+    @property
+    def domain(self) -> Flow:
+        return self.flow
+
+    @property
+    def starts(self) -> bool:
+        return self.problem is not None
+
+    @property
+    def extra_arrays(self) -> int:
+        return self.flow.components if self.solids else 0
+
+    @property
+    def gathers(self) -> bool:
+        return bool(self.solids)
+
     def block(self, start: Index, stop: Index, reach: int, device: str, step: int = 0, threads: int = 1) -> FlowBlock:
-        """The block [start, stop), empty."""
         backend = import_module("gridstride.workers.models.edac." + device)
         block = FlowBlock(self.flow, start, stop, reach, backend, step, threads)
         if self.solids:
-            keep = kept(self.flow, self.geometry, self.solids, block.low, block.high)
-            if (keep < 1).any():
-                block.keep = backend.xp.asarray(keep)
+            factor = fluid_factor(self.flow, self.geometry, self.solids, block.low, block.high)
+            if (factor < 1).any():
+                block.fluid_factor = backend.xp.asarray(factor)
         return block
 
-    def begin(self, block: FlowBlock) -> None:
-        """Put the problem's flow at time 0 into a block, halos included.
+    def begin(self, block: FlowBlock) -> None:  # type: ignore[override]
+        """Put the problem's flow at time 0 into a block.
 
         p belongs to times half a step after the velocity's. A problem that is not an exact solution begins with a level
         before that is the same: the first step is then Euler's.
@@ -47,13 +68,55 @@ class Setup:
         if not self.problem.exact:
             levels = [self._at(low, high, 0.0, 0.0)] * 2
         block.load(np.concatenate(levels), low)
-        self.shape(block)
+        self._shape(block)
 
-    def shape(self, block: FlowBlock) -> None:
-        """Take the solids' share out of both levels, and fill the ghost cells."""
-        if block.keep is not None:
-            for level in (block.now, block.before):
-                level[: self.flow.components] *= block.keep
+    def begin_from(self, block: FlowBlock, read: Read) -> None:  # type: ignore[override]
+        """Velocities at faces are the means of the cells beside them. Both levels are the same: the first step is
+        Euler's."""
+        flow = self.flow
+        low, high = block.held()
+        fields = []
+        for field, name in enumerate(flow.names):
+            if field == flow.components:
+                fields.append(read(name, low, high))
+                continue
+            axis = 2 - field
+            values = read(name, [a - (i == axis) for i, a in enumerate(low)], high)
+            before = [slice(None, -1) if a == axis else slice(None) for a in range(3)]
+            after = [slice(1, None) if a == axis else slice(None) for a in range(3)]
+            fields.append((values[tuple(before)] + values[tuple(after)]) * flow.dtype.type(0.5))
+        level = np.stack(fields).astype(flow.dtype)
+        block.load(np.concatenate([level, level]), low)
+        self._shape(block)
+
+    def measure(self, block: FlowBlock) -> Sums:  # type: ignore[override]
+        return measures.measure(block)
+
+    def output(self, block: FlowBlock, name: str) -> np.ndarray:  # type: ignore[override]
+        return measures.centred(block, name)
+
+    def static(self, name: str, start: Sequence[int], stop: Sequence[int]) -> np.ndarray:
+        """The solid share of each cell, for pictures."""
+        return cell_fractions(self.geometry, self.solids, start, stop, np.float32)
+
+    def exact(self, block: FlowBlock, time: float) -> dict[str, np.ndarray]:  # type: ignore[override]
+        """Velocities at cell centres."""
+        if self.problem is None or not self.problem.exact:
+            return {}
+        x, y, z = self.geometry.positions(self.flow.components, block.start, block.stop)
+        place = (x, y, None if self.flow.planar else z)
+        shape = [b - a for a, b in zip(block.start, block.stop, strict=True)]
+        found = {}
+        for component, name in enumerate(measures.NAMES[: self.flow.components]):
+            values = np.broadcast_to(self.problem.velocity(component, *place, time), shape)
+            found[name] = values[0] if self.flow.planar else values
+        return found
+
+    def _shape(self, block: FlowBlock) -> None:
+        """Take the solids out of both levels, and fill the ghost cells."""
+        if block.fluid_factor is not None:
+            for _, level in block.past:
+                level[: self.flow.components] *= block.fluid_factor
         block.fill()
 
     def _at(self, low: Index, high: Index, t: float, t_pressure: float) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What solids do to the flow: the part of each velocity that is left after a step.
+"""What solids do to the flow: the factor that each velocity is multiplied by after a step.
 
 Inside a solid nothing moves. A velocity at less than a cell's distance from a surface has less of the fluid between
 itself and the wall than between itself and its neighbour, and feels the wall's friction accordingly:
@@ -26,7 +26,9 @@ from gridstride.workers.models.edac.obstacles import fluid_fractions
 NEAREST = 1e-3  # of a cell: closer to a wall than this is as close
 
 
-def kept(flow: Flow, geometry: Geometry, solids: Sequence[Any], lo: Sequence[int], hi: Sequence[int]) -> np.ndarray:
+def fluid_factor(
+    flow: Flow, geometry: Geometry, solids: Sequence[Any], lo: Sequence[int], hi: Sequence[int]
+) -> np.ndarray:
     """What each velocity is multiplied by after a step: (components, z, y, x) of the global indices [lo, hi).
 
     A velocity is inside where less than half of its control volume is fluid. For a plane wall across an axis the fluid

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import numpy as np
 from pydantic import Field
 
-from gridstride.pipeline.errors import UsageError, first_line
-from gridstride.pipeline.simulations.parts import Part, Positive, Vector, same_axes
-from gridstride.pipeline.storage.describe import describe
 from gridstride.workers.models.edac import obstacles
+from gridstride.workers.models.sections import Positive, Section, Vector, same_axes
 
 
-class Cylinder(Part):
+class Cylinder(Section):
     """A cylinder along z; a disc in two dimensions."""
 
     shape: Literal["cylinder"]
@@ -29,7 +24,7 @@ class Cylinder(Part):
         same_axes(self.center, ("x", "y"), f"{field}.center")
 
 
-class Sphere(Part):
+class Sphere(Section):
     """A ball, in three dimensions."""
 
     shape: Literal["sphere"]
@@ -45,7 +40,7 @@ class Sphere(Part):
         same_axes(self.center, axes, f"{field}.center")
 
 
-class Box(Part):
+class Box(Section):
     """A box between two corners."""
 
     shape: Literal["box"]
@@ -63,7 +58,7 @@ class Box(Part):
                 raise ValueError(f"{field}.high.{axis} is {self.high[axis]}: expected above low.{axis}, {low}")
 
 
-class Mask(Part):
+class Mask(Section):
     """Solid fraction (bool, or 0 to 1) at cell centres, of the grid's shape: a .npy file or a Zarr array."""
 
     shape: Literal["mask"]
@@ -73,7 +68,7 @@ class Mask(Part):
         return obstacles.Mask(self.path)
 
     def check(self, axes: tuple[str, ...], field: str) -> None:
-        """Its file is looked at by `check_files`."""
+        """Its file is one of the case's inputs."""
 
 
 SHAPES = ("cylinder", "sphere", "box", "mask")
@@ -93,22 +88,3 @@ def check_inside(
                 f"{field} is outside of the grid: along {axis} it is from {low:g} to {high:g}, the grid from {start:g} "
                 f"to {stop:g}"
             )
-
-
-def check_files(given: Sequence[Any], shape: tuple[int, ...], source: str) -> None:
-    """Raise UsageError unless the files of all masks are there and have the grid's shape, (z, y, x) or (y, x)."""
-    for number, obstacle in enumerate(given):
-        if not isinstance(obstacle, Mask):
-            continue
-        field = f"{source}: obstacles.{number}.path"
-        try:
-            if Path(obstacle.path).suffix == ".npy":
-                array: Any = np.load(obstacle.path, mmap_mode="r", allow_pickle=False)
-            else:
-                array = describe(obstacle.path)
-        except (OSError, ValueError) as error:
-            raise UsageError(f"{field} cannot be read: {first_line(error)}") from None
-        if tuple(array.shape) != shape or array.dtype.kind not in "buif":
-            axes = "(z, y, x)" if len(shape) == 3 else "(y, x)"
-            found = f"{array.dtype} of shape {tuple(array.shape)}"
-            raise UsageError(f"{field}: {obstacle.path} is {found}: expected numbers of shape {shape}, {axes}")

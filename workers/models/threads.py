@@ -1,6 +1,7 @@
-"""Threads that make the steps of one block together: where they meet, in compiled code that holds no GIL.
+"""Threads that make the steps of one block together: their barrier, in compiled code that holds no GIL.
 
-A step of a small grid takes microseconds, so they wait by looking, and give up their core only after a while.
+A step of a small grid takes microseconds, so they wait by looking, and give up their core only after a while. A thread
+that raises breaks the barrier: all others then return from it at once, with a number below 0.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 LOOKS = 4000  # before a thread gives up its core: a few microseconds
+BROKEN = -(2**62)  # below 0 however many threads arrive after it was written
 
 
 @intrinsic
@@ -52,26 +54,49 @@ def _give_way(typing: Any) -> Any:
 
 
 @njit(nogil=True, cache=True)
-def meet(gate, parts, turn):
-    """Wait until all threads are here for the turn after `turn`, which is returned. gate: one int64, at first 0."""
+def barrier(gate, parts, turn):
+    """Wait until all threads are here for the turn after `turn`, which is returned; -1 if one of them has raised.
+    gate: one int64, at first 0."""
     turn += 1
     _arrive(gate)
     looks = 0
-    while _arrived(gate) < turn * parts:
+    while True:
+        arrived = _arrived(gate)
+        if arrived < 0:
+            return -1
+        if arrived >= turn * parts:
+            return turn
         looks += 1
         if looks > LOOKS:
             _give_way()
-    return turn
 
 
 def together(work: Callable[[int, int, np.ndarray], Any], parts: int) -> Any:
-    """The result of `work(part, parts, gate)`, called in so many threads at once."""
+    """The result of `work(part, parts, gate)`, called in so many threads at once. Raises what the first of them raised,
+    once all have ended."""
     gate = np.zeros(1, np.int64)
-    others = [threading.Thread(target=work, args=(part, parts, gate)) for part in range(1, parts)]
-    for thread in others:
-        thread.start()
+    errors: list[BaseException] = []
+    results: list[Any] = [None] * parts
+
+    def one(part: int) -> None:
+        try:
+            results[part] = work(part, parts, gate)
+        except BaseException as error:
+            errors.append(error)
+            gate[0] = BROKEN
+
+    others = [threading.Thread(target=one, args=(part,)) for part in range(1, parts)]
     try:
-        return work(0, parts, gate)
+        for thread in others:
+            thread.start()
+        one(0)
+    except BaseException:  # a thread could not be started, for one
+        gate[0] = BROKEN
+        raise
     finally:
         for thread in others:
-            thread.join()
+            if thread.ident is not None:
+                thread.join()
+    if errors:
+        raise errors[0]
+    return results[0]

@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field
 
-from gridstride.pipeline.simulations.parts import Part, Positive, Vector, vector
+from gridstride.workers.models import sections
 from gridstride.workers.models.edac import problems
+from gridstride.workers.models.sections import Positive, Section, Vector, vector
 
 if TYPE_CHECKING:
-    from gridstride.pipeline.simulations.case import Case
+    from gridstride.workers.models.edac.case import Edac
 
 
-class Start(Part):
+class Start(Section):
     """A problem's parameters. `completed` fills in those that follow from the rest of the case; `build` then makes it.
 
     Both raise ValueError where problem and case do not go together.
@@ -21,7 +22,7 @@ class Start(Part):
 
     makes: ClassVar[Any] = None  # the class of problem, or None
 
-    def completed(self, case: Case) -> Any:
+    def completed(self, case: Edac) -> Any:
         updates = {}
         if getattr(self, "speed", 0.0) is None:
             updates["speed"] = case.fluid.speed
@@ -29,7 +30,7 @@ class Start(Part):
             check(self.makes, case)
         return self.model_copy(update=updates)
 
-    def build(self, case: Case) -> problems.Problem:
+    def build(self, case: Edac) -> problems.Problem:
         raise NotImplementedError
 
 
@@ -39,7 +40,7 @@ class Rest(Start):
     makes = problems.Rest
     problem: Literal["rest"] = "rest"
 
-    def build(self, case: Case) -> problems.Problem:
+    def build(self, case: Edac) -> problems.Problem:
         return problems.Rest()
 
 
@@ -50,12 +51,12 @@ class Uniform(Start):
     problem: Literal["uniform"]
     velocity: Vector | None = None
 
-    def completed(self, case: Case) -> Uniform:
+    def completed(self, case: Edac) -> Uniform:
         super().completed(case)
         given: Any = {"x": case.fluid.speed} if self.velocity is None else self.velocity
         return self.model_copy(update={"velocity": vector(given, case.axes, "initial.velocity")})
 
-    def build(self, case: Case) -> problems.Problem:
+    def build(self, case: Edac) -> problems.Problem:
         return problems.Uniform(tuple((self.velocity or {}).values()))
 
 
@@ -66,11 +67,11 @@ class TaylorGreen(Start):
     problem: Literal["taylor-green"]
     speed: Positive | None = None
 
-    def build(self, case: Case) -> problems.Problem:
+    def build(self, case: Edac) -> problems.Problem:
         size, origin = _box(case)
         return problems.TaylorGreen(self.speed or case.fluid.speed, size[0], (origin[0], origin[1], origin[2]))
 
-    def completed(self, case: Case) -> TaylorGreen:
+    def completed(self, case: Edac) -> TaylorGreen:
         if len(set(case.grid.size.values())) != 1 and len(case.axes) == 3:
             raise ValueError(f"grid.size is {case.grid.size}: problem taylor-green needs a cube")
         return super().completed(case)
@@ -84,12 +85,12 @@ class TravellingTaylorGreen(Start):
     speed: Positive | None = None
     background: Vector | None = None
 
-    def completed(self, case: Case) -> TravellingTaylorGreen:
+    def completed(self, case: Edac) -> TravellingTaylorGreen:
         done: TravellingTaylorGreen = super().completed(case)
         given: Any = dict.fromkeys(case.axes, done.speed) if self.background is None else self.background
         return done.model_copy(update={"background": vector(given, case.axes, "initial.background")})
 
-    def build(self, case: Case) -> problems.Problem:
+    def build(self, case: Edac) -> problems.Problem:
         size, origin = _box(case)
         x, y = (self.background or {}).values()
         return problems.TravellingTaylorGreen(
@@ -106,7 +107,7 @@ class ShearLayer(Start):
     sharpness: Positive = 80.0
     perturbation: float = 0.05
 
-    def build(self, case: Case) -> problems.Problem:
+    def build(self, case: Edac) -> problems.Problem:
         size, origin = _box(case)
         speed = self.speed or case.fluid.speed
         return problems.ShearLayer(speed, self.sharpness, self.perturbation, (size[0], size[1]), (origin[0], origin[1]))
@@ -119,13 +120,13 @@ class Poiseuille(Start):
     problem: Literal["poiseuille"]
     speed: float | None = None
 
-    def completed(self, case: Case) -> Poiseuille:
+    def completed(self, case: Edac) -> Poiseuille:
         super().completed(case)
         force = case.force.get("x", 0.0)
         driven = force * case.grid.size["y"] ** 2 / (8 * case.fluid.viscosity)
         return self if self.speed is not None else self.model_copy(update={"speed": driven or case.fluid.speed})
 
-    def build(self, case: Case) -> problems.Problem:
+    def build(self, case: Edac) -> problems.Problem:
         size, origin = _box(case)
         return problems.Poiseuille(
             case.fluid.speed if self.speed is None else self.speed,
@@ -143,7 +144,7 @@ class Couette(Start):
     makes = problems.Couette
     problem: Literal["couette"]
 
-    def build(self, case: Case) -> problems.Problem:
+    def build(self, case: Edac) -> problems.Problem:
         size, origin = _box(case)
         low, high = (tuple(case.boundaries[name].velocity.values()) for name in ("y-", "y+"))
         return problems.Couette(low, high, height=size[1], bottom=origin[1])
@@ -158,7 +159,7 @@ class Random(Start):
     speed: Positive | None = None
     peak: Annotated[float, Field(ge=1)] = 4.0
 
-    def completed(self, case: Case) -> Random:
+    def completed(self, case: Edac) -> Random:
         done: Random = super().completed(case)
         for axis, waves in zip(case.axes, done.build(case).reach, strict=True):
             if case.grid.cells[axis] <= 2 * waves:
@@ -168,20 +169,16 @@ class Random(Start):
                 )
         return done
 
-    def build(self, case: Case) -> problems.Random:
+    def build(self, case: Edac) -> problems.Random:
         size, origin = _box(case)
         spacing = tuple(case.spacing.values())
         return problems.Random(self.seed, self.speed or case.fluid.speed, self.peak, size, origin, spacing)
 
 
-class FromStore(Start):
-    """path: a simulation's Zarr group with velocity and pressure on this grid; time: default the last one written."""
+class FromStore(sections.FromStore, Start):
+    """A snapshot with velocity and pressure."""
 
-    problem: Literal["from-store"]
-    path: str
-    time: Annotated[float, Field(ge=0)] | None = None
-
-    def build(self, case: Case) -> problems.Problem:
+    def build(self, case: Edac) -> problems.Problem:
         raise ValueError("initial.problem is from-store, which is read from its store and has no formula")
 
 
@@ -193,7 +190,7 @@ Initial = Annotated[
 ]
 
 
-def check(problem: Any, case: Case) -> None:
+def check(problem: Any, case: Edac) -> None:
     """Raise ValueError unless a problem's dimensions and boundaries are the case's."""
     if len(case.axes) not in problem.dimensions:
         raise ValueError(
@@ -212,5 +209,5 @@ def check(problem: Any, case: Case) -> None:
             )
 
 
-def _box(case: Case) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _box(case: Edac) -> tuple[tuple[float, ...], tuple[float, ...]]:
     return tuple(case.grid.size.values()), tuple(case.grid.origin.values())

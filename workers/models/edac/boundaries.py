@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from gridstride.pipeline.simulations.parts import Part, Vector, unknown, vector
+from gridstride.workers.models.sections import Section, Vector, check_pairs, vector
 
 # What a face of each kind takes besides its kind.
 KEYS: dict[str, tuple[str, ...]] = {
@@ -20,7 +20,7 @@ KEYS: dict[str, tuple[str, ...]] = {
 SPONGE = 0.1  # of the axis: the default thickness of an outflow's absorbing layer
 
 
-class Face(Part):
+class Face(Section):
     """One face of the grid.
 
     kind:     periodic; wall (no slip); slip (a wall without friction); inflow (given velocity); outflow
@@ -45,47 +45,10 @@ class Face(Part):
         return {"kind": self.kind, **{key: getattr(self, key) for key in KEYS[self.kind]}}
 
 
-def faces(axes: Sequence[str]) -> list[str]:
-    """Names of a grid's faces: x-, x+, y-, .."""
-    return [axis + side for axis in axes for side in "-+"]
-
-
-def per_face(given: Any, axes: Sequence[str]) -> dict[str, Any]:
-    """What a case gives by axis (`x`), by face (`x-`), or not at all (periodic), for every face.
-
-    A face goes before its axis; it takes over what the axis says of the same kind. Raises ValueError.
-    """
-    if not isinstance(given, dict):
-        raise ValueError("expected axes or faces and their kinds, such as {x: periodic, y-: wall}")
-    names = [name for axis in axes for name in (axis, axis + "-", axis + "+")]
-    for key in given:
-        if key not in names:
-            raise ValueError(unknown(key, names))
-    resolved = {}
-    for name in faces(axes):
-        axis, face = _keyed(given.get(name[0])), _keyed(given.get(name))
-        if isinstance(axis, dict) and isinstance(face, dict):
-            inherits = face.get("kind", axis.get("kind")) == axis.get("kind")
-            resolved[name] = {**axis, **face} if inherits else face
-        else:
-            chosen = axis if face is None else face
-            resolved[name] = {"kind": "periodic"} if chosen is None else chosen
-    return resolved
-
-
-def _keyed(value: Any) -> Any:
-    return {"kind": value} if isinstance(value, str) else value
-
-
 def complete(boundaries: dict[str, Face], size: dict[str, float]) -> dict[str, Face]:
     """The faces with every default filled in. Raises ValueError where they do not go together."""
     axes = tuple(size)
-    for axis in axes:
-        ends = [boundaries[axis + side].kind for side in "-+"]
-        if ends.count("periodic") == 1:
-            raise ValueError(
-                f"boundaries.{axis}- is {ends[0]} and boundaries.{axis}+ is {ends[1]}: both must be periodic or neither"
-            )
+    check_pairs({name: face.kind for name, face in boundaries.items()})
     done = {}
     for name, face in boundaries.items():
         axis, field = name[0], f"boundaries.{name}"

@@ -1,19 +1,24 @@
-"""From a case to what the workers compute: the flow in numbers, the solids, and how to begin."""
+"""From a case to what the workers compute: its grid, the flow in numbers, and the solids."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gridstride.pipeline.simulations.case import Case, make_geometry, make_obstacles, make_problem
+from gridstride.workers.models.domain import PERIODIC
 from gridstride.workers.models.edac import kinds
 from gridstride.workers.models.edac.flow import Flow
 from gridstride.workers.models.edac.geometry import Geometry
+from gridstride.workers.models.edac.obstacles import Mask, Shape
+from gridstride.workers.models.edac.problems import Problem
 from gridstride.workers.models.edac.setup import Setup
 
+if TYPE_CHECKING:
+    from gridstride.workers.models.edac.case import Edac
+
 KINDS = {
-    "periodic": kinds.PERIODIC,
+    "periodic": PERIODIC,
     "wall": kinds.FIXED,
     "inflow": kinds.FIXED,
     "slip": kinds.SLIP,
@@ -25,21 +30,42 @@ AXES = "zyx"
 SPONGE_DECAY = 6.0
 
 
-def make_setup(case: Case, dt: float) -> Setup:
+def make_problem(case: Edac) -> Problem:
+    """The case's initial flow. Raises ValueError for from-store, whose parameters are in `case.initial`."""
+    return case.initial.build(case)
+
+
+def make_obstacles(case: Edac) -> tuple[Shape | Mask, ...]:
+    return tuple(obstacle.build() for obstacle in case.obstacles)
+
+
+def make_geometry(case: Edac) -> Geometry:
+    """The case's grid in the order of arrays, (z, y, x)."""
+    periodic = {axis: case.boundaries[axis + "-"].kind == "periodic" for axis in case.axes}
+    return Geometry(
+        cells=case.ordered(case.grid.cells, 1),
+        spacing=case.ordered(case.spacing, 1.0),
+        origin=case.ordered(case.grid.origin, 0.0),
+        periodic=case.ordered(periodic, True),
+        components=case.components,
+    )
+
+
+def make_setup(case: Edac, dt: float) -> Setup:
     """Everything a worker needs to make a block of the case."""
     geometry = make_geometry(case)
-    problem = None if case.initial.problem == "from-store" else make_problem(case)
+    problem = None if case.snapshot() else make_problem(case)
     return Setup(make_flow(case, geometry, dt), geometry, make_obstacles(case), problem)
 
 
-def make_flow(case: Case, geometry: Geometry, dt: float) -> Flow:
+def make_flow(case: Edac, geometry: Geometry, dt: float) -> Flow:
     fluid = case.fluid
     ends: Any = {axis: tuple(case.boundaries.get(axis + side) for side in "-+") for axis in AXES}
     faces: Any = tuple(
         tuple(_given(face, number, side, geometry, ends) for side, face in enumerate(ends[axis]))
         for number, axis in enumerate(AXES)
     )
-    beyond: Any = tuple(tuple(KINDS[f.kind] if f else kinds.PERIODIC for f in ends[axis]) for axis in AXES)
+    beyond: Any = tuple(tuple(KINDS[f.kind] if f else PERIODIC for f in ends[axis]) for axis in AXES)
     return Flow(
         cells=geometry.cells,
         spacing=geometry.spacing,
@@ -53,7 +79,7 @@ def make_flow(case: Case, geometry: Geometry, dt: float) -> Flow:
         faces=faces,
         ramp=case.run.ramp,
         sponge=_sponges(case, geometry),
-        dtype=np.dtype(np.float32 if case.run.precision == "single" else np.float64),
+        dtype=case.dtype,
     )
 
 
@@ -83,7 +109,7 @@ def _given(face: Any, axis: int, side: int, geometry: Geometry, ends: dict[str, 
     return full
 
 
-def _sponges(case: Case, geometry: Geometry) -> tuple[np.ndarray, ...]:
+def _sponges(case: Edac, geometry: Geometry) -> tuple[np.ndarray, ...]:
     """Rates at which pressure decays along each axis: growing with the square of the depth into an outflow's sponge."""
     sound = case.fluid.speed / case.fluid.mach
     found = []

@@ -1,0 +1,171 @@
+"""A simulation, checked and planned: a case, where it is written, and how. Nothing is written or started here."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+from gridstride.pipeline import checks
+from gridstride.pipeline.clusters import deployment
+from gridstride.pipeline.errors import UsageError
+from gridstride.pipeline.options import ClusterConfig, RunOptions
+from gridstride.pipeline.simulations import states
+from gridstride.pipeline.simulations.case import Case, make_case
+from gridstride.pipeline.simulations.inputs import input_versions
+from gridstride.pipeline.simulations.pass_plan import plan_passes
+from gridstride.pipeline.simulations.plan import FlowPlan, Wishes, make_flow_plan
+from gridstride.pipeline.simulations.restart import check_snapshot, snapshot_version
+from gridstride.pipeline.simulations.schedules import Timeline, make_timeline
+from gridstride.pipeline.storage.describe import describe
+from gridstride.pipeline.storage.journal import Journal, job_hash, json_bytes
+from gridstride.pipeline.storage.paths import Place, place
+from gridstride.workers.cluster import Size
+from gridstride.workers.models import registry
+from gridstride.workers.models.base import Setup
+
+# Raised when a change to the code changes the bytes of results: a run begun before cannot be resumed after.
+RESULT_VERSION = 2
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """A simulation with its plan, ready to run.
+
+    reason: why on this device
+    begins_with: number of the snapshot of another simulation that it begins with, if it does
+    """
+
+    case: Case
+    out: Place
+    options: RunOptions
+    config: ClusterConfig
+    size: Size
+    device: str
+    reason: str
+    setup: Setup
+    timeline: Timeline
+    plan: FlowPlan
+    begins_with: int | None = None
+
+    @property
+    def arrays(self) -> tuple[str, ...]:
+        return self.case.arrays()
+
+    @property
+    def cells(self) -> int:
+        return math.prod(self.setup.domain.cells)
+
+    @property
+    def write_unit(self) -> int:
+        """Planes along the slab axis that are written together."""
+        return self.case.ordered(self.case.output.chunks, 1)[self.setup.domain.slab_axis]
+
+    @property
+    def bytes_out(self) -> int:
+        """Bytes of all snapshots and of two states, uncompressed."""
+        domain = self.setup.domain
+        arrays = len(self.arrays) * len(self.timeline.snapshots) + 2 * domain.arrays
+        return arrays * self.cells * domain.dtype.itemsize
+
+
+def prepare(
+    case: Case, out: str | Place, options: RunOptions, blocks: int | None = None, from_store: bool = False
+) -> Simulation:
+    """Check and plan a simulation.
+
+    blocks: slabs in memory; from_store: whether the state is to go from store to store even if it fits the memory
+    """
+    out = place(out)
+    config, device, reason, size = deployment.environment(options)
+    checks.check_place(out, options)
+    timeline = make_timeline(case)
+    setup = case.setup(timeline.dt)
+    chunks = case.ordered(case.output.chunks, 1)
+    wishes = Wishes(None if case.run.substeps == "auto" else case.run.substeps, blocks, from_store)
+    plan = make_flow_plan(setup, chunks[setup.domain.slab_axis], size, device, wishes)
+    plan = replace(plan, chunks=chunks)
+    simulation = Simulation(case, out, options, config, size, device, reason, setup, timeline, plan)
+    if not plan.in_memory:
+        checkpoint = None if options.overwrite else states.read_checkpoint(out)
+        before = None if checkpoint is None else describe(states.state_path(out, checkpoint.state)).chunks[1:]
+        passes = plan_passes(setup, size, device, options.block, wishes.substeps, before)
+        simulation = replace(simulation, plan=replace(passes, edges=plan.edges))
+    stored = Journal(out)
+    if stored.exists() and not options.overwrite:
+        return _as_begun(stored, simulation)
+    source = case.snapshot()
+    return simulation if source is None else replace(simulation, begins_with=check_snapshot(case, source))
+
+
+def resume(out: str | Place, options: RunOptions | None = None) -> Simulation:
+    """The unfinished simulation at `out`, prepared to go on."""
+    record = Journal(out).read()
+    options = options or RunOptions()
+    if options.device == "auto":
+        options = replace(options, device=record["identity"]["device"])
+    return prepare(make_case(record["case"], str(out)), out, options)
+
+
+def is_simulation(out: str | Place) -> bool:
+    journal = Journal(out)
+    return journal.exists() and journal.read().get("kind") == "simulation"
+
+
+def identity(simulation: Simulation) -> dict[str, Any]:
+    """Everything that determines the bytes of the result."""
+    case = simulation.case.resolved()
+    case["run"].pop("substeps")  # does not
+    if case["model"] == registry.DEFAULT:
+        del case["model"]  # as in runs that were begun when there was no other
+    content: dict[str, Any] = {"result_version": RESULT_VERSION, "case": case, "device": simulation.device}
+    inputs: dict[str, str | None] = dict(input_versions(simulation.case))
+    source = simulation.case.snapshot()
+    if source is not None and simulation.begins_with is not None:
+        inputs["initial.path"] = snapshot_version(source, simulation.begins_with)
+    if inputs:
+        content["inputs"] = inputs
+    return json.loads(json_bytes(content))
+
+
+def _as_begun(stored: Journal, simulation: Simulation) -> Simulation:
+    """The simulation, if it is the one that the journal is of. Raises UsageError if it is not."""
+    record = stored.read()
+    if record.get("kind") != "simulation":
+        raise UsageError(f"{simulation.out} holds another job's output: give another place, or --overwrite")
+    simulation = replace(simulation, begins_with=record.get("snapshot"))
+    before, now = record["identity"], identity(simulation)
+    if now.get("inputs", {}).get("initial.path", "") is None and states.read_checkpoint(simulation.out) is not None:
+        # The store that it began with is gone, and no longer needed.
+        now["inputs"]["initial.path"] = before.get("inputs", {}).get("initial.path")
+    if job_hash(before) == job_hash(now):
+        return simulation
+    if before["device"] != now["device"]:
+        raise UsageError(
+            f"{simulation.out} was begun on {before['device']} and this would go on on {now['device']}, whose last "
+            f"bits may differ: use --device {before['device']}, or --overwrite"
+        )
+    differs = _differences(before["case"], now["case"])
+    if differs:
+        raise UsageError(
+            f"{simulation.out} holds another case ({', '.join(differs)} differ): give another place, or --overwrite"
+        )
+    inputs = [name for name, version in now.get("inputs", {}).items() if before.get("inputs", {}).get(name) != version]
+    if inputs:
+        raise UsageError(
+            f"what {', '.join(inputs)} names has changed since {simulation.out} was begun: --overwrite starts afresh"
+        )
+    raise UsageError(f"{simulation.out} was begun by another version of gridstride: --overwrite starts afresh")
+
+
+def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Fields of a case that are not what they were."""
+    found = []
+    for part in dict.fromkeys([*now, *before]):
+        old, new = before.get(part), now.get(part)
+        if isinstance(old, dict) and isinstance(new, dict):
+            found += [f"{part}.{key}" for key in dict.fromkeys([*new, *old]) if old.get(key) != new.get(key)]
+        elif old != new:
+            found.append(part)
+    return found

@@ -1,0 +1,197 @@
+"""A flow as a case file says it: the sections that are EDAC's own, and what a simulation asks of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import prod
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from gridstride.workers.models import sections
+from gridstride.workers.models.base import Input, Model, Problem, Snapshot
+from gridstride.workers.models.base import Setup as AnySetup
+from gridstride.workers.models.edac import bind, measures
+from gridstride.workers.models.edac.boundaries import Face, complete
+from gridstride.workers.models.edac.flow import longest_step
+from gridstride.workers.models.edac.initial import NAMES, FromStore, Initial, Rest
+from gridstride.workers.models.edac.setup import Setup
+from gridstride.workers.models.edac.shapes import SHAPES, Mask, Obstacle, check_inside
+from gridstride.workers.models.sections import AXES, Positive, Section, Vector, per_face, vector
+
+NONE: Any = None  # the default of what is always there once a model is complete
+COARSE = 20  # speed x cell / viscosity, above which a blow-up may be the grid's fault
+
+
+class Fluid(Section):
+    """Give viscosity or reynolds, not both. A complete model has every value but `reynolds`, if it was not given.
+
+    viscosity: kinematic; from reynolds it is speed * length / reynolds
+    speed:     the largest expected; the speed of sound is speed / mach
+    pressure_diffusivity: of the EDAC pressure equation; default viscosity
+    """
+
+    viscosity: Positive = NONE
+    reynolds: Positive | None = None
+    speed: Positive = 1.0
+    length: Positive = 1.0
+    mach: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    pressure_diffusivity: Annotated[float, Field(ge=0)] = NONE
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nothing_is_default(cls, content: Any) -> Any:
+        return {k: v for k, v in content.items() if v is not None} if isinstance(content, dict) else content
+
+    @model_validator(mode="after")
+    def _viscosities(self) -> Fluid:
+        if (self.viscosity is None) == (self.reynolds is None):
+            found = "neither" if self.reynolds is None else "both"
+            raise ValueError(f"expected viscosity or reynolds, found {found}")
+        if self.reynolds is not None:
+            self._complete(viscosity=self.speed * self.length / self.reynolds)
+        if self.pressure_diffusivity is None:
+            self._complete(pressure_diffusivity=self.viscosity)
+        return self
+
+
+class Run(sections.Run):
+    """ramp: time over which given velocities rise from 0."""
+
+    ramp: Annotated[float, Field(ge=0)] = 0.0
+
+
+class Output(sections.Output):
+    fields: list[Literal["velocity", "pressure", "vorticity", "q-criterion"]] = Field(default=["velocity", "pressure"])
+
+
+class Edac(Model):
+    """A flow, complete: boundaries have all faces (x-, x+, ..)."""
+
+    tags: ClassVar[tuple[str, ...]] = (*SHAPES, *NAMES)
+    long_names: ClassVar[dict[str, str]] = {
+        **{name: f"velocity along {axis}" for name, axis in zip(measures.NAMES, AXES, strict=True)},
+        "p": "pressure divided by density",
+        "vorticity": "vorticity",
+        **{f"vorticity_{axis}": f"vorticity along {axis}" for axis in AXES},
+        "q": "Q-criterion",
+        "solid": "solid share of the cell",
+    }
+
+    model: Literal["edac"] = "edac"
+    fluid: Fluid
+    force: Vector = Field(default={})
+    boundaries: dict[str, Face] = Field(default={}, validate_default=True)
+    obstacles: list[Obstacle] = Field(default=[])
+    initial: Initial = Rest()
+    run: Run
+    output: Output = Output()
+
+    @field_validator("boundaries", mode="before")
+    @classmethod
+    def _per_face(cls, given: Any, info: ValidationInfo) -> Any:
+        if "grid" not in info.data:
+            return {}  # the grid is wrong, which is said first
+        return per_face(given, tuple(info.data["grid"].cells))
+
+    @model_validator(mode="after")
+    def _go_together(self) -> Edac:
+        self._complete(
+            force=vector(self.force, self.axes, "force"),
+            boundaries=complete(self.boundaries, self.grid.size),
+        )
+        for number, obstacle in enumerate(self.obstacles):
+            obstacle.check(self.axes, f"obstacles.{number}")
+            check_inside(obstacle.build(), self.grid.origin, self.grid.size, f"obstacles.{number}")
+        self._complete(initial=self.initial.completed(self))
+        return self
+
+    @property
+    def components(self) -> int:
+        """Of velocity: 2 or 3."""
+        return len(self.axes)
+
+    def resolved(self) -> dict[str, Any]:
+        plain = super().resolved()
+        del plain["fluid"]["reynolds"]
+        plain["boundaries"] = {name: face.resolved() for name, face in self.boundaries.items()}
+        return plain
+
+    # --- what a simulation asks -------------------------------------------------------------------------------
+
+    def stable_step(self) -> float:
+        fluid = self.fluid
+        diffusivity = max(fluid.viscosity, fluid.pressure_diffusivity)
+        walls = tuple(any(self.boundaries[a + side].kind in ("wall", "inflow") for side in "-+") for a in self.spacing)
+        return longest_step(tuple(self.spacing.values()), fluid.speed / fluid.mach, fluid.speed, diffusivity, walls)
+
+    def setup(self, dt: float) -> Setup:
+        return bind.make_setup(self, dt)
+
+    def arrays(self) -> tuple[str, ...]:
+        return measures.arrays_of(self.output.fields, self.components)
+
+    def statics(self) -> tuple[str, ...]:
+        return ("solid",) if self.obstacles else ()
+
+    def sums(self) -> tuple[str, ...]:
+        return measures.quantities(self.components)
+
+    def largest(self) -> tuple[str, ...]:
+        return ("max_divergence", "max_speed", "cfl")
+
+    def gathered(self) -> tuple[str, ...]:
+        return tuple(f"force_{a}" for a in self.axes) if self.obstacles else ()
+
+    def from_gathered(self, totals: np.ndarray, setup: AnySetup) -> np.ndarray:
+        """The force on solids, from the velocity that they removed."""
+        return totals * (prod(setup.domain.spacing) / setup.domain.dt)
+
+    def inputs(self) -> list[Input]:
+        shape = tuple(reversed(self.grid.cells.values()))
+        return [
+            Input(f"obstacles.{number}.path", obstacle.path, shape)
+            for number, obstacle in enumerate(self.obstacles)
+            if isinstance(obstacle, Mask)
+        ]
+
+    def snapshot(self) -> Snapshot | None:
+        if not isinstance(self.initial, FromStore):
+            return None
+        return Snapshot(self.initial.path, self.initial.time, (*measures.NAMES[: self.components], "p"))
+
+    def about(self) -> str:
+        return f"speed {self.fluid.speed:g}, Mach {self.fluid.mach:g}, viscosity {self.fluid.viscosity:g}"
+
+    def attributes(self, setup: AnySetup) -> dict[str, Any]:
+        return {"mach": self.fluid.mach, "sound_speed": setup.domain.limit}
+
+    def blown_up(self, where: str, setup: AnySetup) -> str:
+        speed, viscosity = self.fluid.speed, self.fluid.viscosity
+        likely = (
+            f"dt is {setup.domain.dt / self.stable_step():.0%} of the stable one for speeds up to fluid.speed "
+            f"{speed:g}: the flow became faster than that, so raise fluid.speed"
+        )
+        peclet = speed * max(self.spacing.values()) / viscosity
+        if peclet > COARSE:
+            likely += f", or cells are too coarse for this viscosity (speed x cell / viscosity is {peclet:.0f})"
+        return f"the flow blew up at {where} (speed of sound {setup.domain.limit:g}); {likely}"
+
+    @classmethod
+    def problems(cls) -> Iterator[Problem]:
+        vortex = {
+            "grid": {"size": {"x": 1.0, "y": 1.0}},
+            "fluid": {"viscosity": 0.01, "speed": 2.0, "mach": 0.05},
+            "initial": {"problem": "travelling-taylor-green", "speed": 1.0, "background": {"x": 1.0, "y": 0.5}},
+            "run": {"until": 0.5, "precision": "double"},
+        }
+        yield Problem("travelling vortex", vortex)
+        couette = {
+            "grid": {"size": {"x": 1.0, "y": 1.0, "z": 1.0}},
+            "fluid": {"viscosity": 0.1, "mach": 0.2},
+            "boundaries": {"y-": "wall", "y+": {"kind": "wall", "velocity": {"x": 1.0, "z": -0.5}}},
+            "initial": {"problem": "couette"},
+            "run": {"until": 0.2, "precision": "double"},
+        }
+        yield Problem("flow between walls", couette, (6, 12), order=np.inf)
