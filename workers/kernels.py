@@ -14,11 +14,11 @@ from gridstride.workers.launches import Launches, Ref
 
 SOURCES = Path(__file__).resolve().parent.parent / "cuda"
 
-# What the kernels are compiled for in tests: a GPU of each generation, Turing to Blackwell. (CuPy asks the GPU.)
+# Architectures that tests compile for: a GPU of each generation, Turing to Blackwell. (CuPy asks the GPU.)
 ARCHITECTURES = ("sm_75", "sm_80", "sm_90", "sm_100", "sm_120")
 
-# Kernels of operators, of whose sums in float32 the compiler may make fused multiply-adds. All others, such as a
-# model's, are compiled without.
+# Kernels of operators in which the compiler may fuse multiply-adds of float32. All others, such as a model's, are
+# compiled without.
 FUSES = (
     "cast", "correlate", "count_values", "dense", "elementwise", "extreme", "extremes", "fused",
     "halves", "mean", "median_of", "pad", "pass_columns", "pass_direct", "pass_rows", "rank_of",
@@ -39,11 +39,11 @@ def source(file: str) -> str:
 
 
 def options(expression: str) -> tuple[str, ...]:
-    """Compiler options. Sums in float64 may not use fused multiply-adds: they are to have scipy's bits. Nor may what
-    is not in `FUSES` (a model's steps) but where the source says so: a cell's bits are not to depend on the compiler.
+    """Compiler options. Sums in float64 must not use fused multiply-adds, to have scipy's bits. Nor must kernels
+    outside `FUSES` (a model's), except where the source says so: a cell's bits must not depend on the compiler.
 
-    -ftz is CuPy's: it adds it to whatever it compiles, and a later -ftz=false it overrules. It stands here so that what
-    is compiled without CuPy is what a GPU runs. (float32 numbers below 1.2e-38 are 0 with it.)
+    CuPy adds -ftz=true to all it compiles, and overrules a later -ftz=false. It is here so that kernels compiled
+    without CuPy are those that a GPU runs. (float32 numbers below 1.2e-38 are 0 with it.)
     """
     name, types = expression.split("<")
     exact = name not in FUSES or types.split(",")[1:2] == [" f64"]
