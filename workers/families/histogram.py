@@ -5,16 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
 
 import numpy as np
 
+from gridstride.workers.families.parts import MOST_ROWS, nothing
 from gridstride.workers.launches import Launches
 from gridstride.workers.operators.base import Grid, Operator, Report, Window
 from gridstride.workers.region import Region
-
-# Rows of extremes that one block of a grid reports: blocks of threads that a large GPU runs at a time, twice.
-MOST_ROWS = 512
 
 
 def counted_as(dtype: np.dtype) -> np.dtype:
@@ -43,13 +40,6 @@ class Extremes(Operator):
         from gridstride.workers.families.histogram_gpu import launch_extremes
 
         launch_extremes(window, launches)
-
-
-def nothing(dtype: np.dtype) -> tuple[float | int, float | int]:
-    """The extremes of no elements: the largest value, and the smallest."""
-    if dtype.kind == "f":
-        return np.inf, -np.inf
-    return int(np.iinfo(dtype).max), int(np.iinfo(dtype).min)
 
 
 def extremes(reports: Sequence[Report]) -> tuple[float | int, float | int] | None:
@@ -103,8 +93,3 @@ class Histogram(Operator):
         from gridstride.workers.families.histogram_gpu import launch_histogram
 
         launch_histogram(self, window, launches)
-
-
-def rows_of(window: Window) -> int:
-    """In how many parts a block is reduced to its extremes."""
-    return max(1, min(MOST_ROWS, prod(window.want.shape) // 4096))
