@@ -171,18 +171,17 @@ class Journal:
     def write_reports(self, first: Index, last: Index, reports: Sequence[np.ndarray]) -> None:
         """Keep what a block, or a box of blocks, has to say. Call it before the block is marked."""
         packed = BytesIO()
-        np.savez(packed, *reports)
+        np.savez_compressed(packed, *reports)  # histograms are mostly zeros
         with ends_if_lost(self.out):
             (self.folder / "reports").mkdir(parents=True, exist_ok=True)
             durable_write(self.folder / "reports" / f"{marker_name(first, last)}.npz", packed.getvalue())
 
-    def reports(self) -> list[np.ndarray]:
-        """What all blocks that are marked have to say, in the order of their names."""
-        found = []
+    def reports(self) -> Iterator[np.ndarray]:
+        """What all blocks that are marked have to say, in the order of their names, one at a time."""
         for name in sorted(self.markers()):
             with np.load(BytesIO((self.folder / "reports" / f"{name}.npz").read_bytes()), allow_pickle=False) as stored:
-                found += [stored[key] for key in stored.files]
-        return found
+                for key in stored.files:
+                    yield stored[key]
 
     def done(self) -> set[Index]:
         """Indices of the finished blocks."""

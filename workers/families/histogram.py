@@ -3,7 +3,7 @@ order: reports are joined by smaller and larger, and by sums of integers."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,12 +42,12 @@ class Extremes(Operator):
         launch_extremes(window, launches)
 
 
-def extremes(reports: Sequence[Report]) -> tuple[float | int, float | int] | None:
+def extremes(reports: Iterable[Report]) -> tuple[float | int, float | int] | None:
     """The extremes of the array from the reports of `Extremes`, or None where there is no number."""
-    if not reports:
+    every = [(report[:, 0].min().item(), report[:, 1].max().item()) for report in reports]
+    if not every:
         return None
-    every = np.concatenate(reports)
-    low, high = every[:, 0].min().item(), every[:, 1].max().item()
+    low, high = min(low for low, _ in every), max(high for _, high in every)
     return (low, high) if low <= high else None
 
 
