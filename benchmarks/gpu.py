@@ -511,7 +511,7 @@ def end_to_end(kind: str, size: int, chunk: int, block: int, repeat: int) -> dic
         job = api.prepare("gaussian", source, out, sigma=2.0, dtype="float32", options=options)
         measured: dict[str, list[float]] = {}
         stages: dict[str, float] = {}
-        with cluster.start(kind, job.size, rmm_pool=0) as client:
+        with cluster.start(kind, job.environment.size, rmm_pool=0) as client:
             for turn in range(repeat + 1):
                 run = {
                     "tensorstore copy": jobs_on_images.tensorstore_copy(source, f"{folder}/copy1.zarr", chunk),
@@ -527,7 +527,7 @@ def end_to_end(kind: str, size: int, chunk: int, block: int, repeat: int) -> dic
         "size": size,
         "chunk": chunk,
         "block": block,
-        "threads": job.size.threads,
+        "threads": job.environment.size.threads,
         "seconds": {name: statistics.median(values) for name, values in measured.items()},
         "all": measured,
         "stages": stages,

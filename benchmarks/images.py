@@ -93,10 +93,10 @@ def main(size: int = 512, chunk: int = 128, block: int = 256, repeat: int = 4) -
             "gaussian", source, f"{folder}/free.zarr", sigma=2.0, dtype="float32",
             options=RunOptions(device="cpu", workers=1, ignore_disk=True),
         )  # fmt: skip
-        convolve = api.prepare("convolve", source, f"{folder}/dense.zarr", dense, **common)
+        convolve = api.prepare("convolve", source, f"{folder}/dense.zarr", kernel=dense, **common)
         times: dict[str, list[float]] = {}
         stages: dict[str, float] = {}
-        with cluster.start("cpu", gaussian.size) as client:
+        with cluster.start("cpu", gaussian.environment.size) as client:
             theirs_gaussian = f"{folder}/theirs-gaussian.zarr"
             theirs_dense = f"{folder}/theirs-dense.zarr"
             for turn in range(repeat + 1):
@@ -128,6 +128,7 @@ def main(size: int = 512, chunk: int = 128, block: int = 256, repeat: int = 4) -
                 assert np.allclose(a, b, rtol=2e-5, atol=0.5), f"{mine}: results differ by {np.abs(a - b).max()}"
     median = {name: statistics.median(values) for name, values in times.items()}
     voxels = size**3
+    threads = gaussian.environment.size.threads
     columns = ["job", "seconds", "min", "max", "Mvoxel/s", "peer / this"]
     peers = {
         "gridstride gaussian": "dask-image gaussian",
@@ -139,7 +140,7 @@ def main(size: int = 512, chunk: int = 128, block: int = 256, repeat: int = 4) -
         ratio = f"{median[peers[name]] / seconds:.2f}x" if name in peers else ""
         rows.append([name, seconds, min(times[name]), max(times[name]), voxels / seconds / 1e6, ratio])
     report.show(
-        f"uint16 {size}^3 to float32, chunks {chunk}^3 lz4, blocks {block}^3, {gaussian.size.threads} threads",
+        f"uint16 {size}^3 to float32, chunks {chunk}^3 lz4, blocks {block}^3, {threads} threads",
         columns,
         rows,
     )

@@ -36,7 +36,8 @@ def filtered(folder: Path, shape: tuple[int, ...], block: int) -> Callable[[Any]
     def seconds(client: Any) -> float:
         options = RunOptions(device="cpu", workers=2, block=(block,) * 3, halos="exchange", overwrite=True)
         prepared = api.prepare("gaussian", str(source), folder / "out.zarr", sigma=2.0, options=options)
-        return api.run(dataclasses.replace(prepared, size=SIZE), client).seconds
+        environment = dataclasses.replace(prepared.environment, size=SIZE)
+        return api.run(dataclasses.replace(prepared, environment=environment), client).seconds
 
     return seconds
 

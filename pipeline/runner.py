@@ -123,8 +123,7 @@ def _sweeps(job: Job, job_hash: str, summary: JobSummary, client: Any, story: Ev
         summary.add(done, last=False)
         if done.failed:
             return
-        reports = Journal(job.out, part).reports() if not first.writes() else []
-        operator = operator.resolve(reports, grid)
+        operator = operator.resolve(Journal(job.out, part).reports() if not first.writes() else (), grid)
         if first.writes():
             source, grid = target, first.out_grid(grid)
         number += 1

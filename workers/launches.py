@@ -91,3 +91,12 @@ def ceil_div(a: int, b: int) -> int:
 def power_of_two(n: int) -> int:
     """The first power of two that is not below n."""
     return 1 << (n - 1).bit_length()
+
+
+# Axes as the kernels for arrays of any number of axes have them.
+AXES = 6
+
+
+def six(values: tuple[int, ...], missing: int) -> tuple[int, ...]:
+    """Of six axes, the leading ones of which may be missing."""
+    return (*(missing,) * (AXES - len(values)), *values)

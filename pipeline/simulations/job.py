@@ -136,6 +136,8 @@ def _as_begun(stored: Journal, simulation: Simulation) -> Simulation:
         raise UsageError(f"{simulation.out} holds another job's output: give another place, or --overwrite")
     simulation = replace(simulation, begins_with=record.get("snapshot"))
     before, now = record["identity"], identity(simulation)
+    if "inputs" not in before:
+        now.pop("inputs", None)  # begun by a version that did not look at them
     if now.get("inputs", {}).get("initial.path", "") is None and states.read_checkpoint(simulation.out) is not None:
         # The store that it began with is gone, and no longer needed.
         now["inputs"]["initial.path"] = before.get("inputs", {}).get("initial.path")

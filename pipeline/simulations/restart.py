@@ -50,7 +50,7 @@ def snapshot_version(source: Snapshot, number: int) -> str | None:
 @lru_cache(maxsize=4)
 def _source(out: str) -> tuple[str, int]:
     record = Journal(out).read()
-    return record["source"], int(record["snapshot"])
+    return record.get("source") or record["case"]["initial"]["path"], int(record["snapshot"])
 
 
 def begin_from_store(out: str, setup: Setup, block: Block) -> None:

@@ -173,18 +173,17 @@ class Journal:
     def write_reports(self, first: Index, last: Index, reports: Sequence[np.ndarray]) -> None:
         """Store the reports of a block, or of a box of blocks. Call it before the block is marked."""
         packed = BytesIO()
-        np.savez(packed, *reports)
+        np.savez_compressed(packed, *reports)  # histograms are mostly zeros
         with ends_if_lost(self.out):
             (self.folder / "reports").mkdir(parents=True, exist_ok=True)
             durable_write(self.folder / "reports" / f"{marker_name(first, last)}.npz", packed.getvalue())
 
-    def reports(self) -> list[np.ndarray]:
-        """The reports of all marked blocks, in the order of their names."""
-        found = []
+    def reports(self) -> Iterator[np.ndarray]:
+        """The reports of all marked blocks, in the order of their names, one at a time."""
         for name in sorted(self.markers()):
             with np.load(BytesIO((self.folder / "reports" / f"{name}.npz").read_bytes()), allow_pickle=False) as stored:
-                found += [stored[key] for key in stored.files]
-        return found
+                for key in stored.files:
+                    yield stored[key]
 
     def done(self) -> set[Index]:
         """Indices of the finished blocks."""

@@ -1,5 +1,5 @@
-"""The kernels that advance a flow, run on the CPU by the harness: the launches of workers/fluids/gpu.py, against
-workers/fluids/loops.py, and against themselves where the bits must be the same."""
+"""The kernels that advance a flow, run on the CPU by the harness: the launches of workers/models/edac/gpu.py, against
+workers/models/edac/loops.py, and against themselves where the bits must be the same."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which kernels workers/fluids/gpu.py launches to advance a flow, and how: no kernel runs."""
+"""Which kernels workers/models/edac/gpu.py launches to advance a flow, and how: no kernel runs."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,17 @@ def test_a_mask_that_was_changed_is_refused(kind: str, client: Any, tmp_path: Pa
         simulation.prepare(make_case(content), out, OPTIONS)
     with pytest.raises(UsageError, match="has changed since"):
         simulation.resume(out, OPTIONS)
+
+
+def test_a_run_that_was_begun_before_inputs_counted_is_resumed(client: Any, tmp_path: Path) -> None:
+    path, out = tmp_path / "mask.npy", tmp_path / "out.zarr"
+    write_mask(path, np.zeros((12, 16)))
+    run({**CHANNEL, "obstacles": [{"shape": "mask", "path": str(path)}]}, out, client)
+    job = out / ".gridstride" / "job.json"
+    record = json.loads(job.read_text())
+    del record["identity"]["inputs"]
+    job.write_text(json.dumps(record))
+    assert simulation.resume(out, OPTIONS).timeline.last > 0
 
 
 def test_a_source_that_was_changed_is_refused_and_one_that_is_gone_is_not_needed(client: Any, tmp_path: Path) -> None:

@@ -3,18 +3,15 @@ order: reports are joined by smaller and larger, and by sums of integers."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from math import prod
 
 import numpy as np
 
+from gridstride.workers.families.parts import MOST_ROWS, nothing
 from gridstride.workers.launches import Launches
 from gridstride.workers.operators.base import Grid, Operator, Report, Window
 from gridstride.workers.region import Region
-
-# Rows of extremes that one block of a grid reports: blocks of threads that a large GPU runs at a time, twice.
-MOST_ROWS = 512
 
 
 def counted_as(dtype: np.dtype) -> np.dtype:
@@ -45,19 +42,12 @@ class Extremes(Operator):
         launch_extremes(window, launches)
 
 
-def nothing(dtype: np.dtype) -> tuple[float | int, float | int]:
-    """The extremes of no elements: the largest value, and the smallest."""
-    if dtype.kind == "f":
-        return np.inf, -np.inf
-    return int(np.iinfo(dtype).max), int(np.iinfo(dtype).min)
-
-
-def extremes(reports: Sequence[Report]) -> tuple[float | int, float | int] | None:
+def extremes(reports: Iterable[Report]) -> tuple[float | int, float | int] | None:
     """The extremes of the array from the reports of `Extremes`, or None where there is no number."""
-    if not reports:
+    every = [(report[:, 0].min().item(), report[:, 1].max().item()) for report in reports]
+    if not every:
         return None
-    every = np.concatenate(reports)
-    low, high = every[:, 0].min().item(), every[:, 1].max().item()
+    low, high = min(low for low, _ in every), max(high for _, high in every)
     return (low, high) if low <= high else None
 
 
@@ -103,8 +93,3 @@ class Histogram(Operator):
         from gridstride.workers.families.histogram_gpu import launch_histogram
 
         launch_histogram(self, window, launches)
-
-
-def rows_of(window: Window) -> int:
-    """In how many parts a block is reduced to its extremes."""
-    return max(1, min(MOST_ROWS, prod(window.want.shape) // 4096))

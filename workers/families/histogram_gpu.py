@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gridstride.workers.families.histogram import Histogram, nothing, rows_of
+from gridstride.workers.families.parts import nothing, rows_of
 from gridstride.workers.launches import Launches, Ref, ceil_div, type_name
 from gridstride.workers.operators.base import Window
+
+if TYPE_CHECKING:
+    from gridstride.workers.families.histogram import Histogram
 
 INPUTS = ("u8", "u16", "u32", "u64", "i8", "i16", "i32", "i64", "f32", "f64")
 THREADS = 256

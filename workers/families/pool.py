@@ -14,7 +14,6 @@ from gridstride.workers.operators.base import Grid, Window
 from gridstride.workers.operators.boundary import Taps
 from gridstride.workers.region import Region
 
-AXES = 6  # as in cuda/pool.cu and the CPU's loops
 Method = Literal["mean", "max", "min"]
 
 
@@ -62,8 +61,3 @@ class Pool(Local):
         from gridstride.workers.families.pool_gpu import launch_pool
 
         launch_pool(self, window, launches)
-
-
-def six(values: tuple[int, ...], missing: int) -> tuple[int, ...]:
-    """Of six axes, the leading ones of which may be missing."""
-    return (*(missing,) * (AXES - len(values)), *values)

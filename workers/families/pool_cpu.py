@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numba import njit
 
 from gridstride.workers.families.casting import store
-from gridstride.workers.families.pool import Pool, six
+from gridstride.workers.launches import six
 from gridstride.workers.operators.base import Window
+
+if TYPE_CHECKING:
+    from gridstride.workers.families.pool import Pool
 
 MEAN, MAX, MIN = range(3)
 

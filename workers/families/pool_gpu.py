@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from math import prod
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gridstride.workers.families.pool import AXES, Pool, six
-from gridstride.workers.launches import Launches, Ref, ceil_div, strides, type_name
+from gridstride.workers.launches import AXES, Launches, Ref, ceil_div, six, strides, type_name
 from gridstride.workers.operators.base import Window
+
+if TYPE_CHECKING:
+    from gridstride.workers.families.pool import Pool
 
 INPUTS = ("u8", "u16", "u32", "u64", "i8", "i16", "i32", "i64", "f32", "f64")
 THREADS = 256

@@ -11,7 +11,7 @@ docs/operators.md.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -230,8 +230,9 @@ class Operator:
         `resolve` returns; else the same input is read again."""
         return None
 
-    def resolve(self, reports: Sequence[Report], grid: Grid) -> Operator:
-        """This operator, given the reports of `first_sweep` (of any partition of the grid, in any order)."""
+    def resolve(self, reports: Iterable[Report], grid: Grid) -> Operator:
+        """This operator, given the reports of `first_sweep` (of any partition of the grid, in any order, to
+        be gone through once)."""
         raise NotImplementedError
 
     def but(self, **changes: Any) -> Self:

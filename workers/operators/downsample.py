@@ -5,7 +5,8 @@ from __future__ import annotations
 from pydantic import Field
 
 from gridstride.workers.families.elementwise import stored_as
-from gridstride.workers.families.pool import AXES, Method, Pool
+from gridstride.workers.families.pool import Method, Pool
+from gridstride.workers.launches import AXES
 from gridstride.workers.operators.base import Grid, Operator
 from gridstride.workers.operators.fields import Counts, Filter, per_axis
 

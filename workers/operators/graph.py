@@ -9,7 +9,7 @@ of its steps run one after another on whole arrays.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -158,7 +158,7 @@ class Graph(Operator):
         number, first = waiting
         return self.but(steps=(*self.steps[:number], replace(self.steps[number], operator=first)))
 
-    def resolve(self, reports: Sequence[Report], grid: Grid) -> Operator:
+    def resolve(self, reports: Iterable[Report], grid: Grid) -> Operator:
         waiting = self._waiting()
         assert waiting is not None
         number, first = waiting

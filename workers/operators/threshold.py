@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import isfinite, nan
 from typing import Literal
@@ -55,7 +55,7 @@ class Otsu(Operator):
             return Histogram(2 ** (8 * dtype.itemsize), int(np.iinfo(dtype).min))
         return self.histogram or Extremes()
 
-    def resolve(self, reports: Sequence[Report], grid: Grid) -> Operator:
+    def resolve(self, reports: Iterable[Report], grid: Grid) -> Operator:
         sweep = self.first_sweep()
         if isinstance(sweep, Histogram):
             counts = np.zeros(sweep.bins, np.int64)
