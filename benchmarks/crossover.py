@@ -1,5 +1,5 @@
-"""Where the direct kernel, separable passes and the FFT overtake each other on one core: what families/convolution.py
-chooses by.
+"""Times of the direct kernel, separable passes and the FFT on one core: workers/families/convolution.py chooses by
+them.
 
 One float32 block in memory, no I/O. The limit beside each direct row: multiply-adds at the rate of a kernel that does
 nothing else (`peak`, measured here).

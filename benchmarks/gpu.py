@@ -37,7 +37,7 @@ from gridstride.workers.operators.correlate import Correlate
 from gridstride.workers.operators.gaussian import Gaussian
 from gridstride.workers.operators.uniform import Uniform
 
-# A run of everything, end to end included, is to take less than five minutes: peers that come later are left out.
+# All rows and the job must take less than five minutes: peers not yet measured after this time are left out.
 SECONDS_FOR_KERNELS = 170
 RUNS, WARM_UP, INPUTS = 20, 3, 3
 PEER_SECONDS = 3.0  # a peer's runs are repeated up to RUNS times within this time
@@ -131,7 +131,7 @@ def on_cpu(operator: Operator, window: Window) -> np.ndarray:
 
 
 def taps(operator: Any) -> int:
-    """Multiplications for an element, were none saved by symmetry."""
+    """Multiplications for an element, without savings by symmetry."""
     if isinstance(operator, Stencil):
         return int(np.count_nonzero(operator.weights))
     return sum(len(step.weights) for step in operator.passes)

@@ -1,5 +1,5 @@
-"""`make demo`: real microscopy from TIFF to Zarr, smoothed and edge-filtered on a local cluster, with pictures and
-times; then two shear layers that roll up into vortices, with a film.
+"""`make demo`: real microscopy from TIFF to Zarr, smoothed, edge-filtered and segmented on a local cluster, with
+pictures and times; then two shear layers that roll up into vortices, with a film.
 
 Everything is written to demo-output/. scipy.ndimage runs the same filters on the whole array in memory, to compare
 results and times.
