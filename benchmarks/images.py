@@ -22,7 +22,7 @@ from benchmarks import report
 from gridstride.pipeline import api
 from gridstride.pipeline.options import RunOptions
 from gridstride.pipeline.storage.create import create
-from gridstride.pipeline.storage.regions import regions
+from gridstride.pipeline.storage.regions import open_regions
 from gridstride.workers import cluster
 
 CELLS = Path(__file__).parents[1] / "examples" / "data" / "cells3d_nuclei.tif"
@@ -35,7 +35,7 @@ def make_input(path: str, size: int, chunk: int) -> None:
     repeats = [-(-size // n) for n in cells.shape]
     image = np.tile(cells, repeats)[:size, :size, :size]
     create(path, image.shape, image.dtype, (chunk,) * 3)
-    regions(path).write((0, 0, 0), np.ascontiguousarray(image))
+    open_regions(path).write((0, 0, 0), np.ascontiguousarray(image))
 
 
 def ours(client: Any, prepared: Any) -> tuple[float, dict[str, float]]:

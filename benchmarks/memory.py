@@ -19,7 +19,7 @@ import psutil
 
 from benchmarks import report
 from gridstride.pipeline.storage.create import create
-from gridstride.pipeline.storage.regions import regions
+from gridstride.pipeline.storage.regions import open_regions
 
 
 def make_input(path: str, shape: tuple[int, ...], chunks: tuple[int, ...]) -> None:
@@ -27,7 +27,7 @@ def make_input(path: str, shape: tuple[int, ...], chunks: tuple[int, ...]) -> No
     create(path, shape, np.dtype(np.float32), chunks, codec="lz4:1")
     rng = np.random.default_rng(0)
     plane = rng.random(shape[1:], dtype=np.float32)
-    out = regions(path)
+    out = open_regions(path)
     for z in range(0, shape[0], chunks[0]):
         n = min(chunks[0], shape[0] - z)
         slab = plane * np.arange(z, z + n, dtype=np.float32)[:, None, None]

@@ -23,7 +23,7 @@ import psutil
 from benchmarks import report
 from gridstride.pipeline.storage.create import create
 from gridstride.pipeline.storage.journal import Journal, marker_name
-from gridstride.pipeline.storage.regions import regions
+from gridstride.pipeline.storage.regions import open_regions
 
 GRIDS = {1000: (10, 10, 10), 10_000: (20, 25, 20), 100_000: (40, 50, 50)}
 BLOCK = "16,16,16"
@@ -33,7 +33,7 @@ COMMAND = [sys.executable, "-m", "gridstride.pipeline.commands.main"]
 def make_input(path: str, grid: tuple[int, ...]) -> None:
     shape = tuple(16 * n for n in grid)
     create(path, shape, np.dtype(np.uint8), (64, 64, 64))
-    out, rng = regions(path), np.random.default_rng(0)
+    out, rng = open_regions(path), np.random.default_rng(0)
     for z in range(0, shape[0], 64):
         out.write((z, 0, 0), rng.integers(0, 200, (min(64, shape[0] - z), *shape[1:]), dtype=np.uint8))
 

@@ -13,12 +13,12 @@ from gridstride.pipeline.storage import fingerprints
 from gridstride.pipeline.storage.create import is_removable
 from gridstride.pipeline.storage.describe import ArrayInfo
 from gridstride.pipeline.storage.journal import FOLDER, Journal, job_hash
-from gridstride.pipeline.storage.paths import Place, names
+from gridstride.pipeline.storage.paths import StorePath, names
 from gridstride.pipeline.storage.remote import Remote
 from gridstride.workers.region import Region
 
 
-def check_output(source: Place, out: Place, options: RunOptions) -> None:
+def check_output(source: StorePath, out: StorePath, options: RunOptions) -> None:
     """Refuse an output that is the input, or in it, or around it, or that cannot be made."""
     target = out.resolve()
     if target == source:
@@ -30,7 +30,7 @@ def check_output(source: Place, out: Place, options: RunOptions) -> None:
     check_place(target, options)
 
 
-def check_place(out: Place, options: RunOptions) -> None:
+def check_place(out: StorePath, options: RunOptions) -> None:
     """Refuse an output that cannot be made, or that would overwrite what is not ours."""
     out = out.resolve()
     if isinstance(out, Remote):
@@ -115,5 +115,5 @@ def check_input(stored: Journal, info: ArrayInfo, needed: Callable[[tuple[int, .
         if any(needed(block).meets(chunk, info.shape) for block in stored.done()):
             raise UsageError(
                 f"{info.path} has changed since {stored.out} was begun (chunk {name}, which finished blocks were "
-                "made from): --overwrite starts afresh"
+                "made from): use --overwrite to start again"
             )

@@ -22,7 +22,7 @@ from gridstride.pipeline.planning.request import Request
 from gridstride.pipeline.storage import fingerprints
 from gridstride.pipeline.storage.describe import ArrayInfo, describe
 from gridstride.pipeline.storage.journal import Journal, job_hash, json_bytes
-from gridstride.pipeline.storage.paths import Place, place
+from gridstride.pipeline.storage.paths import StorePath, store_path
 from gridstride.pipeline.validation import complaint
 from gridstride.workers import cluster, saving
 from gridstride.workers.operators import registry
@@ -53,7 +53,7 @@ class Job:
     """Everything about one job. request: the user's own terms, kept for provenance"""
 
     input: ArrayInfo
-    out: Place
+    out: StorePath
     operator: Operator
     grid: Grid
     layout: Layout
@@ -165,12 +165,12 @@ def make_job(
     grid = Grid.of(info.shape, info.dtype, info.dimension_names)
     operator, request = bind(steps, grid)
     layout = make_layout(info, operator.out_grid(grid), chunks, shards, codec)
-    return _planned(info, place(out), operator, grid, layout, request, options or RunOptions())
+    return _planned(info, store_path(out), operator, grid, layout, request, options or RunOptions())
 
 
 def resume(out: str | Path, options: RunOptions | None = None) -> Job:
     """The unfinished job at `out`, ready to go on."""
-    where = place(out)
+    where = store_path(out)
     journal = Journal(where)
     if not journal.exists() and not where.exists():
         raise UsageError(f"{where} does not exist")
@@ -187,17 +187,17 @@ def resume(out: str | Path, options: RunOptions | None = None) -> Job:
         raise
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(
-            f"{journal.folder} is damaged ({error}): --overwrite with the original command starts afresh"
+            f"{journal.folder} is damaged ({error}): use --overwrite with the original command to start again"
         ) from None
     grid = Grid.of(info.shape, info.dtype, info.dimension_names)
     return _planned(info, where, operator, grid, layout, record["request"], options)
 
 
 def _planned(
-    info: ArrayInfo, out: Place, operator: Operator, grid: Grid, layout: Layout, request: dict, options: RunOptions
+    info: ArrayInfo, out: StorePath, operator: Operator, grid: Grid, layout: Layout, request: dict, options: RunOptions
 ) -> Job:
     environment = Environment.of(options)
-    check_output(place(info.path), out, options)
+    check_output(store_path(info.path), out, options)
     block, stored = options.block, Journal(out)
     going_on = stored.exists() and not options.overwrite
     if going_on:

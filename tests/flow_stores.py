@@ -10,7 +10,7 @@ import numpy as np
 
 from gridstride.pipeline.pictures import flow_view
 from gridstride.pipeline.simulations.store import FlowStore, Layout, create, field_path
-from gridstride.pipeline.storage.regions import regions
+from gridstride.pipeline.storage.regions import open_regions
 from gridstride.workers.models.edac.case import Edac
 
 # A case that runs in a moment.
@@ -48,7 +48,7 @@ def flow_layout(cells: dict[str, int], **changes: Any) -> Layout:
 
 def write(out: Path, name: str, when: int | None, data: np.ndarray) -> None:
     start = (0,) * data.ndim
-    array = regions(field_path(out, name))
+    array = open_regions(field_path(out, name))
     array.write(start, data) if when is None else array.write((when, *start), data[None])
 
 

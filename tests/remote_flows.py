@@ -31,7 +31,7 @@ CASE: dict[str, Any] = {
 
 def content(out: str | Path) -> dict[str, bytes]:
     """Every file or object of a result, but for the journal's."""
-    root = paths.place(out)
+    root = paths.store_path(out)
     if isinstance(root, Path):
         keys = [str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()]
     else:

@@ -22,7 +22,7 @@ from gridstride.pipeline.options import RunOptions
 from gridstride.pipeline.storage import paths
 from gridstride.pipeline.storage.create import create
 from gridstride.pipeline.storage.journal import Journal
-from gridstride.pipeline.storage.regions import regions
+from gridstride.pipeline.storage.regions import open_regions
 from gridstride.pipeline.storage.remote import Remote, parse
 from gridstride.workers import cluster
 
@@ -80,7 +80,7 @@ def source(s3: Server, image: np.ndarray) -> str:
 
 def put(where: str, array: np.ndarray) -> None:
     info = create(where, array.shape, array.dtype, CHUNKS)
-    regions(info.path).write((0, 0, 0), array)
+    open_regions(info.path).write((0, 0, 0), array)
 
 
 def prepared(source: Any, out: Any, **changes: Any) -> Any:
@@ -90,7 +90,7 @@ def prepared(source: Any, out: Any, **changes: Any) -> Any:
 
 def chunks(out: str | Path) -> dict[str, bytes]:
     """Every chunk of a result, by key."""
-    root = paths.place(out)
+    root = paths.store_path(out)
     if isinstance(root, Path):
         return {str(p.relative_to(root)): p.read_bytes() for p in sorted((root / "c").rglob("*")) if p.is_file()}
     keys = [f"c/{i}/{j}/{k}" for i, j, k in np.ndindex(3, 4, 4)]

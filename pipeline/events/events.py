@@ -34,7 +34,7 @@ from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.events.lines import LinesFile, read_lines
 from gridstride.pipeline.events.machine import machine, versions
 from gridstride.pipeline.events.spans import Spans
-from gridstride.pipeline.storage.paths import Place
+from gridstride.pipeline.storage.paths import StorePath
 from gridstride.pipeline.text import one_line
 
 if TYPE_CHECKING:
@@ -209,7 +209,7 @@ def seconds(event: dict[str, Any]) -> float:
     return datetime.fromisoformat(event["time"]).timestamp()
 
 
-def read_events(folder: Place) -> Iterator[dict[str, Any]]:
+def read_events(folder: StorePath) -> Iterator[dict[str, Any]]:
     """The events in a journal's folder, in order, without lines that are not events: a kill may cut one short."""
     for line in read_lines(folder / FILE):
         if isinstance(line, dict) and all(isinstance(line.get(name), str) for name in NAMES):

@@ -11,7 +11,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from gridstride.pipeline.storage.paths import Place
+from gridstride.pipeline.storage.paths import StorePath
 from gridstride.pipeline.storage.remote import Remote
 
 SYNC_SECONDS = 1.0
@@ -45,7 +45,7 @@ class LinesFile:
         os.close(self._handle)
 
 
-def read_lines(path: Place) -> Iterator[Any]:
+def read_lines(path: StorePath) -> Iterator[Any]:
     """The values in a file of JSON lines, without lines that are not JSON."""
     try:
         file = StringIO(path.read_text()) if isinstance(path, Remote) else path.open(encoding="utf-8", errors="replace")

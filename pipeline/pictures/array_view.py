@@ -25,8 +25,8 @@ import zarr
 from gridstride.pipeline.errors import JobFailed, UsageError, first_line
 from gridstride.pipeline.pictures.canvas import SIGNED
 from gridstride.pipeline.storage.describe import SERIES, ArrayInfo
-from gridstride.pipeline.storage.paths import place, zarr_store
-from gridstride.pipeline.storage.regions import regions
+from gridstride.pipeline.storage.paths import store_path, zarr_store
+from gridstride.pipeline.storage.regions import open_regions
 from gridstride.pipeline.text import shape_text
 
 BUDGET = 256_000_000  # bytes
@@ -91,7 +91,7 @@ def locate(info: ArrayInfo, like: ArrayInfo | None = None) -> ArrayInfo:
     names: Any = info.dimension_names
     sizes: Any = info.attributes.get("voxel_size", info.attributes.get("scale"))
     axes = info.attributes.get("axes")
-    folder = place(info.path)
+    folder = store_path(info.path)
     try:
         group = dict(zarr.open_group(zarr_store(folder.parent), mode="r").attrs)
         image: Any = group.get("ome", group)["multiscales"][0]  # type: ignore[call-overload, index]
@@ -217,7 +217,7 @@ def take(seen: View, part: Cut) -> Picture:
         if axis is not None:
             start[axis], stop[axis] = layer
         try:
-            block = regions(info.path).read(start, stop)
+            block = open_regions(info.path).read(start, stop)
         except Exception as error:
             raise JobFailed(f"{info.path} cannot be read: {first_line(error)}") from error
         block = block.reshape([block.shape[a] for a in kept])

@@ -18,7 +18,7 @@ from gridstride.pipeline.pictures.canvas import NAN_COLOUR, SIGNED_MAP, check_fi
 from gridstride.pipeline.pictures.flows import preview_flow
 from gridstride.pipeline.simulations.store import is_flow
 from gridstride.pipeline.storage.describe import describe
-from gridstride.pipeline.storage.paths import place
+from gridstride.pipeline.storage.paths import store_path
 from gridstride.pipeline.text import shape_text
 
 # Two pictures share a scale if their ranges have this part of their union in common: then the one with less contrast
@@ -122,7 +122,7 @@ def proportions(shot: Picture) -> tuple[float, float]:
 def title(panel: Any, shot: Picture, width: float) -> None:
     """Title a panel of `width` inches with store, shape, dtype and the part shown; label its axes."""
     info, seen = shot.view.info, shot.view
-    path = place(info.path)
+    path = store_path(info.path)
     root = next((p for p in path.parents if p.suffix == ".zarr"), path)
     name = str(path).removeprefix(f"{root.parent}/")
     axes = f" ({', '.join(seen.names)})" if any(info.dimension_names) else ""

@@ -19,7 +19,7 @@ import numpy as np
 from gridstride.pipeline.errors import JobFailed, UsageError, first_line
 from gridstride.pipeline.pictures.canvas import Scale
 from gridstride.pipeline.simulations.store import FlowStore, field_path
-from gridstride.pipeline.storage.regions import regions
+from gridstride.pipeline.storage.regions import open_regions
 
 DERIVED = ("speed", "vorticity", "q")  # from the velocity
 STORED_AS = {"pressure": "p"}  # fields by another name than their array's
@@ -148,7 +148,7 @@ class FlowView:
         if when is not None:
             spans = [(when, when + 1), *spans]
         try:
-            data = regions(field_path(self.store.path, name)).read([a for a, _ in spans], [b for _, b in spans])
+            data = open_regions(field_path(self.store.path, name)).read([a for a, _ in spans], [b for _, b in spans])
         except Exception as error:
             raise JobFailed(f"{self.store.path / name} cannot be read: {first_line(error)}") from error
         data = (data if when is None else data[0]).astype(np.float64)

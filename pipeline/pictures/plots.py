@@ -13,7 +13,7 @@ from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.pictures.canvas import check_file, save
 from gridstride.pipeline.simulations.diagnostics import Diagnostics
 from gridstride.pipeline.simulations.store import FlowStore
-from gridstride.pipeline.storage.paths import Place
+from gridstride.pipeline.storage.paths import StorePath
 
 LABELS = {
     "max_divergence": "largest |div u|", "max_speed": "largest speed", "cfl": "CFL number",
@@ -30,7 +30,7 @@ def plot(store: str | Path, file: str | Path, *, overwrite: bool = False) -> Pat
     return save(draw(samples(store), flow.name), file, dpi=120)
 
 
-def samples(store: str | Path | Place) -> dict[str, np.ndarray]:
+def samples(store: str | Path | StorePath) -> dict[str, np.ndarray]:
     """The columns of a simulation's diagnostics, "step" and "time" first. Raises UsageError if there are none."""
     columns = Diagnostics(store).read()
     if not columns["step"].size or len(columns) == 2:

@@ -21,7 +21,7 @@ from gridstride.pipeline.events.spans import FILE, Row, read_spans
 from gridstride.pipeline.events.story import Event, Run, runs
 from gridstride.pipeline.reports.status import Status, status
 from gridstride.pipeline.storage.journal import Journal
-from gridstride.pipeline.storage.paths import Place
+from gridstride.pipeline.storage.paths import StorePath
 
 LEAST_SECONDS = 0.2  # of an interval that has a rate: blocks of many threads may be counted at once
 MOST_INTERVALS = 200
@@ -47,7 +47,7 @@ class Lane:
 class History:
     """A job's journal, read: its record without credentials, its status, its runs and its threads' spans."""
 
-    def __init__(self, out: str | Place) -> None:
+    def __init__(self, out: str | StorePath) -> None:
         self.status: Status = status(out)
         journal = Journal(out)
         stored = journal.read()

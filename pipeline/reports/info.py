@@ -15,8 +15,8 @@ from gridstride.pipeline.simulations.states import read_checkpoint
 from gridstride.pipeline.simulations.store import FlowStore, is_flow
 from gridstride.pipeline.storage.describe import ArrayInfo, describe, has_metadata, list_arrays
 from gridstride.pipeline.storage.journal import Journal
-from gridstride.pipeline.storage.paths import Place, place, zarr_store
-from gridstride.pipeline.storage.regions import regions
+from gridstride.pipeline.storage.paths import StorePath, store_path, zarr_store
+from gridstride.pipeline.storage.regions import open_regions
 from gridstride.pipeline.storage.remote import Remote
 from gridstride.pipeline.text import megabytes, one_line, shape_text
 
@@ -25,7 +25,7 @@ LETTERS = 200  # of an attribute's value
 
 def info_table(path: str | Path, array: str | None = None) -> Table:
     """A table that describes an array, or lists the arrays of a group. Raises UsageError if there is neither."""
-    where = place(path)
+    where = store_path(path)
     if isinstance(where, Remote):
         where.contact()
     if array is None and has_metadata(where):
@@ -47,7 +47,7 @@ def plain(value: Any) -> Text:
     return Text(one_line(str(value)))
 
 
-def _group(path: Place, group: zarr.Group) -> Table:
+def _group(path: StorePath, group: zarr.Group) -> Table:
     """The arrays of a group, and the progress of the simulation that writes it."""
     table = Table(title=plain(f"{path}: group"), title_justify="left", caption_justify="left")
     for column in ("array", "shape", "dtype", "chunks"):
@@ -79,7 +79,7 @@ def _array(info: ArrayInfo) -> dict[str, str]:
         **({"shards": shape_text(info.shards)} if info.shards else {}),
         "write units": f"{prod(units)} of {shape_text(info.write_unit)}",
         "codecs": info.codecs,
-        "format": f"Zarr v{info.zarr_format}, read through {regions(info.path).engine}",
+        "format": f"Zarr v{info.zarr_format}, read through {open_regions(info.path).engine}",
     }
     others = {name: str(value) for name, value in info.attributes.items() if name != "gridstride"}
     cut = LETTERS - 3
@@ -90,7 +90,7 @@ def _array(info: ArrayInfo) -> dict[str, str]:
 
 def _job(info: ArrayInfo) -> dict[str, str]:
     """The job that wrote an array, and how many of its blocks are written."""
-    rows, journal, where = {}, Journal(info.path), place(info.path)
+    rows, journal, where = {}, Journal(info.path), store_path(info.path)
     if made := info.attributes.get("gridstride"):
         request = made["request"]
         words = ", ".join(f"{k}={v}" for k, v in request.items() if k != "command")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from gridstride.pipeline.errors import JobFailed, UsageError, first_line
-from gridstride.pipeline.storage.paths import Place, durable_write
+from gridstride.pipeline.storage.paths import StorePath, durable_write
 
 T = TypeVar("T")
 GENERATOR = "gridstride report"  # marks our own files, which a new report may replace
@@ -30,7 +30,7 @@ def check_report(file: str | Path) -> Path:
     return check_file(path, ours, (".html", ".htm"))
 
 
-def with_report(run: Callable[[], T], out: str | Place, file: str | Path | None) -> T:
+def with_report(run: Callable[[], T], out: str | StorePath, file: str | Path | None) -> T:
     """Run a job that writes `out`, then write its report into `file` (None: no report), however the job ended.
 
     Raises UsageError, before the job starts, if the file cannot be a report.
@@ -65,7 +65,7 @@ def reported(run: Callable[..., T]) -> Callable[..., T]:
     return run_and_report
 
 
-def write_report(out: str | Place, file: str | Path) -> Path:
+def write_report(out: str | StorePath, file: str | Path) -> Path:
     """Write the report of the job at `out` into an HTML file. Raises UsageError if there is no job, or no such file."""
     from gridstride.pipeline.reports.history import History
     from gridstride.pipeline.reports.page import render

@@ -20,7 +20,7 @@ from gridstride.pipeline.simulations.states import read_checkpoint
 from gridstride.pipeline.simulations.store import FlowStore
 from gridstride.pipeline.storage.journal import Journal, marked_box
 from gridstride.pipeline.storage.lock import is_held
-from gridstride.pipeline.storage.paths import Place
+from gridstride.pipeline.storage.paths import StorePath
 from gridstride.pipeline.storage.remote import Remote
 from gridstride.pipeline.text import clock, counted, duration, one_line
 
@@ -66,10 +66,12 @@ class Status:
         return {**asdict(self), "resume": self.resume}
 
 
-def status(out: str | Place) -> Status:
+def status(out: str | StorePath) -> Status:
     """The status of the job that writes `out`. Raises UsageError if there is no job."""
     journal = Journal(out)
     if not journal.exists():
+        if not journal.out.exists():
+            raise UsageError(f"{journal.out} does not exist")
         raise UsageError(f"{journal.out} is not the output of a gridstride job")
     record, past = journal.read(), runs(read_events(journal.folder))
     running = is_held(journal.folder / "lock")

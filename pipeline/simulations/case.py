@@ -38,9 +38,7 @@ def make_case(content: Any, source: str = "case") -> Case:
     name, colon, level = case.output.codec.partition(":")
     if name not in CODECS or (colon and not level.isdigit()):
         known = ", ".join(CODECS)
-        raise UsageError(
-            f"{source}: output.codec is {case.output.codec!r}: expected one of {known}, with :LEVEL if you like"
-        )
+        raise UsageError(f"{source}: output.codec is {case.output.codec!r}: expected one of {known}, or NAME:LEVEL")
     return case
 
 

@@ -18,8 +18,8 @@ import numpy as np
 import zarr
 
 from gridstride.pipeline.errors import JobFailed, UsageError, first_line
-from gridstride.pipeline.storage.paths import Place, place, replace, tag_of, zarr_store
-from gridstride.pipeline.storage.regions import regions
+from gridstride.pipeline.storage.paths import StorePath, replace, store_path, tag_of, zarr_store
+from gridstride.pipeline.storage.regions import open_regions
 
 GROUP = "diagnostics"
 CSV = "diagnostics.csv"
@@ -36,9 +36,9 @@ class Diagnostics:
     columns: step, time, and the quantities      steps, times: of all samples of the run, computed or not
     """
 
-    def __init__(self, out: str | Place) -> None:
-        self.csv = place(out) / CSV
-        self.folder = place(out).resolve() / GROUP
+    def __init__(self, out: str | StorePath) -> None:
+        self.csv = store_path(out) / CSV
+        self.folder = store_path(out).resolve() / GROUP
         try:
             group = zarr.open_group(zarr_store(self.folder), mode="r")
             self.columns: tuple[str, ...] = tuple(map(str, group.attrs["columns"]))  # type: ignore[arg-type]
@@ -98,7 +98,7 @@ class Diagnostics:
         start, stop = min(self._flushed, self._rows), max(self._rows, self._dirty)
         if stop > start:
             for name, values in zip(self.columns[2:], self._values, strict=True):
-                regions(str(self.folder / name)).write([start], values[start:stop])
+                open_regions(str(self.folder / name)).write([start], values[start:stop])
         self._flushed = self._dirty = self._rows
 
     def close(self) -> None:
@@ -168,6 +168,8 @@ class Diagnostics:
     def _restore(self, keep: int) -> None:
         """Take the first `keep` samples from the arrays."""
         for name, values in zip(self.columns[2:], self._values, strict=True):
-            values[:keep] = regions(str(self.folder / name)).read([0], [keep])
+            values[:keep] = open_regions(str(self.folder / name)).read([0], [keep])
         if self._values.size and np.isnan(self._values[:, :keep]).all(0).any():
-            raise JobFailed(f"{self.csv} lacks samples up to step {self.steps[keep - 1]}: --overwrite starts afresh")
+            raise JobFailed(
+                f"{self.csv} lacks samples up to step {self.steps[keep - 1]}: use --overwrite to start again"
+            )

@@ -19,7 +19,7 @@ from gridstride.pipeline.simulations.job import Simulation
 from gridstride.pipeline.simulations.plan import slabs
 from gridstride.pipeline.simulations.recorder import Recorder
 from gridstride.pipeline.simulations.states import Checkpoint
-from gridstride.pipeline.simulations.tasks import Due, LostState, Place, Record
+from gridstride.pipeline.simulations.tasks import Due, LostState, Record, StorePath
 from gridstride.pipeline.sweep.waiting import Waiting
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Rounds:
         """Make the blocks, at a checkpoint or at the beginning."""
         reach = self.plan.substeps if self.exchange else 0
         for index, (start, stop) in enumerate(slabs(self.domain, self.plan.edges)):
-            at = Place(self.out, self.run_id, self.device, index, start, stop)
+            at = StorePath(self.out, self.run_id, self.device, index, start, stop)
             what = (at, reach, checkpoint, self.exchange, due, self.plan.threads)
             key, home = f"begin-{self.run_id}-{index}", [self._home(index)]
             self.blocks.append(self.client.submit(tasks.begin_block, *what, key=key, pure=False, workers=home))

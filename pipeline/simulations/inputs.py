@@ -58,7 +58,7 @@ def chunks_version(path: str, first: tuple[int, ...] = ()) -> str:
     info = describe(path)
     counts = [ceil(n / unit) for n, unit in zip(info.shape, info.write_unit, strict=True)]
     indices = list(product(*((i,) for i in first), *(range(count) for count in counts[len(first) :])))
-    root = paths.place(info.path)
+    root = paths.store_path(info.path)
 
     def look(key: str) -> list[int | str] | None:
         try:

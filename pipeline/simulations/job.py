@@ -20,7 +20,7 @@ from gridstride.pipeline.simulations.restart import check_snapshot, snapshot_ver
 from gridstride.pipeline.simulations.schedules import Timeline, make_timeline
 from gridstride.pipeline.storage.describe import describe
 from gridstride.pipeline.storage.journal import Journal, job_hash, json_bytes
-from gridstride.pipeline.storage.paths import Place, place
+from gridstride.pipeline.storage.paths import StorePath, store_path
 from gridstride.workers.cluster import Size
 from gridstride.workers.models import registry
 from gridstride.workers.models.base import Setup
@@ -38,7 +38,7 @@ class Simulation:
     """
 
     case: Case
-    out: Place
+    out: StorePath
     options: RunOptions
     config: ClusterConfig
     size: Size
@@ -71,13 +71,13 @@ class Simulation:
 
 
 def prepare(
-    case: Case, out: str | Place, options: RunOptions, blocks: int | None = None, from_store: bool = False
+    case: Case, out: str | StorePath, options: RunOptions, blocks: int | None = None, from_store: bool = False
 ) -> Simulation:
     """Check and plan a simulation.
 
     blocks: slabs in memory; from_store: whether the state is to go from store to store even if it fits the memory
     """
-    out = place(out)
+    out = store_path(out)
     config, device, reason, size = deployment.environment(options)
     checks.check_place(out, options)
     timeline = make_timeline(case)
@@ -99,7 +99,7 @@ def prepare(
     return simulation if source is None else replace(simulation, begins_with=check_snapshot(case, source))
 
 
-def resume(out: str | Place, options: RunOptions | None = None) -> Simulation:
+def resume(out: str | StorePath, options: RunOptions | None = None) -> Simulation:
     """The unfinished simulation at `out`, prepared to go on."""
     record = Journal(out).read()
     options = options or RunOptions()
@@ -108,7 +108,7 @@ def resume(out: str | Place, options: RunOptions | None = None) -> Simulation:
     return prepare(make_case(record["case"], str(out)), out, options)
 
 
-def is_simulation(out: str | Place) -> bool:
+def is_simulation(out: str | StorePath) -> bool:
     journal = Journal(out)
     return journal.exists() and journal.read().get("kind") == "simulation"
 
@@ -156,9 +156,10 @@ def _as_begun(stored: Journal, simulation: Simulation) -> Simulation:
     inputs = [name for name, version in now.get("inputs", {}).items() if before.get("inputs", {}).get(name) != version]
     if inputs:
         raise UsageError(
-            f"what {', '.join(inputs)} names has changed since {simulation.out} was begun: --overwrite starts afresh"
+            f"what {', '.join(inputs)} names has changed since {simulation.out} was begun: "
+            "use --overwrite to start again"
         )
-    raise UsageError(f"{simulation.out} was begun by another version of gridstride: --overwrite starts afresh")
+    raise UsageError(f"{simulation.out} was begun by another version of gridstride: use --overwrite to start again")
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:

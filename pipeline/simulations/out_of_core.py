@@ -18,7 +18,7 @@ from gridstride.pipeline.simulations.pass_plan import plan_pass
 from gridstride.pipeline.simulations.plan import slabs
 from gridstride.pipeline.simulations.recorder import Recorder
 from gridstride.pipeline.simulations.states import Checkpoint
-from gridstride.pipeline.simulations.tasks import Due, Place, Record
+from gridstride.pipeline.simulations.tasks import Due, Record, StorePath
 from gridstride.pipeline.storage.journal import Journal, job_hash, json_bytes
 from gridstride.pipeline.sweep.block_task import Work, write_work
 from gridstride.pipeline.sweep.sweep import Sweep
@@ -96,7 +96,7 @@ class Passes:
         flying = 0
         waiting = Waiting(client, self.simulation.config.patience)
         for index, (start, stop) in enumerate(places):
-            at = Place(recorder.out, self.run_id, self.simulation.device, index, start, stop)
+            at = StorePath(recorder.out, self.run_id, self.simulation.device, index, start, stop)
             if recorder.checkpoint is None:
                 future = client.submit(tasks.start_block, at, due, pure=False)
             else:

@@ -11,7 +11,7 @@ from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.simulations.inputs import chunks_version
 from gridstride.pipeline.simulations.store import FlowStore, field_path
 from gridstride.pipeline.storage.journal import Journal
-from gridstride.pipeline.storage.paths import place
+from gridstride.pipeline.storage.paths import store_path
 from gridstride.pipeline.storage.regions import read_wrapped
 from gridstride.workers.models.base import Model, Setup, Snapshot
 from gridstride.workers.models.block import Block
@@ -42,7 +42,7 @@ def check_snapshot(case: Model, source: Snapshot) -> int:
 
 def snapshot_version(source: Snapshot, number: int) -> str | None:
     """What tells a snapshot's content from any other; None if its store is gone."""
-    if not place(source.path).exists():
+    if not store_path(source.path).exists():
         return None
     return "-".join(chunks_version(field_path(source.path, name), (number,)) for name in source.arrays)
 

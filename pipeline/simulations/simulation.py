@@ -33,7 +33,7 @@ from gridstride.pipeline.storage.create import check_disk
 from gridstride.pipeline.storage.journal import Journal, job_hash, json_bytes
 from gridstride.pipeline.storage.mirror import mirrored
 from gridstride.pipeline.storage.paths import durable_write
-from gridstride.pipeline.storage.regions import regions
+from gridstride.pipeline.storage.regions import open_regions
 from gridstride.pipeline.sweep.waiting import reachable
 from gridstride.workers import saving
 
@@ -226,7 +226,7 @@ def _write_statics(simulation: Simulation) -> None:
     skip = 1 if setup.domain.planar else 0
     edges = [*range(0, setup.domain.cells[setup.domain.slab_axis], unit), setup.domain.cells[setup.domain.slab_axis]]
     for name in simulation.case.statics():
-        target = regions(flow_store.field_path(out, name))
+        target = open_regions(flow_store.field_path(out, name))
         for start, stop in slabs(setup.domain, edges):
             values = setup.static(name, start, stop)
             target.write(start[skip:], values[0] if skip else values)

@@ -6,9 +6,9 @@ OUT/.gridstride/
     state-n-CxCxC       after step n: (levels x fields, z, y, x), all time levels of each field of the model
 
 A state is named by its step and its chunks, so that whoever writes into one writes the same bytes: a worker that
-outlived its client, or a client that was asleep while another took over, spoils nothing. Once the record names a state,
-the others are deleted; but in a folder the one before becomes the next one, for to write over its chunks takes half the
-time of making new files and deleting the old ones.
+outlived its client, or a client that was stopped while another took over, spoils nothing. Once the record names a
+state, the others are deleted; but in a folder the one before becomes the next one, because writing over its chunks
+takes half the time of making new files and deleting the old ones.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from gridstride.pipeline.errors import UsageError, first_line
 from gridstride.pipeline.storage import paths
 from gridstride.pipeline.storage.create import create
 from gridstride.pipeline.storage.journal import FOLDER, Journal, json_bytes
-from gridstride.pipeline.storage.paths import Place, place
-from gridstride.pipeline.storage.regions import read_wrapped, regions, sync_chunk_folders
+from gridstride.pipeline.storage.paths import StorePath, store_path
+from gridstride.pipeline.storage.regions import open_regions, read_wrapped, sync_chunk_folders
 from gridstride.workers.models.block import Block
 from gridstride.workers.models.domain import Domain
 
@@ -42,12 +42,12 @@ class Checkpoint:
     tag: str = ""
 
 
-def state_path(out: str | Place, state: str) -> str:
-    return str(place(out).resolve() / FOLDER / state)
+def state_path(out: str | StorePath, state: str) -> str:
+    return str(store_path(out).resolve() / FOLDER / state)
 
 
 def create_state(
-    out: str | Place, domain: Domain, step: int, chunks: tuple[int, ...], codec: str, last: Checkpoint | None
+    out: str | StorePath, domain: Domain, step: int, chunks: tuple[int, ...], codec: str, last: Checkpoint | None
 ) -> str:
     """Make the array for the state after a step, if it is not there; its name.
 
@@ -56,7 +56,7 @@ def create_state(
     """
     form = "x".join(map(str, chunks))
     state = f"state-{step}-{form}"
-    path = place(state_path(out, state))
+    path = store_path(state_path(out, state))
     if (path / "zarr.json").is_file():
         return state
     spare = None
@@ -73,9 +73,9 @@ def create_state(
     return state
 
 
-def read_checkpoint(out: str | Place) -> Checkpoint | None:
+def read_checkpoint(out: str | StorePath) -> Checkpoint | None:
     """The last whole state; None before the first."""
-    path = place(out) / FOLDER / RECORD
+    path = store_path(out) / FOLDER / RECORD
     try:
         tag = paths.tag_of(path)  # before the record is read: an older tag is refused, a newer one would not be
         content = json.loads(path.read_bytes())
@@ -83,15 +83,15 @@ def read_checkpoint(out: str | Place) -> Checkpoint | None:
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{path} is damaged ({first_line(error)}): --overwrite starts afresh") from None
+        raise UsageError(f"{path} is damaged ({first_line(error)}): use --overwrite to start again") from None
 
 
-def switch(out: str | Place, reached: Checkpoint, before: Checkpoint | None) -> Checkpoint:
+def switch(out: str | StorePath, reached: Checkpoint, before: Checkpoint | None) -> Checkpoint:
     """Make a state that is whole and on disk the one to go on from, and delete others.
 
     Raises JobFailed if another client has gone on from `before`.
     """
-    folder = place(out) / FOLDER
+    folder = store_path(out) / FOLDER
     content = {"step": reached.step, "state": reached.state}
     tag = paths.replace(folder / RECORD, json_bytes(content), before.tag if before else "")
     kept = {reached.state, before.state if before and isinstance(folder, Path) else ""}
@@ -104,7 +104,7 @@ def switch(out: str | Place, reached: Checkpoint, before: Checkpoint | None) -> 
 
 def write_state(path: str, block: Block) -> None:
     """Write a block's own cells, field by field; on return they are on disk."""
-    target = regions(path)
+    target = open_regions(path)
     where = block.own
     fields = block.domain.fields
     for age, (_, level) in enumerate(block.past):

@@ -31,7 +31,7 @@ from gridstride.pipeline.errors import UsageError, first_line
 from gridstride.pipeline.simulations.diagnostics import CSV, GROUP, Diagnostics, header
 from gridstride.pipeline.storage.create import compressor
 from gridstride.pipeline.storage.describe import chunk_key, describe
-from gridstride.pipeline.storage.paths import Place, durable_write, names, place, sync_folder, zarr_store
+from gridstride.pipeline.storage.paths import StorePath, durable_write, names, store_path, sync_folder, zarr_store
 from gridstride.pipeline.storage.remote import Remote
 
 __all__ = ["Diagnostics", "FlowStore", "Layout", "create", "field_path", "is_flow"]
@@ -88,18 +88,18 @@ class Layout:
         return self.origin.get(axis, 0.0) + (np.arange(self.cells[axis]) + 0.5) * self.spacing[axis]
 
 
-def field_path(out: str | Place, name: str) -> str:
+def field_path(out: str | StorePath, name: str) -> str:
     """Where an array of the group is, for `regions`."""
-    return str(place(out).resolve() / name)
+    return str(store_path(out).resolve() / name)
 
 
-def create(out: str | Place, layout: Layout, attributes: Mapping[str, Any]) -> None:
+def create(out: str | StorePath, layout: Layout, attributes: Mapping[str, Any]) -> None:
     """Lay out the group at `out`; `attributes` are the group's, {"gridstride": {...}}.
 
     What is there stays, so a creation that was killed is completed, and a second one changes nothing.
     Raises UsageError, before anything is written, if what is there has another layout.
     """
-    out = place(out)
+    out = store_path(out)
     wanted = _files(layout, attributes)
     missing = [name for name, data in wanted.items() if not _agrees(out, name, data)]
     if isinstance(out, Path):
@@ -165,7 +165,7 @@ def _files(layout: Layout, attributes: Mapping[str, Any]) -> dict[str, bytes]:
     return {**files, CSV: header(layout.columns), "zarr.json": root}
 
 
-def _agrees(out: Place, name: str, data: bytes) -> bool:
+def _agrees(out: StorePath, name: str, data: bytes) -> bool:
     """Whether a file of the layout is there. Raises UsageError if it is that of another layout."""
     try:
         found = (out / name).read_bytes()
@@ -190,13 +190,13 @@ def _layout_of(metadata: dict[str, Any]) -> dict[str, Any]:
     return {**{key: metadata.get(key) for key in LAID_OUT}, "members": sorted(members)}
 
 
-def is_flow(path: str | Place) -> bool:
+def is_flow(path: str | StorePath) -> bool:
     """Whether a simulation wrote the store at `path`."""
     try:
-        metadata = json.loads((place(path) / "zarr.json").read_bytes())
+        metadata = json.loads((store_path(path) / "zarr.json").read_bytes())
     except (OSError, ValueError):
         return False
-    laid_out = all((place(path) / name / "zarr.json").is_file() for name in ("time", GROUP))
+    laid_out = all((store_path(path) / name / "zarr.json").is_file() for name in ("time", GROUP))
     return metadata.get("node_type") == "group" and laid_out
 
 
@@ -208,7 +208,7 @@ class FlowStore:
     fields: names of the arrays with a time axis                              solid: whether there are obstacles
     """
 
-    path: Place
+    path: StorePath
     axes: tuple[str, ...]
     centres: dict[str, np.ndarray]
     times: np.ndarray
@@ -217,9 +217,9 @@ class FlowStore:
     attributes: dict[str, Any]
 
     @staticmethod
-    def open(path: str | Place) -> FlowStore:
+    def open(path: str | StorePath) -> FlowStore:
         """Raises UsageError if no simulation wrote what is at `path`."""
-        path = place(path)
+        path = store_path(path)
         if isinstance(path, Remote):
             if path.read_only:
                 raise UsageError(f"{path}: a web server does not list what a simulation has written: copy it first")
@@ -261,19 +261,19 @@ class FlowStore:
             if all(_count(root / str(when)) == count for root, count in chunks.values()):
                 yield when
 
-    def _chunks(self, name: str) -> tuple[Place, int]:
+    def _chunks(self, name: str) -> tuple[StorePath, int]:
         """The folder with a folder for each snapshot, and the number of files in one of those."""
         info = describe(self.path / name)
         key = PurePosixPath(chunk_key(info.path, (0,) * info.ndim))
         counts = [ceil(n / unit) for n, unit in zip(info.shape[1:], info.write_unit[1:], strict=True)]
-        return place(info.path) / str(key.parents[len(counts)]), prod(counts)
+        return store_path(info.path) / str(key.parents[len(counts)]), prod(counts)
 
 
-def _numbers(folder: Place) -> set[int]:
+def _numbers(folder: StorePath) -> set[int]:
     return {int(name) for name in names(folder) if name.isdecimal()}
 
 
-def _count(folder: Place) -> int:
+def _count(folder: StorePath) -> int:
     if isinstance(folder, Remote):
         return sum(key.rpartition("/")[2].isdecimal() for key in folder.all_keys())
     return sum(name.isdecimal() for _, _, names in os.walk(folder) for name in names)

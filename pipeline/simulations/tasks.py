@@ -17,8 +17,8 @@ from gridstride.pipeline.simulations import states
 from gridstride.pipeline.simulations.restart import begin_from_store
 from gridstride.pipeline.simulations.states import Checkpoint
 from gridstride.pipeline.simulations.store import field_path
-from gridstride.pipeline.storage.paths import place
-from gridstride.pipeline.storage.regions import regions, sync_chunk_folders
+from gridstride.pipeline.storage.paths import store_path
+from gridstride.pipeline.storage.regions import open_regions, sync_chunk_folders
 from gridstride.workers import saving
 from gridstride.workers.cluster import this_worker
 from gridstride.workers.models.base import Setup
@@ -32,7 +32,7 @@ class LostState(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Place:
+class StorePath:
     """Which block of which simulation: OUT, the run, the device, the block's index, and its range of the grid."""
 
     out: str
@@ -79,7 +79,7 @@ class ResidentBlock:
     """A block with its edges and its record: the result of a task. Dask must know its size, or it would move blocks to
     where their neighbours' edges are."""
 
-    at: Place
+    at: StorePath
     block: Block
     edges: np.ndarray | None
     record: Record
@@ -91,7 +91,7 @@ class ResidentBlock:
 @lru_cache(maxsize=4)
 def open_setup(out: str, run_id: str) -> tuple[Setup, tuple[str, ...]]:
     """The setup and the names of the output's arrays, read once per process and run."""
-    folder = place(out) / states.FOLDER
+    folder = store_path(out) / states.FOLDER
     with stages.unmeasured("read + decode", "the simulation's setup"):
         return saving.load(folder, "setup"), tuple(json.loads((folder / "arrays.json").read_bytes()))
 
@@ -103,7 +103,7 @@ _resident: dict[tuple[str, int], ResidentBlock] = {}
 
 
 def begin_block(
-    at: Place, reach: int, checkpoint: Checkpoint | None, exchange: bool, due: Due, threads: int = 1
+    at: StorePath, reach: int, checkpoint: Checkpoint | None, exchange: bool, due: Due, threads: int = 1
 ) -> ResidentBlock:
     """A block at the checkpoint, or at the beginning."""
     setup, _ = open_setup(at.out, at.run_id)
@@ -187,7 +187,7 @@ def take_record(here: ResidentBlock) -> Record:
     return here.record
 
 
-def _resident_block(at: Place, block: Block, record: Record, exchange: bool) -> ResidentBlock:
+def _resident_block(at: StorePath, block: Block, record: Record, exchange: bool) -> ResidentBlock:
     with stages("halo"):
         edges = block.edges() if exchange else None
     record.stages, record.spans = stages.drain(), stages.spans()
@@ -197,12 +197,12 @@ def _resident_block(at: Place, block: Block, record: Record, exchange: bool) -> 
 # --- out of core ------------------------------------------------------------------------------------------------
 
 
-def start_block(at: Place, due: Due) -> Record:
+def start_block(at: StorePath, due: Due) -> Record:
     """Write a part of the initial state to disk, and what is due of it."""
     return begin_block(at, 0, None, False, due).record
 
 
-def observe_block(at: Place, before: str, state: str, step: int, due: Due) -> Record:
+def observe_block(at: StorePath, before: str, state: str, step: int, due: Due) -> Record:
     """Write and measure what is due of a part of a state on disk, after `step`.
 
     What a model gathers in a step is not in a state: for that the last step is made again, from the state `before`.
@@ -224,7 +224,7 @@ def observe_block(at: Place, before: str, state: str, step: int, due: Due) -> Re
 # --- in both ways -----------------------------------------------------------------------------------------------
 
 
-def _observe(at: Place, block: Block, due: Due, record: Record) -> None:
+def _observe(at: StorePath, block: Block, due: Due, record: Record) -> None:
     """Measure and write what is due of a block."""
     setup, arrays = open_setup(at.out, at.run_id)
     if due.sample:
@@ -238,7 +238,7 @@ def _observe(at: Place, block: Block, due: Due, record: Record) -> None:
                 data = setup.output(block, name)
             with stages("encode + write", f"block {at.index}"):
                 path = field_path(at.out, name)
-                regions(path).write((due.snapshot, *first), data[None])
+                open_regions(path).write((due.snapshot, *first), data[None])
                 sync_chunk_folders(path, (due.snapshot, *first), (due.snapshot + 1, *last))
     if due.state is not None:
         with stages("encode + write", f"block {at.index}"):

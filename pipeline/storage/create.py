@@ -12,7 +12,7 @@ import zarr
 
 from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.storage.describe import METADATA, ArrayInfo, describe
-from gridstride.pipeline.storage.paths import Place, names, place, zarr_store
+from gridstride.pipeline.storage.paths import StorePath, names, store_path, zarr_store
 from gridstride.pipeline.storage.remote import Remote
 from gridstride.pipeline.text import megabytes
 
@@ -34,7 +34,7 @@ def create(
     chunks = tuple(max(1, int(n)) for n in chunks)
     names = None if dimension_names is None or not any(dimension_names) else list(dimension_names)
     zarr.create_array(
-        store=zarr_store(place(where), read_only=False),
+        store=zarr_store(store_path(where), read_only=False),
         shape=tuple(shape),
         dtype=dtype,
         chunks=chunks,
@@ -64,7 +64,7 @@ def compressor(codec: str, dtype: np.dtype) -> Any:
     return GzipCodec(level=int(level or 5)) if name == "gzip" else None
 
 
-def is_removable(where: Place) -> bool:
+def is_removable(where: StorePath) -> bool:
     """Whether --overwrite may delete what a place holds: a Zarr store, our unfinished output, or an empty folder."""
     if not where.is_dir():
         return False
@@ -72,7 +72,7 @@ def is_removable(where: Place) -> bool:
     return not found or bool(found & {*METADATA, ".gridstride"})
 
 
-def check_disk(where: Place, needed: int) -> None:
+def check_disk(where: StorePath, needed: int) -> None:
     """Raises UsageError if the uncompressed result does not fit on the disk that it is written to."""
     if isinstance(where, Remote):
         return  # an object store does not say how much room it has

@@ -17,7 +17,7 @@ import numpy as np
 import zarr
 
 from gridstride.pipeline.errors import JobFailed, UsageError, first_line
-from gridstride.pipeline.storage.paths import Place, absolute, place, version, zarr_store
+from gridstride.pipeline.storage.paths import StorePath, absolute, store_path, version, zarr_store
 from gridstride.pipeline.storage.remote import Remote
 
 METADATA = ("zarr.json", ".zarray", ".zgroup")
@@ -57,7 +57,7 @@ def describe(where: str | Path | Remote, array: str | None = None) -> ArrayInfo:
 
     Raises UsageError if there is no such array, or if we do not compute with its dtype.
     """
-    path = place(where)
+    path = store_path(where)
     if isinstance(path, Remote):
         path.contact()
     if not has_metadata(path):
@@ -105,7 +105,7 @@ def describe(where: str | Path | Remote, array: str | None = None) -> ArrayInfo:
     )
 
 
-def _refuse_pickles(where: Place) -> None:
+def _refuse_pickles(where: StorePath) -> None:
     """Raises UsageError for pickled chunks: Zarr v2 has a codec that unpickles, which can run any program."""
     try:
         content = json.loads((where / ".zarray").read_bytes())
@@ -116,7 +116,7 @@ def _refuse_pickles(where: Place) -> None:
         raise UsageError(f"{where} is stored as Python pickles, which can run any program when they are read: refused")
 
 
-def has_metadata(where: Place) -> bool:
+def has_metadata(where: StorePath) -> bool:
     """Whether a Zarr array or group begins at a place."""
     return any((where / name).is_file() for name in METADATA)
 
@@ -128,7 +128,7 @@ def _codec_name(codec: Any) -> str:
     return type(codec).__name__.removesuffix("Codec").lower()
 
 
-def list_arrays(group: zarr.Group, where: Place) -> list[str]:
+def list_arrays(group: zarr.Group, where: StorePath) -> list[str]:
     """Names of the arrays in a group and in the groups inside it. Raises UsageError if they cannot be
     listed."""
     if isinstance(where, Remote) and where.read_only and group.metadata.consolidated_metadata is None:
@@ -150,7 +150,7 @@ def chunk_key(path: str, index: tuple[int, ...]) -> str:
 
 def stamp(path: str) -> tuple[Any, ...]:
     """Changes when the array at a path is replaced by another: workers outlive jobs. Raises JobFailed if it is gone."""
-    root = place(path)
+    root = store_path(path)
     for name in METADATA:
         file = root / name
         try:
@@ -166,4 +166,4 @@ def _zarr(path: str) -> Any:
 
 @lru_cache(maxsize=16)
 def _open_zarr(path: str, version: tuple[Any, ...]) -> Any:
-    return zarr.open_array(zarr_store(place(path)), mode="r")
+    return zarr.open_array(zarr_store(store_path(path)), mode="r")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gridstride.pipeline.storage.describe import METADATA, ArrayInfo, chunk_keys
-from gridstride.pipeline.storage.paths import place, version
+from gridstride.pipeline.storage.paths import store_path, version
 from gridstride.pipeline.storage.remote import Remote
 
 
@@ -18,7 +18,7 @@ def identity(info: ArrayInfo) -> dict[str, Any]:
     """Identity of an input: its place and its metadata."""
     digest = hashlib.sha256()
     for name in METADATA:
-        file = place(info.path) / name
+        file = store_path(info.path) / name
         if file.is_file():
             digest.update(file.read_bytes())
     return {"path": info.path, "shape": info.shape, "dtype": info.dtype.name, "metadata": digest.hexdigest()}
@@ -34,7 +34,7 @@ def fingerprint(info: ArrayInfo, sample: int = 64) -> dict[str, list[int | str] 
     flat = sorted({i * total // sample for i in range(sample)}) if total else []
     chosen = [tuple(int(i) for i in np.unravel_index(n, counts)) for n in flat]
     keys = chunk_keys(info.path, chosen)
-    root = place(info.path)
+    root = store_path(info.path)
 
     def look(key: str) -> list[int | str] | None:
         try:

@@ -35,7 +35,15 @@ import numpy as np
 
 from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.storage.lock import FileLock, ObjectLock, lock
-from gridstride.pipeline.storage.paths import Place, durable_write, ends_if_lost, names, place, remove, sync_folder
+from gridstride.pipeline.storage.paths import (
+    StorePath,
+    durable_write,
+    ends_if_lost,
+    names,
+    remove,
+    store_path,
+    sync_folder,
+)
 from gridstride.pipeline.storage.remote import Remote
 
 FOLDER = ".gridstride"
@@ -68,8 +76,8 @@ def marked_box(name: str) -> tuple[Index, Index]:
 class Journal:
     """The journal of the job that writes `out`, or of one of its first sweeps (`part`)."""
 
-    def __init__(self, out: str | Place, part: str = "") -> None:
-        self.out = place(out)
+    def __init__(self, out: str | StorePath, part: str = "") -> None:
+        self.out = store_path(out)
         self.folder = self.out / FOLDER / part if part else self.out / FOLDER
         self._hash = ""
         self._lock: FileLock | ObjectLock | None = None
@@ -96,7 +104,7 @@ class Journal:
         return self._hash
 
     @property
-    def blocks(self) -> Place:
+    def blocks(self) -> StorePath:
         """The folder of the job's markers."""
         return self.folder / "blocks" / self.hash
 
@@ -107,7 +115,7 @@ class Journal:
         except (FileNotFoundError, ValueError, KeyError):
             return False
 
-    def make_folder(self) -> Place:
+    def make_folder(self) -> StorePath:
         self.folder.mkdir(parents=True, exist_ok=True)
         return self.folder
 
@@ -201,7 +209,7 @@ class Journal:
         """Whether a block, or a box of them, was finished under this name."""
         return self.marker(first, last).is_file()
 
-    def marker(self, first: Index, last: Index | None = None) -> Place:
+    def marker(self, first: Index, last: Index | None = None) -> StorePath:
         return self.blocks / marker_name(first, last)
 
     def mark(self, first: Index, last: Index | None = None) -> None:

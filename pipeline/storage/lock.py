@@ -27,14 +27,14 @@ from pathlib import Path
 from typing import Any
 
 from gridstride.pipeline.errors import JobFailed, UsageError
-from gridstride.pipeline.storage.paths import Place
+from gridstride.pipeline.storage.paths import StorePath
 from gridstride.pipeline.storage.remote import Head, Remote, RemoteError
 
 BEAT, STALE, POLL = 10.0, 60.0, 1.0  # seconds
 TRIES = 5  # to take the lock of a folder, which `is_held` may hold for an instant
 
 
-def lock(file: Place, say: Callable[[str], None] = lambda text: None) -> FileLock | ObjectLock:
+def lock(file: StorePath, say: Callable[[str], None] = lambda text: None) -> FileLock | ObjectLock:
     """Take the lock that is kept at `file`. Raises UsageError if another client has it.
 
     say: called once, with who holds the lock and how long the wait may be
@@ -42,7 +42,7 @@ def lock(file: Place, say: Callable[[str], None] = lambda text: None) -> FileLoc
     return ObjectLock(file, say) if isinstance(file, Remote) else FileLock(file)
 
 
-def is_held(file: Place) -> bool:
+def is_held(file: StorePath) -> bool:
     """Whether a running client holds the lock. Nothing is written, and the holder is not disturbed.
 
     In a folder the lock is taken shared for an instant; a client that tries to take it just then tries again.

@@ -13,14 +13,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gridstride.pipeline.errors import JobFailed
-from gridstride.pipeline.storage.paths import Place
+from gridstride.pipeline.storage.paths import StorePath
 from gridstride.pipeline.storage.remote import Remote
 
 SECONDS = 10.0  # between copies
 
 
 @contextmanager
-def mirrored(where: Place, names: tuple[str, ...]) -> Iterator[Path]:
+def mirrored(where: StorePath, names: tuple[str, ...]) -> Iterator[Path]:
     """A local folder whose files of these names are copied to a place; the place itself if it is a folder."""
     if isinstance(where, Path):
         yield where

@@ -20,7 +20,7 @@ from typing import Any
 from gridstride.pipeline.errors import JobFailed, UsageError
 from gridstride.pipeline.storage.remote import SCHEMES, Remote, RemoteError, parse
 
-Place = Path | Remote
+StorePath = Path | Remote
 
 # Errors that every later write would meet too, and what to do about each.
 LOST = {
@@ -32,7 +32,7 @@ LOST = {
 }
 
 
-def place(where: str | Path | Remote) -> Place:
+def store_path(where: str | Path | Remote) -> StorePath:
     """The place that a path or an address names. Raises UsageError for an address that is not supported."""
     if isinstance(where, str) and "://" in where:
         return parse(where)
@@ -43,10 +43,10 @@ def place(where: str | Path | Remote) -> Place:
 
 def absolute(where: str | Path | Remote) -> str:
     """A place as text that names the same place in every process."""
-    return str(place(where).resolve())
+    return str(store_path(where).resolve())
 
 
-def version(where: Place) -> list[int | str]:
+def version(where: StorePath) -> list[int | str]:
     """Size, and time or tag, of a file or object, to detect that it was rewritten. Raises FileNotFoundError."""
     if isinstance(where, Remote):
         head = where.head()
@@ -55,7 +55,7 @@ def version(where: Place) -> list[int | str]:
     return [status.st_size, status.st_mtime_ns]
 
 
-def names(where: Place) -> set[str]:
+def names(where: StorePath) -> set[str]:
     """Names of the entries directly in a place; none if there is no such place."""
     if isinstance(where, Remote):
         return where.names()
@@ -66,7 +66,7 @@ def names(where: Place) -> set[str]:
         return set()
 
 
-def remove(where: Place) -> None:
+def remove(where: StorePath) -> None:
     """Delete a file or an object, or everything in a place."""
     if isinstance(where, Remote):
         where.clear()
@@ -78,7 +78,7 @@ def remove(where: Place) -> None:
 
 
 @contextmanager
-def ends_if_lost(where: Place, writing: bool = True) -> Iterator[None]:
+def ends_if_lost(where: StorePath, writing: bool = True) -> Iterator[None]:
     """Raises JobFailed, which ends a job, for an error that all other blocks would meet too: a full disk, a store that
     does not answer or denies access. Other errors, such as a damaged chunk's, pass unchanged."""
     try:
@@ -98,17 +98,17 @@ def ends_if_lost(where: Place, writing: bool = True) -> Iterator[None]:
         raise
 
 
-def zarr_store(where: Place, read_only: bool = True) -> Any:
+def zarr_store(where: StorePath, read_only: bool = True) -> Any:
     """A place as a store of zarr-python."""
     return where.zarr_store(read_only) if isinstance(where, Remote) else str(where)
 
 
-def kvstore(where: Place) -> dict[str, Any]:
+def kvstore(where: StorePath) -> dict[str, Any]:
     """A place as a key-value store of tensorstore."""
     return where.kvstore() if isinstance(where, Remote) else {"driver": "file", "path": f"{where}/"}
 
 
-def durable_write(where: Place, data: bytes) -> None:
+def durable_write(where: StorePath, data: bytes) -> None:
     """Write a file or an object so that after a crash it is either whole or not there."""
     if isinstance(where, Remote):
         where.write_bytes(data)
@@ -122,7 +122,7 @@ def durable_write(where: Place, data: bytes) -> None:
     sync_folder(where.parent)
 
 
-def tag_of(where: Place) -> str:
+def tag_of(where: StorePath) -> str:
     """The tag that `replace` compares; "" for a missing object, and for files."""
     try:
         return where.head().tag if isinstance(where, Remote) else ""
@@ -130,7 +130,7 @@ def tag_of(where: Place) -> str:
         return ""
 
 
-def replace(where: Place, data: bytes, tag: str) -> str:
+def replace(where: StorePath, data: bytes, tag: str) -> str:
     """Write an object that one client at a time owns, if its tag is still `tag`; returns the new tag.
 
     Raises JobFailed if another client wrote it since: a client that was suspended while another took over changes
@@ -148,7 +148,7 @@ def replace(where: Place, data: bytes, tag: str) -> str:
     raise JobFailed(f"{where} was written by another gridstride, which took over")
 
 
-def sync_folder(where: Place) -> None:
+def sync_folder(where: StorePath) -> None:
     """Make a folder's entries durable."""
     if isinstance(where, Remote):
         return

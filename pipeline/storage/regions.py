@@ -19,7 +19,7 @@ import zarr
 from gridstride.pipeline.errors import first_line
 from gridstride.pipeline.storage.connections import tensorstore_settings
 from gridstride.pipeline.storage.describe import ArrayInfo, chunk_key, describe, stamp
-from gridstride.pipeline.storage.paths import ends_if_lost, kvstore, place, sync_folder, zarr_store
+from gridstride.pipeline.storage.paths import ends_if_lost, kvstore, store_path, sync_folder, zarr_store
 from gridstride.pipeline.storage.remote import Remote
 
 
@@ -27,7 +27,7 @@ class Regions:
     """Reads and writes regions of one array. engine: the library that does it"""
 
     def __init__(self, path: str) -> None:
-        self.root = root = place(path)
+        self.root = root = store_path(path)
         try:
             context = tensorstore_context()
             import tensorstore as ts
@@ -90,20 +90,20 @@ def tensorstore_context() -> Any:
     return ts.Context({"file_io_sync": True, "file_io_locking": {"mode": "os"}, **settings})
 
 
-def regions(path: str) -> Regions:
+def open_regions(path: str) -> Regions:
     """`Regions` of an array, opened once per process."""
-    return _open_regions(path, stamp(path))
+    return _opened(path, stamp(path))
 
 
 @lru_cache(maxsize=16)
-def _open_regions(path: str, version: tuple[Any, ...]) -> Regions:
-    with ends_if_lost(place(path), writing=False):
+def _opened(path: str, version: tuple[Any, ...]) -> Regions:
+    with ends_if_lost(store_path(path), writing=False):
         return Regions(path)
 
 
 def read_wrapped(path: str, start: Sequence[int], stop: Sequence[int]) -> np.ndarray:
     """Read a region whose indices may lie below 0 or past the end, where the grid repeats itself."""
-    source = regions(path)
+    source = open_regions(path)
     axes: list[list[tuple[int, int, int]]] = []  # (offset in the result, start, stop) of each piece of an axis
     for a, b, n in zip(start, stop, source.shape, strict=True):
         pieces, at = [], a
@@ -125,7 +125,7 @@ def read_wrapped(path: str, start: Sequence[int], stop: Sequence[int]) -> np.nda
 def unreadable_chunks(path: str, start: Sequence[int], stop: Sequence[int]) -> Iterator[tuple[str, str]]:
     """(store key, reason) of each chunk in a region, modulo the array's shape, that cannot be read."""
     info = describe(path)
-    source = regions(path)
+    source = open_regions(path)
     unit = info.write_unit
     spans = []
     for a, b, n, u in zip(start, stop, info.shape, unit, strict=True):
@@ -142,7 +142,7 @@ def unreadable_chunks(path: str, start: Sequence[int], stop: Sequence[int]) -> I
 
 def sync_chunk_folders(path: str, start: Sequence[int], stop: Sequence[int]) -> None:
     """Make the folder entries of a region's chunks durable, up to the array's own folder."""
-    root = place(path)
+    root = store_path(path)
     if isinstance(root, Remote):
         return
     info = _info(path, stamp(path))

@@ -14,8 +14,8 @@ import numpy as np
 
 from gridstride.pipeline.planning.plan import Plan
 from gridstride.pipeline.storage.journal import FOLDER, Journal, journal, marker_name
-from gridstride.pipeline.storage.paths import place
-from gridstride.pipeline.storage.regions import read_wrapped, regions, sync_chunk_folders
+from gridstride.pipeline.storage.paths import store_path
+from gridstride.pipeline.storage.regions import open_regions, read_wrapped, sync_chunk_folders
 from gridstride.pipeline.sweep.record import Box, Index, Record
 from gridstride.workers import device as devices
 from gridstride.workers import saving
@@ -69,7 +69,7 @@ def write_work(work: Work) -> None:
 @lru_cache(maxsize=4)
 def open_work(out: str, part: str, run_id: str) -> Work:
     """Read a sweep's work, once per process. `run_id` tells one run from the next."""
-    folder = place(out) / FOLDER
+    folder = store_path(out) / FOLDER
     with stages.unmeasured("read + decode", "what is to be computed"):
         return saving.load(folder / part if part else folder, "sweep")
 
@@ -189,7 +189,7 @@ def _write(work: Work, box: Box, result: devices.Result) -> Record:
         if result.values is None:
             work.journal.write_reports(*box, result.reports)
         else:
-            regions(work.target).write(want.start, result.values)
+            open_regions(work.target).write(want.start, result.values)
             sync_chunk_folders(work.target, want.start, want.stop)
         work.journal.mark(*box)
     written = 0 if result.values is None else result.values.nbytes

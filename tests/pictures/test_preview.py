@@ -16,7 +16,7 @@ from gridstride.pipeline.pictures.arrays import draw, preview, shared_scale
 from gridstride.pipeline.pictures.canvas import colour_limits
 from gridstride.pipeline.storage.create import create
 from gridstride.pipeline.storage.describe import describe
-from gridstride.pipeline.storage.regions import Regions, regions
+from gridstride.pipeline.storage.regions import Regions, open_regions
 
 RNG = np.random.default_rng(5)
 HUGE = (4096, 20000, 20000)
@@ -25,7 +25,7 @@ HUGE = (4096, 20000, 20000)
 def store(path: Path, data: np.ndarray, names=None, chunks=None, **attributes) -> Path:
     chunks = chunks or [min(8, n) for n in data.shape]
     info = create(path, data.shape, data.dtype, chunks, dimension_names=names, attributes=attributes)
-    regions(info.path).write([0] * data.ndim, data)
+    open_regions(info.path).write([0] * data.ndim, data)
     return path
 
 
@@ -190,7 +190,7 @@ def test_terabytes_are_drawn(tmp_path, monkeypatch):
     create(tmp_path / "a.zarr", HUGE, np.dtype(np.uint16), (64, 64, 64), None, "none", ["z", "y", "x"])
     middle = np.full((64, 64, 64), 7, np.uint16)
     for z in range(0, 4096, 64):
-        regions(str(tmp_path / "a.zarr")).write((z, 9984, 9984), middle)
+        open_regions(str(tmp_path / "a.zarr")).write((z, 9984, 9984), middle)
     sizes = []
     read = Regions.read
     monkeypatch.setattr(Regions, "read", lambda *args: sizes.append((block := read(*args)).nbytes) or block)

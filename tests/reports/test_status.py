@@ -66,7 +66,7 @@ def test_a_job_is_finished_then_killed_then_running(out: Path) -> None:
     assert (found.state, found.done, found.total, found.unit, found.resume) == ("finished", 5, 5, "blocks", None)
     journal = Journal(out)
     for index in ((1, 0), (3, 0)):
-        os.unlink(journal.marker(index))  # noqa: PTH108  (a Place)
+        os.unlink(journal.marker(index))  # noqa: PTH108  (a StorePath)
     with Events(journal.folder) as events:
         events.say("resumed", "the job goes on", pid=7, machine={"host": "here"}, done=2, total=5, unit="blocks")
         events.say("cluster", "3 workers", workers=[], count=3)

@@ -22,7 +22,7 @@ from gridstride.pipeline.reports.status import status
 from gridstride.pipeline.storage import lock, paths
 from gridstride.pipeline.storage.describe import describe
 from gridstride.pipeline.storage.journal import FOLDER, Journal
-from gridstride.pipeline.storage.regions import regions, tensorstore_context
+from gridstride.pipeline.storage.regions import open_regions, tensorstore_context
 from gridstride.pipeline.storage.remote import parse
 
 pytest.importorskip("obstore", reason="needs obstore: pip install 'gridstride[remote]'")
@@ -109,14 +109,14 @@ import sys
 import numpy as np
 from gridstride.pipeline.storage import connections, remote
 from gridstride.pipeline.storage.create import create
-from gridstride.pipeline.storage.regions import regions
+from gridstride.pipeline.storage.regions import open_regions
 
 connections.REQUEST_SECONDS = 1.0
 where = sys.argv[1]
 create(where, (8, 8), np.dtype("f4"), (4, 4))
 for number in range(2):
-    regions(where).write((0, 0), np.full((8, 8), number, "f4"))
-    assert (regions(where).read((0, 0), (8, 8)) == number).all()
+    open_regions(where).write((0, 0), np.full((8, 8), number, "f4"))
+    assert (open_regions(where).read((0, 0), (8, 8)) == number).all()
     file = remote.parse(where) / "file"
     file.write_bytes(b"x")
     assert file.read_bytes() == b"x"
@@ -194,7 +194,7 @@ def test_a_damaged_chunk_fails_the_blocks_that_need_it_and_no_others(
     assert summary.failed == {}
     assert chunks(out) == chunks(calm)
     # What finished blocks were made from must not change under them.
-    regions(source).write((0, 0, 0), image // 2)
+    open_regions(source).write((0, 0, 0), image // 2)
     with pytest.raises(UsageError, match="has changed since"):
         jobs.resume(out, RunOptions(device="cpu", workers=1))
 

@@ -53,8 +53,8 @@ def test_keys_of_a_profile(source: str, s3: Server, image: np.ndarray, tmp_path:
     """Both libraries find them; each in a process of its own, for they look once."""
     code = (
         "import sys; from gridstride.pipeline.storage.describe import describe; "
-        "from gridstride.pipeline.storage.regions import regions; "
-        "print(regions(describe(sys.argv[1]).path).read((0, 0, 0), (4, 4, 4)).sum())"
+        "from gridstride.pipeline.storage.regions import open_regions; "
+        "print(open_regions(describe(sys.argv[1]).path).read((0, 0, 0), (4, 4, 4)).sum())"
     )
     file = tmp_path / "credentials"
     with s3.checks_credentials() as (key, secret):
@@ -108,6 +108,6 @@ def test_places() -> None:
     assert str(place / "c/0") == "s3://data/a/b.zarr/c/0"
     assert (place.name, place.suffix, str(place.parent)) == ("b.zarr", ".zarr", "s3://data/a")
     assert [str(p) for p in place.parents] == ["s3://data/a", "s3://data"]
-    assert paths.place("a/b") == Path("a/b")
+    assert paths.store_path("a/b") == Path("a/b")
     with pytest.raises(UsageError, match="is an address inside a Path"):
-        paths.place(Path("s3://data/a"))
+        paths.store_path(Path("s3://data/a"))

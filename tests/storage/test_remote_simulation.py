@@ -59,7 +59,7 @@ def made(local: Path, client: Any) -> str:
 def test_the_bytes_are_the_local_ones(local: Path, made: str, client: Any) -> None:
     assert_same(content(made), content(local))
     for out, left in ((made, {"state-30-1x12x10"}), (local, {"state-30-1x12x10", "state-24-1x12x10"})):
-        assert {name for name in paths.names(paths.place(out) / FOLDER) if name.startswith("state-")} == left
+        assert {name for name in paths.names(paths.store_path(out) / FOLDER) if name.startswith("state-")} == left
     # From store to store; and the same again has nothing to do.
     out = out_of("passes.zarr")
     simulation.run(prepared(out, way="store"), client)

@@ -15,7 +15,7 @@ from remote_jobs import CHUNKS, chunks, gridstride, prepared
 from gridstride.pipeline import api
 from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.storage.describe import describe
-from gridstride.pipeline.storage.regions import regions
+from gridstride.pipeline.storage.regions import open_regions
 from gridstride.pipeline.storage.remote import parse
 
 pytest.importorskip("obstore", reason="needs obstore: pip install 'gridstride[remote]'")
@@ -41,7 +41,7 @@ def test_from_the_web(web: str, calm: Path, client: Any, tmp_path: Path) -> None
 
 def test_an_array_of_a_group_with_shards(web: str, image: np.ndarray, client: Any) -> None:
     info = describe(f"{web}/group.zarr", "a")
-    np.testing.assert_array_equal(regions(info.path).read((3, 3, 3), (40, 50, 60)), image[3:40, 3:50, 3:60])
+    np.testing.assert_array_equal(open_regions(info.path).read((3, 3, 3), (40, 50, 60)), image[3:40, 3:50, 3:60])
     result = gridstride("info", f"{web}/group.zarr")
     assert result.exit_code == 2
     assert "--array" in result.output

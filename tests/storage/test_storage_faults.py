@@ -24,6 +24,7 @@ from gridstride.pipeline.errors import JobFailed
 from gridstride.pipeline.options import RunOptions
 from gridstride.pipeline.simulations import simulation
 from gridstride.pipeline.simulations.case import load_case
+from gridstride.pipeline.simulations.diagnostics import Diagnostics
 from gridstride.pipeline.storage.journal import Journal
 from gridstride.workers import cluster
 
@@ -125,7 +126,7 @@ def test_a_simulation_on_a_full_disk_goes_on_later(client: Any, tmp_path: Path, 
         # The table of diagnostics is written by the client itself, as a plain file.
         full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         with monkeypatch.context() as patch:
-            patch.setattr(simulation.Diagnostics, "flush", lambda self: (_ for _ in ()).throw(full))
+            patch.setattr(Diagnostics, "flush", lambda self: (_ for _ in ()).throw(full))
             with pytest.raises(JobFailed, match=r"cannot be written \(No space left on device\)"):
                 simulation.run(simulation.resume(out, RunOptions(**options)), client)
         simulation.run(simulation.resume(out, RunOptions(**options)), client)

@@ -18,7 +18,7 @@ from gridstride.pipeline.job import make_job
 from gridstride.pipeline.options import RunOptions
 from gridstride.pipeline.planning import blocks
 from gridstride.pipeline.storage.journal import Journal
-from gridstride.pipeline.storage.regions import Regions, regions
+from gridstride.pipeline.storage.regions import Regions, open_regions
 from gridstride.pipeline.sweep import block_task
 from gridstride.workers import cluster
 from gridstride.workers.device import _visible_gpus
@@ -93,7 +93,7 @@ def test_zarr_pythons_chunks_are_on_disk_before_a_write_returns(tmp_path: Path, 
     monkeypatch.setattr(os, "fsync", watched)
     array.write((4, 0), np.ones((4, 8), np.float32))
     assert sorted(synced) == ["c/1/0", "c/1/1"]
-    assert regions(str(tmp_path / "a")).read((4, 0), (8, 8)).all()
+    assert open_regions(str(tmp_path / "a")).read((4, 0), (8, 8)).all()
 
 
 class Nvml:

@@ -22,7 +22,7 @@ from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.options import RunOptions
 from gridstride.pipeline.storage.describe import describe
 from gridstride.pipeline.storage.journal import Journal
-from gridstride.pipeline.storage.regions import regions
+from gridstride.pipeline.storage.regions import open_regions
 from gridstride.workers import cluster
 from gridstride.workers.families.weights import named_kernel
 
@@ -149,7 +149,7 @@ def test_zarr_v2_and_codecs_tensorstore_lacks_are_read(tmp_path: Path, client: A
         path = tmp_path / f"v2-{i}"
         node = zarr.create_array(str(path), shape=array.shape, chunks=(8, 8), dtype=">u2", zarr_format=2, **extra)
         node[...] = array
-        engine = regions(str(path.resolve())).engine
+        engine = open_regions(str(path.resolve())).engine
         assert engine == ("zarr-python" if extra else "tensorstore")
         prepared = api.prepare("uniform", path, tmp_path / f"out-{i}", size=3, options=options(block=(8, 16)), **SCIPY)
         np.testing.assert_array_equal(run(prepared, client), ndimage.uniform_filter(array.astype("u2"), 3))
