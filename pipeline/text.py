@@ -17,9 +17,9 @@ def base_name(where: Any) -> str:
     return str(where).rstrip("/").rpartition("/")[2]
 
 
-def counted(number: int, noun: str) -> str:
-    """A number with its noun: 1 block, 2 blocks."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+def counted(number: int, noun: str, nouns: str = "") -> str:
+    """A number with its noun: 1 block, 2 blocks; nouns: the plural, where it is not noun and s."""
+    return f"{number} {noun}" if number == 1 else f"{number} {nouns or noun + 's'}"
 
 
 def shape_text(shape: Iterable[int]) -> str:

@@ -67,7 +67,7 @@ def run_job(job: Any, dry_run: bool = False) -> None:
 
     from gridstride.pipeline import api
     from gridstride.pipeline.reports.progress import job_facts, plan_table, summary_table
-    from gridstride.pipeline.text import shape_text
+    from gridstride.pipeline.text import counted, shape_text
 
     options, plan, environment = job.options, job.plan, job.environment
     console = Console(stderr=not dry_run)
@@ -76,9 +76,11 @@ def run_job(job: Any, dry_run: bool = False) -> None:
         return
     if options.watched:
         size = environment.size
-        click.echo(f"device: {environment.reason}; {size.workers} workers of {size.threads} threads", err=True)
+        workers, threads = counted(size.workers, "worker"), counted(size.threads, "thread")
+        click.echo(f"device: {environment.reason}; {workers}, {threads} each", err=True)
         shape, algorithm = shape_text(plan.block), job.operator.describe()
-        click.echo(f"plan: {plan.blocks} blocks of up to {shape}, {plan.batches} batches, {algorithm}", err=True)
+        blocks, batches = counted(plan.blocks, "block"), counted(plan.batches, "batch", "batches")
+        click.echo(f"plan: {blocks} of up to {shape}, {batches}, {algorithm}", err=True)
     summary = api.run(job)
     if options.watched and summary.computed:
         console.print(summary_table(summary.stages, summary.idle, summary.seconds))

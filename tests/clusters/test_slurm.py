@@ -59,7 +59,7 @@ def test_the_same_bytes_as_here(cluster_file: Any, job: Any, slurm: Any, tmp_pat
     words, expected = job
     result = CliRunner().invoke(main, [*words, "--cluster", cluster_file({"security": "tls"})])
     assert result.exit_code == 0, result.output
-    assert "2 workers of 1 threads" in result.output
+    assert "2 workers, 1 thread each" in result.output
     assert chunks(tmp_path / "there") == expected
     assert not [line for line in slurm.squeue() if "COMPLETING" not in line]  # no job is left in the queue
     logs = "".join(path.read_text() for path in (tmp_path / "logs").glob("*.err"))
@@ -225,7 +225,7 @@ def test_one_batch_job_for_all(
     wait_for_job(slurm, number)
     said = log.read_text()
     assert "there: 48 blocks computed" in said
-    assert "2 workers of" in said
+    assert "2 workers, " in said
     if "gpus" not in section:  # dask-cuda complains of GPUs that are none
         assert "distributed" not in said
     assert chunks(tmp_path / "there") == expected

@@ -58,7 +58,7 @@ def test_the_same_bytes_as_here(cluster_file: Any, store: Any, tmp_path: Path) -
     job = ["filter", "gaussian", source, str(tmp_path / "there"), "--sigma", "2", "--block", "16,32,32"]
     result = CliRunner().invoke(main, [*job, "--cluster", file])
     assert result.exit_code == 0, result.output
-    assert "2 workers of 1 threads" in result.output
+    assert "2 workers, 1 thread each" in result.output
     assert chunks(tmp_path / "there") == chunks(tmp_path / "here")
     assert not left_over(before)
 
