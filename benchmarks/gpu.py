@@ -32,9 +32,10 @@ from benchmarks import report
 from gridstride.workers import device, gpu
 from gridstride.workers.families.stencil import Stencil
 from gridstride.workers.launches import Launches
-from gridstride.workers.operators.base import Grid, Operator, Recipe, Region, Window
+from gridstride.workers.operators.base import Grid, Operator, Region, Window
 from gridstride.workers.operators.correlate import Correlate
 from gridstride.workers.operators.gaussian import Gaussian
+from gridstride.workers.operators.recipe import Recipe
 from gridstride.workers.operators.uniform import Uniform
 
 # All rows and the job must take less than five minutes: peers not yet measured after this time are left out.

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gridstride.pipeline import job as jobs
 from gridstride.pipeline import runner
@@ -16,12 +16,13 @@ from gridstride.pipeline.job import Job, Parameters
 from gridstride.pipeline.options import RunOptions
 from gridstride.pipeline.reports.progress import Progress, job_facts
 from gridstride.pipeline.reports.report import reported
-from gridstride.pipeline.reports.simulations import run_shown
-from gridstride.pipeline.simulations import simulation
-from gridstride.pipeline.simulations.case import Case, load_case, make_case
-from gridstride.pipeline.simulations.simulation import FlowSummary
+from gridstride.pipeline.storage.journal import Journal
 from gridstride.pipeline.summary import JobSummary
 from gridstride.workers.operators import registry
+
+if TYPE_CHECKING:
+    from gridstride.pipeline.simulations.case import Case
+    from gridstride.pipeline.simulations.simulation import FlowSummary
 
 LAYOUT = ("array", "chunks", "shards", "codec")
 Steps = Sequence[tuple[str, Parameters]]
@@ -109,6 +110,11 @@ def simulate(
             if it fits the memory
     Keywords: those of `RunOptions`. Raises UsageError before anything is written, JobFailed if the run blows up.
     """
+    # Models take time to import, which operators do not need.
+    from gridstride.pipeline.reports.simulations import run_shown
+    from gridstride.pipeline.simulations import simulation
+    from gridstride.pipeline.simulations.case import load_case, make_case
+
     if isinstance(case, str | Path):
         case = load_case(case, overrides)
     elif isinstance(case, dict):
@@ -118,6 +124,9 @@ def simulate(
 
 def resume(out: str | Path, **options: Any) -> JobSummary | FlowSummary:
     """Go on with the unfinished job or simulation at `out`. Keywords: those of `RunOptions`."""
-    if simulation.is_simulation(out):
+    if Journal(out).is_simulation():
+        from gridstride.pipeline.reports.simulations import run_shown
+        from gridstride.pipeline.simulations import simulation
+
         return run_shown(simulation.resume(out, RunOptions(**options)))
     return run(jobs.resume(out, RunOptions(**options)))

@@ -26,8 +26,9 @@ from gridstride.pipeline.storage.paths import StorePath, store_path
 from gridstride.pipeline.validation import complaint
 from gridstride.workers import cluster, saving
 from gridstride.workers.operators import registry
-from gridstride.workers.operators.base import Grid, Operator, Recipe
+from gridstride.workers.operators.base import Grid, Operator
 from gridstride.workers.operators.graph import Graph, chain
+from gridstride.workers.operators.recipe import Recipe
 
 # Raised when a change to the code changes the bytes of results: a job begun before cannot be resumed after.
 RESULT_VERSION = 2

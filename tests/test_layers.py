@@ -29,9 +29,9 @@ LAYERS = (
     ("pipeline.commands",),
 )
 WORKERS = (
-    ("workers.region", "workers.launches", "workers.saving", "workers.stages", "workers.sizes"),
+    ("workers.identity", "workers.region", "workers.launches", "workers.saving", "workers.stages", "workers.sizes"),
     ("workers.operators.base", "workers.operators.boundary", "workers.operators.listing"),
-    ("workers.operators.fields", "workers.kernels", "workers.loops"),
+    ("workers.operators.fields", "workers.operators.recipe", "workers.kernels", "workers.loops"),
     ("workers.families", "workers.operators.graph", "workers.gpu"),
     ("workers.operators",),
     ("workers.split", "workers.slots", "workers.device"),

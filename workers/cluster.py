@@ -14,14 +14,6 @@ from gridstride.workers.clusters import Deployment, Size, module
 from gridstride.workers.clusters.base import flat, settings
 from gridstride.workers.clusters.config import ClusterConfig
 
-# The annotation by which a cluster's parts know which job a task belongs to.
-JOB = "gridstride_job"
-
-
-def job_name(client: Any) -> str:
-    """The name of a client's job in its cluster, which may run others: of its plugins, topic and annotation."""
-    return f"gridstride-{client.id}"
-
 
 @contextmanager
 def start(device: str, size: Size, debug: bool = False, **config: Any) -> Iterator[Any]:
@@ -60,16 +52,6 @@ def quiet(level: int) -> Iterator[None]:
     finally:
         for handler in handlers:
             handler.removeFilter(loud)
-
-
-def this_worker() -> str:
-    """Address of the Dask worker that runs this task; "" outside one."""
-    from distributed import get_worker
-
-    try:
-        return get_worker().address
-    except ValueError:
-        return ""
 
 
 def describe(client: Any) -> list[dict[str, Any]]:

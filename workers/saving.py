@@ -16,7 +16,6 @@ from io import BytesIO
 from typing import Any, Protocol
 
 import numpy as np
-from pydantic import BaseModel
 
 OURS = "gridstride."
 GROUPS = ("gridstride.operators", "gridstride.models")
@@ -58,7 +57,7 @@ def load(folder: Folder, name: str) -> Any:
 
 
 def encoded(value: Any) -> tuple[str, list[np.ndarray]]:
-    """An object as JSON, and the arrays that the JSON names, in order."""
+    """An object as JSON, and the arrays that the JSON names, in order. A class's `version` is in it, for identities."""
     arrays: list[np.ndarray] = []
 
     def encode(value: Any) -> Any:
@@ -73,10 +72,11 @@ def encoded(value: Any) -> tuple[str, list[np.ndarray]]:
             return [encode(item) for item in value]
         if isinstance(value, dict):
             return {"map": {str(key): encode(item) for key, item in value.items()}}
-        if dataclasses.is_dataclass(value) or isinstance(value, BaseModel):
+        if dataclasses.is_dataclass(value) or _is_model(type(value)):
             kind = type(value)
             fields = {name: encode(getattr(value, name)) for name in _fields(kind)}
-            return {"type": f"{kind.__module__}.{kind.__qualname__}", "fields": fields}
+            version = {"version": kind.version} if isinstance(getattr(kind, "version", None), int) else {}
+            return {"type": f"{kind.__module__}.{kind.__qualname__}", **version, "fields": fields}
         return value
 
     return json.dumps(encode(value), indent=1), arrays
@@ -93,7 +93,7 @@ def digest(value: Any) -> str:
 
 
 def _fields(kind: Any) -> list[str]:
-    if issubclass(kind, BaseModel):
+    if _is_model(kind):
         return list(kind.model_fields)
     return [f.name for f in dataclasses.fields(kind)]
 
@@ -105,6 +105,11 @@ def _class_of(path: str) -> type:
     if not module.startswith(OURS) and module not in {e.module for group in GROUPS for e in entry_points(group=group)}:
         raise ValueError(f"{path} is no class of an operator or a model that is installed here")
     found = getattr(import_module(module), name, None)
-    if not (isinstance(found, type) and (dataclasses.is_dataclass(found) or issubclass(found, BaseModel))):
+    if not (isinstance(found, type) and (dataclasses.is_dataclass(found) or _is_model(found))):
         raise ValueError(f"{path} is no class that can be loaded")
     return found
+
+
+def _is_model(kind: type) -> bool:
+    """Whether it is one of pydantic's models; pydantic takes time to import, and most workers need none of it."""
+    return hasattr(kind, "model_fields")

@@ -15,7 +15,7 @@ from typing import Any
 
 from distributed.diagnostics.plugin import WorkerPlugin
 
-from gridstride.workers.cluster import JOB
+from gridstride.workers.identity import JOB
 from gridstride.workers.stages import Open, stages
 
 DOING = {"read + decode": "reading", "encode + write": "writing"}

@@ -9,8 +9,8 @@ import click
 from pydantic.fields import FieldInfo
 
 from gridstride.pipeline.commands.shared import Numbers, words
-from gridstride.workers.operators.base import Recipe
 from gridstride.workers.operators.fields import File, Several
+from gridstride.workers.operators.recipe import Recipe
 
 
 def options_of(recipe: type[Recipe]) -> list[click.Option]:

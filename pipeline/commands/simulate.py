@@ -61,9 +61,10 @@ def resume(out: str, **values: Any) -> None:
     from gridstride.pipeline import job as jobs
     from gridstride.pipeline.commands.filter import run_job
     from gridstride.pipeline.simulations import simulation
+    from gridstride.pipeline.storage.journal import Journal
 
     options = split_options(values)[1]
-    if simulation.is_simulation(out):
+    if Journal(out).is_simulation():
         _simulate(simulation.resume(out, options))
     else:
         run_job(jobs.resume(out, options))

@@ -13,7 +13,7 @@ from typing import Any
 from gridstride.pipeline.errors import UsageError, first_line
 from gridstride.pipeline.events.events import Events
 from gridstride.pipeline.text import counted, duration
-from gridstride.workers.cluster import JOB, job_name
+from gridstride.workers.identity import JOB, job_name
 
 REGISTER_TRIES = 5
 LEAVE_SECONDS = 5.0

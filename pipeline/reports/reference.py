@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic.fields import FieldInfo
 
 from gridstride.workers.operators import registry
-from gridstride.workers.operators.base import FIELDS, Recipe
+from gridstride.workers.operators.recipe import FIELDS, Recipe
 
 HEAD = """# Operators
 

@@ -108,11 +108,6 @@ def resume(out: str | StorePath, options: RunOptions | None = None) -> Simulatio
     return prepare(make_case(record["case"], str(out)), out, options)
 
 
-def is_simulation(out: str | StorePath) -> bool:
-    journal = Journal(out)
-    return journal.exists() and journal.read().get("kind") == "simulation"
-
-
 def identity(simulation: Simulation) -> dict[str, Any]:
     """Everything that determines the bytes of the result."""
     case = simulation.case.resolved()

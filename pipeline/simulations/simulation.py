@@ -22,7 +22,7 @@ from gridstride.pipeline.events.watch import watch_workers
 from gridstride.pipeline.simulations import states
 from gridstride.pipeline.simulations import store as flow_store
 from gridstride.pipeline.simulations.in_memory import go_in_memory, wait_for_workers
-from gridstride.pipeline.simulations.job import Simulation, identity, is_simulation, prepare, resume
+from gridstride.pipeline.simulations.job import Simulation, identity, prepare, resume
 from gridstride.pipeline.simulations.out_of_core import go_out_of_core
 from gridstride.pipeline.simulations.plan import slabs
 from gridstride.pipeline.simulations.recorder import Recorder
@@ -40,7 +40,7 @@ from gridstride.workers import saving
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["FlowSummary", "Reporting", "Simulation", "is_simulation", "prepare", "resume", "run"]
+__all__ = ["FlowSummary", "Reporting", "Simulation", "prepare", "resume", "run"]
 
 RECOVERIES = 5  # times in a row that the state may be lost without a step further
 

@@ -20,7 +20,7 @@ from gridstride.pipeline.simulations.store import field_path
 from gridstride.pipeline.storage.paths import store_path
 from gridstride.pipeline.storage.regions import open_regions, sync_chunk_folders
 from gridstride.workers import saving
-from gridstride.workers.cluster import this_worker
+from gridstride.workers.identity import this_worker
 from gridstride.workers.models.base import Setup
 from gridstride.workers.models.block import Block
 from gridstride.workers.models.domain import Index, Sums

@@ -85,6 +85,9 @@ class Journal:
     def exists(self) -> bool:
         return (self.folder / "job.json").is_file()
 
+    def is_simulation(self) -> bool:
+        return self.exists() and self.read().get("kind") == "simulation"
+
     def read(self) -> dict[str, Any]:
         """The stored job: {"identity": ..., "hash": ..., "blocks": ..., "command": ...}."""
         try:

@@ -19,7 +19,7 @@ from gridstride.pipeline.storage.regions import open_regions, read_wrapped, sync
 from gridstride.pipeline.sweep.record import Box, Index, Record
 from gridstride.workers import device as devices
 from gridstride.workers import saving
-from gridstride.workers.cluster import this_worker
+from gridstride.workers.identity import this_worker
 from gridstride.workers.operators.base import Grid, Operator, Window
 from gridstride.workers.region import Region
 from gridstride.workers.split import parts

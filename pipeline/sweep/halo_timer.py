@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from gridstride.pipeline.errors import UsageError, first_line
-from gridstride.workers.cluster import JOB, job_name
+from gridstride.workers.identity import JOB, job_name
 
 
 @contextmanager

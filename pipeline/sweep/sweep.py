@@ -24,7 +24,7 @@ from gridstride.pipeline.sweep.own_halos import runs
 from gridstride.pipeline.sweep.record import Box, Index, Record, Summary
 from gridstride.pipeline.sweep.retry import Errors, retry, still_to_do
 from gridstride.pipeline.sweep.waiting import Waiting
-from gridstride.workers.cluster import job_name
+from gridstride.workers.identity import job_name
 
 BATCHES_IN_FLIGHT = 2
 RUNS_IN_FLIGHT = 4  # for each thread

@@ -21,7 +21,8 @@ from dataclasses import dataclass
 
 from pydantic import Field
 
-from gridstride.workers.operators.base import Operator, Recipe
+from gridstride.workers.operators.base import Operator
+from gridstride.workers.operators.recipe import Recipe
 
 
 @dataclass(frozen=True)

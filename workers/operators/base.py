@@ -5,8 +5,8 @@
     ---------+---------+--------------------+-------+--------> one axis, global index
              |<-------------- data --------------->|
 
-A `Recipe` is what a user asks for: fields and `bind`, which makes an `Operator` for one grid. Adding an operator is
-docs/operators.md.
+A recipe (`operators.recipe`), which is what a user asks for, makes an `Operator` for one grid. docs/operators.md says
+how to add one. Nothing here imports pydantic: workers know operators alone.
 """
 
 from __future__ import annotations
@@ -16,17 +16,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
-from pydantic.fields import FieldInfo
 
 from gridstride.workers.launches import Launches
-from gridstride.workers.region import Region, Span
+from gridstride.workers.region import Region
 
 if TYPE_CHECKING:
     from gridstride.workers.gpu import Machine
-
-# Where the fields that many operators share are defined.
-FIELDS = "gridstride.workers.operators.fields"
 
 Cast = Literal["round", "scipy"]
 Device = Literal["cpu", "gpu"]
@@ -139,36 +134,10 @@ def _position(a: int, b: int, lo: int, hi: int, n: int) -> int:
     return a - lo if lo <= a < hi else (a - lo) % max(n, 1)
 
 
-class Recipe(BaseModel):
-    """What a user asks for. Fields are options, keywords and documentation; the docstring's first line is the help.
-
-    A recipe knows no grid: `bind` makes the operator. Nothing else can be asked of a recipe, so that no result is ever
-    planned from defaults that a grid would have changed.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
-
-    @classmethod
-    def own_fields(cls) -> dict[str, FieldInfo]:
-        """The fields in the order in which people think of them: required ones, the operator's own, those that many
-        operators share."""
-        shared = {name for base in cls.__mro__ if base.__module__ == FIELDS for name in base.__annotations__}
-        order = sorted(cls.model_fields, key=lambda name: (not cls.model_fields[name].is_required(), name in shared))
-        return {name: cls.model_fields[name] for name in order}
-
-    def resolved(self, grid: Grid) -> dict[str, Any]:
-        """What defaults come to on a grid (axes as numbers, dtype, ...), as plain values, for people and provenance."""
-        return {}
-
-    def bind(self, grid: Grid) -> Operator:
-        """The operator for a grid: names of axes, dtypes and defaults resolved. Raises ValueError if there is none."""
-        raise NotImplementedError
-
-
 @dataclass(frozen=True)
 class Operator:
     """What a sweep applies to a grid. Frozen dataclasses of numbers, strings, arrays and other such dataclasses, which
-    `saving` carries to the workers. Made by `Recipe.bind`, once, by the client (`np.exp` depends on the processor).
+    `saving` carries to the workers. Made by a recipe's `bind`, once, by the client (`np.exp` depends on the processor).
 
     Contracts, each with a test in tests/operators/test_registry.py:
     `needed(want)` holds every element that `cpu` reads; a want inside another needs what lies inside; `want` lies
@@ -242,6 +211,3 @@ class Operator:
 def accumulator(precision: str) -> np.dtype:
     """The floating-point type that sums are made in."""
     return np.dtype({"single": np.float32, "double": np.float64}[precision])
-
-
-__all__ = ["Axis", "Grid", "Operator", "Recipe", "Region", "Report", "Span", "Window", "accumulator", "crop"]

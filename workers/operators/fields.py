@@ -14,8 +14,9 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BeforeValidator, Field
 
-from gridstride.workers.operators.base import WIDE, Cast, Grid, Recipe
+from gridstride.workers.operators.base import WIDE, Cast, Grid
 from gridstride.workers.operators.boundary import MODES
+from gridstride.workers.operators.recipe import Recipe
 
 
 @dataclass(frozen=True)

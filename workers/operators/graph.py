@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gridstride.workers.operators.base import Grid, Operator, Recipe, Report, Window, crop
+from gridstride.workers.operators.base import Grid, Operator, Report, Window, crop
 from gridstride.workers.region import Region, hull_of
 
 if TYPE_CHECKING:
     from gridstride.workers.gpu import Machine
+    from gridstride.workers.operators.recipe import Recipe
 
 INPUT = "input"
 

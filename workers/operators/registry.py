@@ -9,8 +9,8 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 
-from gridstride.workers.operators.base import Recipe
 from gridstride.workers.operators.listing import class_name, file_of, names, others
+from gridstride.workers.operators.recipe import Recipe
 
 
 def find(name: str) -> type[Recipe]:

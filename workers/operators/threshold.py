@@ -12,8 +12,9 @@ from pydantic import Field
 
 from gridstride.workers.families.elementwise import above
 from gridstride.workers.families.histogram import Extremes, Histogram, counted_as, extremes
-from gridstride.workers.operators.base import Grid, Operator, Recipe, Report
+from gridstride.workers.operators.base import Grid, Operator, Report
 from gridstride.workers.operators.fields import Real
+from gridstride.workers.operators.recipe import Recipe
 
 FLOAT_BINS = 256
 MOST_BINS = 2**24  # a report of 128 MB for each block

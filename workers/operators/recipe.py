@@ -1,0 +1,39 @@
+"""Recipe: what a user asks for, as a pydantic model. It makes the operator for one grid."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+from pydantic.fields import FieldInfo
+
+from gridstride.workers.operators.base import Grid, Operator
+
+# Where the fields that many operators share are defined.
+FIELDS = "gridstride.workers.operators.fields"
+
+
+class Recipe(BaseModel):
+    """What a user asks for. Fields are options, keywords and documentation; the docstring's first line is the help.
+
+    A recipe knows no grid: `bind` makes the operator. Nothing else can be asked of a recipe, so that no result is ever
+    planned from defaults that a grid would have changed.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    @classmethod
+    def own_fields(cls) -> dict[str, FieldInfo]:
+        """The fields in the order in which people think of them: required ones, the operator's own, those that many
+        operators share."""
+        shared = {name for base in cls.__mro__ if base.__module__ == FIELDS for name in base.__annotations__}
+        order = sorted(cls.model_fields, key=lambda name: (not cls.model_fields[name].is_required(), name in shared))
+        return {name: cls.model_fields[name] for name in order}
+
+    def resolved(self, grid: Grid) -> dict[str, Any]:
+        """What defaults come to on a grid (axes as numbers, dtype, ...), as plain values, for people and provenance."""
+        return {}
+
+    def bind(self, grid: Grid) -> Operator:
+        """The operator for a grid: names of axes, dtypes and defaults resolved. Raises ValueError if there is none."""
+        raise NotImplementedError
