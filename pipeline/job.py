@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from gridstride.workers.operators.recipe import Recipe
 # Raised when a change to the code changes the bytes of results: a job begun before cannot be resumed after.
 RESULT_VERSION = 2
 Parameters = Mapping[str, Any]
+Unit = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,20 @@ class Environment:
     def of(cls, options: RunOptions) -> Environment:
         return cls(*deployment.environment(options))
 
+    def request(self, operator: Operator, grid: Grid, write_unit: Unit, read_unit: Unit) -> Request:
+        """What a sweep that runs here is planned from."""
+        size = self.size
+        return Request(
+            operator=operator,
+            grid=grid,
+            write_unit=write_unit,
+            read_unit=read_unit,
+            workers=size.workers,
+            threads=size.threads,
+            memory=size.memory,
+            device_memory=size.device_memory if self.device == "gpu" else None,
+        )
+
 
 @dataclass(frozen=True)
 class Job:
@@ -61,7 +76,7 @@ class Job:
     request: dict[str, Any]
     options: RunOptions
     environment: Environment
-    plan: Plan = field(default=None)  # type: ignore[assignment]
+    plan: Plan
 
     @property
     def out_grid(self) -> Grid:
@@ -90,17 +105,14 @@ class Job:
             "request": self.request,
         }
 
-    def plan_sweep(self, operator: Operator, grid: Grid, last: bool) -> Plan:
-        """The plan of one of the job's sweeps. Those before the last one are cut as the planner likes."""
-        if last and grid == self.grid:
-            return self.plan
+    def plan_sweep(self, operator: Operator, grid: Grid, block: Unit | None) -> Plan:
+        """The plan of one of the job's sweeps. block: that it was begun with, or None: as the planner likes"""
         out, unit = operator.out_grid(grid), self.layout.write_unit
         if len(unit) != out.ndim:
             unit = (1,) * out.ndim
         unit = tuple(min(u, max(n, 1)) for u, n in zip(unit, out.shape, strict=True))
         read = self.input.chunks if grid == self.grid else unit
-        request = _request(operator, grid, (unit, read), self.plan.block if last else None, self)
-        return make_plan(request if last else replace(request, halos="auto"))
+        return make_plan(replace(self.environment.request(operator, grid, unit, read), block=block))
 
 
 def identity(info: ArrayInfo, operator: Operator, out: Grid, layout: Layout, device: str) -> dict[str, Any]:
@@ -204,35 +216,11 @@ def _planned(
     if going_on:
         mine = identity(info, operator, operator.out_grid(grid), layout, environment.device)
         block = check_same_job(stored, mine, block)
-    job = Job(info, out, operator, grid, layout, request, options, environment)
-    plan = make_plan(_request(operator, grid, (layout.write_unit, info.chunks), block, job))
-    job = replace(job, plan=plan)
+    sweep = environment.request(operator, grid, layout.write_unit, info.chunks)
+    plan = make_plan(replace(sweep, block=block, halos=options.halos))
     if going_on:
         check_input(stored, info, lambda index: operator.needed(plan.region(index), grid))
-    return job
-
-
-def _request(
-    operator: Operator,
-    grid: Grid,
-    units: tuple[tuple[int, ...], tuple[int, ...]],
-    block: tuple[int, ...] | None,
-    job: Job,
-) -> Request:
-    """What a sweep of a job is planned from. units: write unit of its result, read unit of its input"""
-    size = job.environment.size
-    return Request(
-        operator=operator,
-        grid=grid,
-        write_unit=units[0],
-        read_unit=units[1],
-        workers=size.workers,
-        threads=size.threads,
-        memory=size.memory,
-        device_memory=size.device_memory if job.device == "gpu" else None,
-        block=None if block is None else tuple(block),
-        halos=job.options.halos,
-    )
+    return Job(info, out, operator, grid, layout, request, options, environment, plan)
 
 
 def _plain(terms: Mapping[str, Any]) -> dict[str, Any]:

@@ -105,7 +105,10 @@ def _sweeps(job: Job, job_hash: str, summary: JobSummary, client: Any, story: Ev
     run_id = f"{os.getpid():x}{time.time_ns():x}"
 
     def sweep(operator: Operator, part: str, target: str) -> Summary:
-        plan = job.plan_sweep(operator, grid, last=not part)
+        if part:
+            plan = job.plan_sweep(operator, grid, _begun_with(job, part))
+        else:
+            plan = job.plan if grid == job.grid else job.plan_sweep(operator, grid, job.plan.block)
         work = Work(source, out, part, target, job_hash, job.device, plan, operator, grid)
         work.journal.begin_sweep()
         write_work(work)
@@ -128,6 +131,12 @@ def _sweeps(job: Job, job_hash: str, summary: JobSummary, client: Any, story: Ev
             source, grid = target, first.out_grid(grid)
         number += 1
     summary.add(sweep(operator, "", out), last=True)
+
+
+def _begun_with(job: Job, part: str) -> tuple[int, ...] | None:
+    """The block shape of a sweep before the last one that an earlier run began: its markers are of such blocks."""
+    folder = job.out / FOLDER / part
+    return saving.load(folder, "sweep").plan.block if (folder / "sweep.json").is_file() else None
 
 
 def _intermediate(job: Job, part: str, grid: Grid) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from gridstride.pipeline.errors import JobFailed
@@ -12,7 +12,7 @@ from gridstride.pipeline.sweep.record import Summary
 FAILURES_NAMED = 3  # blocks that a line about a reason names
 
 
-@dataclass
+@dataclass(kw_only=True)
 class JobSummary(Summary):
     """What a job did: the figures of its last sweep, with the seconds of all of them.
 
@@ -20,12 +20,12 @@ class JobSummary(Summary):
     seconds: of the sweeps; startup_seconds: of the cluster; stages: seconds summed over threads; idle likewise
     """
 
-    out: str = ""
-    device: str = ""
-    plan: Plan = field(default=None)  # type: ignore[assignment]
+    out: str
+    device: str
+    plan: Plan
+    workers: int
+    threads: int
     startup_seconds: float = 0.0
-    workers: int = 0
-    threads: int = 0
 
     @property
     def idle(self) -> float:

@@ -38,7 +38,7 @@ def measure(operator: Operator, grid: Grid, edges: Edges) -> Halo:
         return Halo(((0, 0),) * out.ndim, (False,) * out.ndim, False, 0.0)
     middle = Region(tuple((e[(len(e) - 1) // 2], e[(len(e) - 1) // 2 + 1]) for e in edges))
     same = out.ndim == grid.ndim
-    depths, periodic, taken, thin = [], [], 1.0, False
+    depths, periodic, thin = [], [], False
     for axis, cuts in enumerate(edges):
         if len(cuts) == 2:
             depths.append((0, 0))
@@ -57,11 +57,11 @@ def measure(operator: Operator, grid: Grid, edges: Edges) -> Halo:
         periodic.append(any(c < 0 or d > grid.shape[axis] for c, d in reads))
         thin = thin or max(before, after) > min(b - a for a, b in pairwise(cuts))
     depth = tuple(depths) if same else ((0, 0),) * out.ndim
-    taken = _taken(operator, grid, edges, middle)
-    return Halo(depth, tuple(periodic) if same else (False,) * out.ndim, same and not thin, taken)
+    overhead = _overhead(operator, grid, edges, middle)
+    return Halo(depth, tuple(periodic) if same else (False,) * out.ndim, same and not thin, overhead)
 
 
-def _taken(operator: Operator, grid: Grid, edges: Edges, middle: Region) -> float:
+def _overhead(operator: Operator, grid: Grid, edges: Edges, middle: Region) -> float:
     """Elements that all blocks take in, over those of the grid, less 1: what blocks along each axis need, times each
     other."""
     base = operator.needed(middle, grid).size

@@ -14,6 +14,7 @@ from skimage.filters import threshold_otsu
 from gridstride.pipeline import api
 from gridstride.pipeline import job as jobs
 from gridstride.pipeline.options import RunOptions
+from gridstride.pipeline.planning import blocks
 from gridstride.pipeline.storage.journal import Journal
 from gridstride.workers import cluster
 
@@ -61,8 +62,9 @@ def test_downsample_reads_its_own_boxes(image: np.ndarray, store: Any, tmp_path:
 
 @pytest.mark.parametrize("smoothed", [False, True])
 def test_otsus_threshold_takes_two_sweeps_and_resumes_in_either(
-    image: np.ndarray, store: Any, tmp_path: Path, client: Any, smoothed: bool
+    image: np.ndarray, store: Any, tmp_path: Path, client: Any, smoothed: bool, monkeypatch: Any
 ) -> None:
+    monkeypatch.setattr(blocks, "SMALLEST_USEFUL_BLOCK", 50_000)  # several blocks in the first sweep too
     steps: Any = [("gaussian", {"sigma": 1.5})] * smoothed + [("threshold", {"method": "otsu"})]
     source, options = store(image, (8, 16, 16)), RunOptions(device="cpu", block=(16, 32, 48))
     job = api.prepare(steps, source, tmp_path / "out", options=options)
@@ -75,6 +77,8 @@ def test_otsus_threshold_takes_two_sweeps_and_resumes_in_either(
     np.testing.assert_array_equal(whole, before > threshold_otsu(before))
     # Killed in the first sweep, and in the second.
     first, last = Journal(tmp_path / "out", "first-0"), Journal(tmp_path / "out")
+    assert len(first.done()) > 1
+    monkeypatch.setattr(blocks, "SMALLEST_USEFUL_BLOCK", 10_000)  # and other ones, if the planner had its way again
     for journal in (first, last):
         names = sorted(journal.markers())
         for name in names[::2]:
