@@ -22,9 +22,9 @@ def __getattr__(name: str) -> Any:
         from gridstride.pipeline import api
 
         return getattr(api, name)
-    from gridstride.workers.operators import registry
+    from gridstride.workers.operators import listing
 
-    if name.replace("_", "-") in registry.names():
+    if name.replace("_", "-") in listing.names():
         from gridstride.pipeline import api
 
         return api.operator_function(name.replace("_", "-"))
@@ -32,6 +32,6 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    from gridstride.workers.operators import registry
+    from gridstride.workers.operators import listing
 
-    return ["__version__", *FUNCTIONS, *(name.replace("-", "_") for name in registry.names())]
+    return ["__version__", *FUNCTIONS, *(name.replace("-", "_") for name in listing.names())]
