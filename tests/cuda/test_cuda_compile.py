@@ -68,11 +68,10 @@ def test_each_kernel_compiles(arch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", range(2))
-def test_every_instantiation_compiles(part):
-    """Of the hundreds that march, those of one number of taps an axis, and of each of which the others are made."""
-    every = [found for found in record.instantiations() if found[0] != "march.cu" or len(set(taps_of(found[1]))) == 1]
-    compile_all(every[part::2], "sm_90")
+def test_kernels_that_march_compile():
+    """Of the hundreds, those of one number of taps an axis. (What does not march compiles for the record of spills.)"""
+    every = [found for found in record.instantiations() if found[0] == "march.cu" and len(set(taps_of(found[1]))) == 1]
+    compile_all(every, "sm_90")
 
 
 def taps_of(expression):

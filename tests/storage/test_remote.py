@@ -37,7 +37,7 @@ def test_from_s3_to_s3_is_the_local_job(source: str, calm: Path, client: Any, s3
     summary = api.run(prepared(source, out), client)
     assert (summary.computed, summary.retried, summary.failed) == (BLOCKS, 0, {})
     assert chunks(out) == chunks(calm)
-    ours, theirs = (zarr.open_array(paths.zarr_store(paths.place(p))).metadata for p in (out, calm))
+    ours, theirs = (zarr.open_array(paths.zarr_store(paths.store_path(p))).metadata for p in (out, calm))
     assert ours.chunks == theirs.chunks
     assert ours.codecs == theirs.codecs  # type: ignore[union-attr]
     # A marker is put when the block's chunks have been acknowledged, never before.
@@ -68,8 +68,8 @@ def test_a_job_goes_on_with_what_is_left(source: str, calm: Path, client: Any) -
     assert journal.done() == set(np.ndindex(3, 2, 2))
     journal.marker((1, 0, 1)).unlink()
     # The unmarked block's data goes; another's is spoilt, and stays so: its marker says that it is done.
-    (paths.place(out) / "c/1/0/2").unlink()
-    (paths.place(out) / "c/2/3/3").write_bytes(b"left alone")
+    (paths.store_path(out) / "c/1/0/2").unlink()
+    (paths.store_path(out) / "c/2/3/3").write_bytes(b"left alone")
     summary = api.run(jobs.resume(out, RunOptions(device="cpu", workers=1)), client)
     assert (summary.computed, summary.skipped, summary.failed) == (1, BLOCKS - 1, {})
     assert chunks(out) == {**chunks(calm), "c/2/3/3": b"left alone"}
@@ -178,7 +178,7 @@ def test_a_damaged_chunk_fails_the_blocks_that_need_it_and_no_others(
     source: str, image: np.ndarray, calm: Path, client: Any
 ) -> None:
     out = out_of("damaged.zarr")
-    chunk = paths.place(source) / "c/2/3/3"
+    chunk = paths.store_path(source) / "c/2/3/3"
     good = chunk.read_bytes()
     for bad in (b"no blosc frame", good[: len(good) // 2]):
         chunk.write_bytes(bad)
@@ -218,7 +218,7 @@ def test_overwrite_replaces_what_is_ours_and_nothing_else(source: str, calm: Pat
         options=RunOptions(device="cpu", workers=1, block=BLOCK, overwrite=True),
     )  # fmt: skip
     api.run(changed, client)
-    read = [zarr.open_array(paths.zarr_store(paths.place(p)), mode="r")[...] for p in (out, calm)]
+    read = [zarr.open_array(paths.zarr_store(paths.store_path(p)), mode="r")[...] for p in (out, calm)]
     np.testing.assert_array_equal(*read)
     assert neighbour.read_bytes() == b"not ours"
     other = parse(out_of("pictures")) / "holiday.jpg"
