@@ -51,9 +51,7 @@ def test_a_mask_that_was_changed_is_refused(kind: str, client: Any, tmp_path: Pa
     assert simulation.prepare(make_case(content), out, OPTIONS).timeline.last > 0  # as it was, it goes on
     solid[5, 7] = 0.5
     write_mask(path, solid)
-    with pytest.raises(
-        UsageError, match=r"what obstacles.0.path names has changed since .*: use --overwrite"
-    ):
+    with pytest.raises(UsageError, match=r"what obstacles.0.path names has changed since .*: use --overwrite"):
         simulation.prepare(make_case(content), out, OPTIONS)
     with pytest.raises(UsageError, match="has changed since"):
         simulation.resume(out, OPTIONS)
@@ -79,9 +77,7 @@ def test_a_source_that_was_changed_is_refused_and_one_that_is_gone_is_not_needed
     zarr.open_array(str(first / "u"))[2] = 0.0  # another snapshot: of no concern
     simulation.resume(out, OPTIONS)
     zarr.open_array(str(first / "u"))[1] = 0.0
-    with pytest.raises(
-        UsageError, match=r"what initial.path names has changed since .*: use --overwrite"
-    ):
+    with pytest.raises(UsageError, match=r"what initial.path names has changed since .*: use --overwrite"):
         simulation.resume(out, OPTIONS)
     shutil.rmtree(first)
     assert simulation.resume(out, OPTIONS).begins_with == 1
