@@ -23,6 +23,8 @@ from gridstride.workers.clusters import CannotStart, Deployment, Size, kubernete
 from gridstride.workers.clusters.base import environment, wait_for_workers
 from gridstride.workers.clusters.config import ClusterConfig
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = Path(gridstride.__file__).parent / "examples" / "clusters"
 GPU = "nvidia.com/gpu"
 

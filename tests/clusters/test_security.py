@@ -29,6 +29,8 @@ from gridstride.workers import cluster, saving, security
 from gridstride.workers.clusters import Size
 from gridstride.workers.clusters.config import ClusterConfig
 
+pytestmark = pytest.mark.slow
+
 SMALL = {"workers": 1, "precision": "double", "cast": "scipy"}
 
 

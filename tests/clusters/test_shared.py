@@ -27,6 +27,8 @@ from gridstride.pipeline.sweep.halo_timer import halo_timer
 from gridstride.workers import cluster
 from gridstride.workers.clusters import Size
 
+pytestmark = pytest.mark.slow
+
 SIZE = Size(2, 1, 2_000_000_000)
 
 

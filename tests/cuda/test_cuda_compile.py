@@ -40,6 +40,7 @@ def compile_all(instantiations, arch):
         assert log == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arch", quick(1, sorted(kernels.ARCHITECTURES, key=lambda arch: arch != "sm_90")))
 def test_each_kernel_compiles(arch):
     """Every kernel, for some types: bytes in, both accumulators, bytes and truth values out; a flow's for all."""

@@ -23,7 +23,10 @@ from tests.cuda_host.host import Host, build
 from tests.cuda_host.table import Case, assert_same, gaussian, planned, whole
 from tests.marks import quick
 
-pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="g++ builds the kernels for the CPU; it is missing")
+pytestmark = [
+    pytest.mark.skipif(shutil.which("g++") is None, reason="g++ builds the kernels for the CPU; it is missing"),
+    pytest.mark.slow,
+]
 
 FLOAT = np.dtype(np.float64)
 

@@ -18,7 +18,10 @@ from tests.cuda_host import table
 from tests.cuda_host.host import Host, build
 from tests.cuda_host.table import Case, assert_same, planned, whole
 
-pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="g++ builds the kernels for the CPU; it is missing")
+pytestmark = [
+    pytest.mark.skipif(shutil.which("g++") is None, reason="g++ builds the kernels for the CPU; it is missing"),
+    pytest.mark.slow,
+]
 
 FLOAT = np.dtype(np.float64)
 

@@ -35,7 +35,10 @@ from tests.cuda_host.flows import (
 from tests.cuda_host.host import Host, build
 from tests.marks import quick
 
-pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="g++ builds the kernels for the CPU; it is missing")
+pytestmark = [
+    pytest.mark.skipif(shutil.which("g++") is None, reason="g++ builds the kernels for the CPU; it is missing"),
+    pytest.mark.slow,
+]
 
 PLANAR, SOLID = (1, 35, 37), (5, 19, 37)  # several tiles of 32 x 16 or 8, and what is left over
 

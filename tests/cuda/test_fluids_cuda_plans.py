@@ -60,6 +60,7 @@ def test_launches_are_of_kernels_that_are_compiled_and_fit_shared_memory(cells, 
         assert 0 < launch.grid <= launches.MAX_GRID
 
 
+@pytest.mark.slow
 def test_marches_are_long_where_there_are_many_and_short_where_there_are_few(monkeypatch):
     monkeypatch.setattr(plans, "BLOCKS_AT_ONCE", 264)
 

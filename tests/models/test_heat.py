@@ -160,6 +160,7 @@ def difference(
 SHAPES = [(1, 19, 37), (5, 9, 33)]
 
 
+@pytest.mark.slow
 @NEEDS_GXX
 @pytest.mark.parametrize("part", [False, True], ids=["whole", "part"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -48,6 +48,7 @@ def test_every_model_has_a_problem_with_an_exact_solution() -> None:
     assert set(registry.modules()) == {name for name, _ in PROBLEMS}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "problem"), PROBLEMS, ids=NAMED)
 def test_errors_fall_with_the_order_of_the_scheme(name: str, problem: Problem) -> None:
     coarse, fine = (error(case_of(problem, cells)) for cells in problem.cells)

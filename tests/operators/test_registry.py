@@ -288,6 +288,7 @@ def on_host(program: Host, found: Case) -> tuple[np.ndarray, np.ndarray]:
     return swept(theirs, found.array, block, compute), swept(ours, found.array, block, on_cpu)
 
 
+@pytest.mark.slow
 @host_only
 @pytest.mark.parametrize(("name", "number"), examples())
 def test_the_cuda_source_gives_what_the_cpu_gives(name: str, number: int) -> None:
@@ -299,6 +300,7 @@ def test_the_cuda_source_gives_what_the_cpu_gives(name: str, number: int) -> Non
         np.testing.assert_array_equal(np.signbit(theirs[number_]), np.signbit(ours[number_]))
 
 
+@pytest.mark.slow
 def test_every_kernel_that_examples_ask_for_is_listed_and_compiles() -> None:
     pytest.importorskip("cuda.bindings.nvrtc", reason="cuda-bindings compiles the kernels; it is missing")
     every = sorted(set().union(*(kernels_of(name) for name in NAMES)))
@@ -317,6 +319,7 @@ def planted() -> list[tuple[str, int]]:
     return [bugs[i] for i in order]
 
 
+@pytest.mark.slow
 @host_only
 @pytest.mark.parametrize(("name", "number"), quick(6, planted()))
 def test_planted_bugs_are_noticed(name: str, number: int, tmp_path: Path) -> None:

@@ -266,6 +266,7 @@ def test_a_worker_that_is_killed_is_named_with_what_it_had_to_do(tmp_path: Path)
     assert (back["name"], back["worker"] != victim) == (name, True)
 
 
+@pytest.mark.slow
 def test_log_json_leaves_nothing_but_json_lines_on_stderr(store: Any, tmp_path: Path) -> None:
     source, out = store(np.ones((8, 16), np.float32), (8, 16)), str(tmp_path / "out")
     command = [*COMMAND, "filter", "uniform", source, out, "--size", "1", "--log-json"]

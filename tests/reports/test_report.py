@@ -37,6 +37,8 @@ from gridstride.pipeline.simulations.case import make_case
 from gridstride.pipeline.storage.journal import Journal
 from gridstride.workers import cluster
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = "<script>alert(1)</script>&\"'$x_1$.zarr".replace("/", "\N{DIVISION SLASH}")
 HOSTILE_CHANNEL = {**CHANNEL, "name": "<b>hostile</b> & $x^2$ channel"}
 # Hosts that Chromium itself may try, whatever page it shows.

@@ -50,6 +50,7 @@ def run(content: dict[str, Any], out: Path, client: Any, blocks: int | None = No
     return simulation.run(simulation.prepare(make_case(content), out, OPTIONS, blocks), client)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("boundaries", [BOX["boundaries"], {}], ids=["faces", "periodic"])
 def test_the_bytes_are_the_same_in_slabs_and_from_store_to_store(boundaries: Any, client: Any, tmp_path: Path) -> None:
     content = {**BOX, "boundaries": boundaries}
@@ -69,6 +70,7 @@ def test_the_bytes_are_the_same_in_slabs_and_from_store_to_store(boundaries: Any
     assert 0.2 < np.ptp(u[2]) < np.ptp(u[0])
 
 
+@pytest.mark.slow
 def test_a_run_begins_with_anothers_snapshot(client: Any, tmp_path: Path) -> None:
     run(BOX, tmp_path / "whole.zarr", client)
     later = {**BOX, "initial": {"problem": "from-store", "path": str(tmp_path / "whole.zarr"), "time": 0.1}}

@@ -30,6 +30,8 @@ from gridstride.pipeline.simulations.states import read_checkpoint
 from gridstride.workers import cluster
 from gridstride.workers.models.edac import problems
 
+pytestmark = pytest.mark.slow
+
 COMMAND = [sys.executable, "-m", "gridstride.pipeline.commands.main"]
 
 VORTEX: dict[str, Any] = {

@@ -59,6 +59,7 @@ def test_times_fall_on_their_nearest_step():
     assert not timeline.checkpointed(500)
 
 
+@pytest.mark.slow
 @given(st.integers(1, 50), st.integers(1, 50), st.floats(0.01, 2), st.integers(0, 1000))
 def test_the_next_event_is_the_first_thing_due(snapshots, diagnostics, checkpoints, step):
     timeline = make_timeline(

@@ -28,6 +28,8 @@ from gridstride.pipeline.storage import paths
 from gridstride.pipeline.storage.journal import FOLDER, Journal
 from gridstride.pipeline.storage.remote import parse
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("obstore", reason="needs obstore: pip install 'gridstride[remote]'")
 pytest.importorskip("moto", reason="needs moto's S3 server: pip install 'moto[s3]' flask flask-cors")
 

@@ -18,6 +18,8 @@ from gridstride.pipeline.storage.describe import describe
 from gridstride.pipeline.storage.regions import open_regions
 from gridstride.pipeline.storage.remote import parse
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("obstore", reason="needs obstore: pip install 'gridstride[remote]'")
 pytest.importorskip("moto", reason="needs moto's S3 server: pip install 'moto[s3]' flask flask-cors")
 

@@ -28,6 +28,8 @@ from gridstride.pipeline.simulations.diagnostics import Diagnostics
 from gridstride.pipeline.storage.journal import Journal
 from gridstride.workers import cluster
 
+pytestmark = pytest.mark.slow
+
 CHUNKS, BLOCK = (8, 32, 32), (8, 64, 64)
 BLOCKS = 12
 

@@ -18,6 +18,8 @@ from gridstride.pipeline.planning import blocks
 from gridstride.pipeline.storage.journal import Journal
 from gridstride.workers import cluster
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def client() -> Any:

@@ -204,6 +204,7 @@ def test_what_a_kill_left_of_the_creation_is_made_good(store: Any, tmp_path: Pat
         assert digest(out) == digest(calm), left
 
 
+@pytest.mark.slow
 def test_two_clients_do_not_write_one_output(store: Any, tmp_path: Path) -> None:
     source = store(np.zeros((8, 16), np.uint8), (8, 16))
     out = tmp_path / "out"

@@ -120,6 +120,7 @@ def prepared(source: str, out: Path, halos: str, run: tuple[int, ...] | None = N
     return replace(made, plan=plan)
 
 
+@pytest.mark.slow
 def test_both_ways_give_scipys_bytes(store: Any, tmp_path: Path, client: Any, monkeypatch: Any) -> None:
     array = np.random.default_rng(0).integers(0, 60000, (24, 28, 19)).astype(np.uint16)
     source, modes = store(array, (9, 10, 11)), ["reflect", "wrap", "mirror"]

@@ -107,6 +107,7 @@ def test_batches_read_each_block_once(store: Any, tmp_path: Path, client: Any) -
     assert len(set(seen)) == 16
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sharded", [False, True])
 def test_no_voxel_is_lost_where_a_naive_store_loses_them(store: Any, tmp_path: Path, sharded: bool) -> None:
     """Four worker processes; blocks that are not whole write units would lose 16-33 % here (dask#12583)."""
