@@ -92,9 +92,10 @@ class Job:
 
     def record(self) -> dict[str, Any]:
         """job.json."""
+        identity = self.identity()
         return {
-            "hash": job_hash(self.identity()),
-            "identity": self.identity(),
+            "hash": job_hash(identity),
+            "identity": identity,
             "block": self.plan.block,
             "grid": self.plan.grid,
             "input": self.input.path,
