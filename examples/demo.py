@@ -109,7 +109,8 @@ def main() -> None:
     steps_to_nuclei = [("median", {"size": 3}), ("gaussian", {"sigma": 2.0}), ("threshold", {"method": "otsu"})]
     found = gridstride.apply(steps_to_nuclei, source, OUT / "nuclei.zarr")
     share = zarr.open_array(str(OUT / "nuclei.zarr"))[...].mean()
-    print(f"median, gaussian and Otsu's threshold in one chain: {found.seconds:.2f} s, {share:.1%} are nuclei")
+    text = "median, gaussian and Otsu's threshold in one chain"
+    print(f"{text}: {found.seconds:.2f} s, {share:.1%} of the voxels are nuclei")
     pictures = [
         preview(source, OUT / "gaussian.png", compare=OUT / "gaussian.zarr"),
         preview(source, OUT / "laplace.png", compare=OUT / "laplace.zarr", index=30),
