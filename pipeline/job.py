@@ -20,6 +20,7 @@ from gridstride.pipeline.options import ClusterConfig, RunOptions
 from gridstride.pipeline.planning.plan import Plan, make_plan
 from gridstride.pipeline.planning.request import Request
 from gridstride.pipeline.storage import fingerprints
+from gridstride.pipeline.storage.attributes import attributes_of_result
 from gridstride.pipeline.storage.describe import ArrayInfo, describe
 from gridstride.pipeline.storage.journal import Journal, job_hash, json_bytes
 from gridstride.pipeline.storage.paths import StorePath, store_path
@@ -85,6 +86,11 @@ class Job:
     @property
     def device(self) -> str:
         return self.environment.device
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """Those of the input that hold for the result too."""
+        return attributes_of_result(self.input, self.operator.meaning(), self.grid, self.out_grid)
 
     def identity(self) -> dict[str, Any]:
         """What determines the bytes of the result, the blocks aside."""

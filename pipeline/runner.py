@@ -170,7 +170,7 @@ def _create(job: Job, journal: Journal) -> None:
         saving.save(job.operator, journal.make_folder(), "operator")
         journal.begin(job.record())
     if not (job.out / "zarr.json").is_file():
-        attributes = {k: v for k, v in job.input.attributes.items() if k != "_ARRAY_DIMENSIONS"}
+        attributes = dict(job.attributes)
         # Nothing here may differ between two runs of the same job: no times, no process numbers.
         attributes["gridstride"] = {
             "version": gridstride.__version__,

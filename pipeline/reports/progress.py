@@ -8,6 +8,7 @@ from gridstride.pipeline.events.bar import Bar
 from gridstride.pipeline.events.events import Events
 from gridstride.pipeline.job import Job
 from gridstride.pipeline.planning.plan import Plan
+from gridstride.pipeline.storage.attributes import dropped
 from gridstride.pipeline.sweep.record import Record
 from gridstride.pipeline.text import megabytes, shape_text
 
@@ -69,6 +70,8 @@ def job_facts(job: Job) -> dict[str, str]:
     }
     if layout.shards:
         facts["shards"] = shape_text(layout.shards)
+    if lost := dropped(job.input.attributes, job.attributes):
+        facts["attributes"] = f"without {', '.join(lost)}, which would not be right for the result"
     return facts | plan_facts(job.plan)
 
 

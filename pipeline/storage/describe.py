@@ -38,6 +38,7 @@ class ArrayInfo:
     attributes: dict[str, Any]
     zarr_format: int
     codecs: str
+    fill_value: Any = None
 
     @property
     def ndim(self) -> int:
@@ -102,6 +103,7 @@ def describe(where: str | Path | Remote, array: str | None = None) -> ArrayInfo:
         attributes=dict(node.attrs),
         zarr_format=int(metadata.zarr_format),
         codecs=codecs or "none",
+        fill_value=None if node.fill_value is None else np.asarray(node.fill_value).item(),
     )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from gridstride.workers.families.casting import store
 from gridstride.workers.launches import Launches, Ref, ceil_div, type_name
-from gridstride.workers.operators.base import Grid, Operator, Window
+from gridstride.workers.operators.base import Grid, Meaning, Operator, Window
 from gridstride.workers.operators.graph import Graph, Step
 from gridstride.workers.region import Region
 
@@ -70,6 +70,9 @@ class Elementwise(Operator):
 
     def describe(self) -> str:
         return f"{self.formula} {', '.join(map(str, self.numbers))}".strip()
+
+    def meaning(self) -> Meaning:
+        return Meaning(1.0, between=True, chosen=True) if self.formula == "cast" else Meaning()
 
     def scratch(self, want: Region, grid: Grid, device: str) -> int:
         # NumPy converts in pieces of its own; a copy of what rounding or clipping gives, or of float16, is larger

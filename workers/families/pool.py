@@ -10,7 +10,7 @@ import numpy as np
 
 from gridstride.workers.families.local import Local
 from gridstride.workers.launches import Launches
-from gridstride.workers.operators.base import Grid, Window
+from gridstride.workers.operators.base import Grid, Meaning, Window
 from gridstride.workers.operators.boundary import Taps
 from gridstride.workers.region import Region
 
@@ -40,6 +40,9 @@ class Pool(Local):
 
     def describe(self) -> str:
         return f"{self.method} of boxes of {' x '.join(map(str, self.factors))}"
+
+    def meaning(self) -> Meaning:
+        return Meaning(1.0, between=True, chosen=self.method != "mean")
 
     def scratch(self, want: Region, grid: Grid, device: str) -> int:
         if device == "gpu":

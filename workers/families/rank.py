@@ -9,7 +9,7 @@ import numpy as np
 
 from gridstride.workers.families.local import Local
 from gridstride.workers.launches import Launches
-from gridstride.workers.operators.base import Grid, Window
+from gridstride.workers.operators.base import Grid, Meaning, Window
 from gridstride.workers.operators.boundary import Taps
 from gridstride.workers.region import Region
 
@@ -52,6 +52,9 @@ class Rank(Local):
 
     def describe(self) -> str:
         return f"rank {self.rank} of a box of {' x '.join(map(str, self.size))}"
+
+    def meaning(self) -> Meaning:
+        return Meaning(1.0, between=True, chosen=True)
 
     def scratch(self, want: Region, grid: Grid, device: str) -> int:
         item = 4 if grid.dtype == np.float16 and device == "gpu" else grid.dtype.itemsize

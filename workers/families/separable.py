@@ -10,7 +10,7 @@ import numpy as np
 
 from gridstride.workers.families.local import Local
 from gridstride.workers.launches import Launches
-from gridstride.workers.operators.base import Cast, Grid, Window, accumulator
+from gridstride.workers.operators.base import Cast, Grid, Meaning, Window, accumulator
 from gridstride.workers.operators.boundary import Taps
 from gridstride.workers.region import Region
 
@@ -88,6 +88,10 @@ class Separable(Local):
 
     def describe(self) -> str:
         return f"separable, sums in {self.precision} precision"
+
+    def meaning(self) -> Meaning:
+        gain = prod(float(p.weights.sum()) / p.divisor for p in self.passes)
+        return Meaning.of_sum(gain, all((p.weights >= 0).all() for p in self.passes))
 
     def scratch(self, want: Region, grid: Grid, device: str) -> int:
         item, shape = accumulator(self.precision).itemsize, self.padded_shape(want, grid)

@@ -11,7 +11,7 @@ import numpy as np
 from gridstride.workers.families.local import WHOLE, Local
 from gridstride.workers.families.separable import GPU_BYTES
 from gridstride.workers.launches import Launches
-from gridstride.workers.operators.base import Cast, Grid, Window, accumulator
+from gridstride.workers.operators.base import Cast, Grid, Meaning, Window, accumulator
 from gridstride.workers.operators.boundary import Taps
 from gridstride.workers.region import Region
 
@@ -73,6 +73,11 @@ class Stencil(Local):
     def describe(self) -> str:
         precision = "double" if self.algorithm == "fft" else self.precision
         return f"{self.algorithm}, sums in {precision} precision"
+
+    def meaning(self) -> Meaning:
+        if self.channel_axis is not None:
+            return Meaning()
+        return Meaning.of_sum(float(self.weights.sum()), bool((self.weights >= 0).all()))
 
     def scratch(self, want: Region, grid: Grid, device: str) -> int:
         padded = prod(self.padded_shape(want, grid))

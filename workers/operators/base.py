@@ -83,6 +83,32 @@ class Grid:
 
 
 @dataclass(frozen=True)
+class Meaning:
+    """What the numbers of a result say of the quantity that the input's numbers are of.
+
+    gain:    what a constant input is multiplied by (1: a mean, 0: a difference); None: the result is another quantity
+    between: whether results lie between the smallest and the largest of the elements that they are made from
+    chosen:  whether each of them is one of these elements
+    """
+
+    gain: float | None = None
+    between: bool = False
+    chosen: bool = False
+
+    @classmethod
+    def of_sum(cls, gain: float, positive: bool) -> Meaning:
+        """Of a weighted sum: the sum of the weights, up to rounding, and whether none is below 0."""
+        whole = float(round(gain))
+        gain = whole if abs(gain - whole) < 1e-9 else float(gain)
+        return cls(gain, positive and gain == 1)
+
+    def then(self, other: Meaning) -> Meaning:
+        """Of one operator after another."""
+        gain = None if self.gain is None or other.gain is None else self.gain * other.gain
+        return Meaning(gain, self.between and other.between, self.chosen and other.chosen)
+
+
+@dataclass(frozen=True)
 class Window:
     """One block's view of its input.
 
@@ -169,6 +195,10 @@ class Operator:
     def describe(self) -> str:
         """The algorithm in a few words, for the plan."""
         return type(self).__name__.lower()
+
+    def meaning(self) -> Meaning:
+        """What the result says of the input's quantity, which decides what attributes it keeps."""
+        return Meaning()
 
     # --- work ---
     def cpu(self, window: Window, out: np.ndarray) -> Report | None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gridstride.workers.operators.base import Grid, Operator, Report, Window, crop
+from gridstride.workers.operators.base import Grid, Meaning, Operator, Report, Window, crop
 from gridstride.workers.region import Region, hull_of
 
 if TYPE_CHECKING:
@@ -60,6 +60,14 @@ class Graph(Operator):
 
     def describe(self) -> str:
         return " | ".join(step.operator.describe() for step in self.steps)
+
+    def meaning(self) -> Meaning:
+        """Of a chain; what joins several steps is another quantity."""
+        found, source = Meaning(1.0, between=True, chosen=True), INPUT
+        for step in self.steps:
+            found = found.then(step.operator.meaning()) if step.reads == (source,) else Meaning()
+            source = step.name
+        return found
 
     # --- geometry ---
     def grids(self, grid: Grid) -> dict[str, Grid]:

@@ -1,0 +1,73 @@
+"""Attributes of a result: those of the input that still hold for its values and its dtype."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import isclose
+from typing import Any
+
+from gridstride.pipeline.storage.describe import ArrayInfo
+from gridstride.pipeline.storage.nodata import declared, fill_value_attribute, is_marker
+from gridstride.workers.operators.base import Grid, Meaning
+
+# Of the input's own layout and history, of other arrays, and of statistics of its values.
+NEVER = ("_ARRAY_DIMENSIONS", "gridstride", "multiscales", "ome", "omero", "image-label", "actual_range", "statistics")
+RANGES = ("valid_range", "valid_min", "valid_max")
+FLAGS = ("flag_values", "flag_masks", "flag_meanings")
+TYPES = ("dtype", "_Unsigned")
+SCALES, OFFSETS = ("scale_factor", "scales"), ("add_offset", "offsets")
+QUANTITY = ("units", "unit", "long_name", "standard_name")
+# Of one number for each axis.
+SPACINGS = ("voxel_size", "pixel_size", "spacing", "resolution", "scale")
+
+
+def attributes_of_result(info: ArrayInfo, meaning: Meaning, grid: Grid, out: Grid) -> dict[str, Any]:
+    """The input's attributes that are right for the result, recoded where that makes them so."""
+    if out.dtype.kind == "b" and grid.dtype.kind != "b":
+        meaning = Meaning()
+    same, markers = grid.dtype == out.dtype, declared(info)
+    kept = {name: value for name, value in info.attributes.items() if _holds(name, meaning, same)}
+    kept = {name: value for name, value in kept.items() if name in markers or not is_marker(name)}
+    if "_FillValue" in markers and same and meaning.gain is not None:
+        kept["_FillValue"] = fill_value_attribute(markers["_FillValue"][0], out.dtype)
+    for name in set(OFFSETS) & set(kept):
+        # A kernel of sum g makes scale * x + offset into scale * (kernel of x) + g * offset.
+        kept[name] = _times(kept[name], meaning.gain or 0.0)
+    ratios = [b.spacing / a.spacing for a, b in zip(grid.axes, out.axes, strict=True)] if grid.ndim == out.ndim else []
+    for name in set(SPACINGS) & set(kept):
+        if isinstance(kept[name], list) and len(kept[name]) == len(ratios):
+            kept[name] = [_times(size, ratio) for size, ratio in zip(kept[name], ratios, strict=True)]
+    return kept
+
+
+def dropped(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """The names of the input's attributes that a result does not have, for people."""
+    return sorted(set(before) - set(after) - {"_ARRAY_DIMENSIONS", "gridstride"})
+
+
+def _holds(name: str, meaning: Meaning, same_dtype: bool) -> bool:
+    """Whether an attribute of the input holds for a result of a meaning."""
+    quantity = meaning.gain is not None
+    constant = quantity and meaning.gain != 0
+    if name in NEVER or name.upper().startswith("STATISTICS_"):
+        return False
+    if is_marker(name):
+        return same_dtype and quantity
+    for names, condition in (
+        (RANGES, same_dtype and meaning.between),
+        (FLAGS, same_dtype and meaning.chosen),
+        (TYPES, same_dtype),
+        (SCALES, quantity),
+        (OFFSETS, constant),
+        (QUANTITY, constant),
+    ):
+        if name in names:
+            return condition
+    return True
+
+
+def _times(value: Any, factor: float) -> Any:
+    if isinstance(value, list):
+        return [_times(one, factor) for one in value]
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return value * factor if number and not isclose(factor, 1.0, rel_tol=1e-9) else value
