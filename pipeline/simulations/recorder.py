@@ -84,7 +84,7 @@ class Recorder:
     def stop(self, where: str) -> None:
         """Raise JobFailed for a state that blew up."""
         good = "from the beginning" if self.checkpoint is None else f"from step {self.checkpoint.step}"
-        text = self.simulation.case.blown_up(where, self.simulation.setup)
+        text = self.simulation.case.blown_up(where, self.simulation.setup, self.largest)
         raise JobFailed(f"{text}; good {good}")
 
     def _row(self, step: int, records: Sequence[Record]) -> dict[str, float]:

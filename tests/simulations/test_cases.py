@@ -93,7 +93,15 @@ def test_defaults_are_filled_in(tmp_path: Path) -> None:
         "name": "unnamed",
         "model": "edac",
         "grid": {"cells": {"x": 8, "y": 8}, "size": {"x": 2.0, "y": 1.0}, "origin": {"x": 0.0, "y": 0.0}},
-        "fluid": {"viscosity": 0.1, "speed": 1.0, "length": 1.0, "mach": 0.1, "pressure_diffusivity": 0.1},
+        "fluid": {
+            "viscosity": 0.1,
+            "speed": 1.0,
+            "max_speed": 1.0,
+            "length": 1.0,
+            "mach": 0.1,
+            "pressure_diffusivity": 0.1,
+        },
+        "reference": {"speed": 1.0, "length": None, "area": None},
         "force": {"x": 0.0, "y": 0.0},
         "boundaries": {
             "x-": {"kind": "inflow", "velocity": {"x": 1.0, "y": 0.0}, "profile": "uniform"},
@@ -148,12 +156,36 @@ def test_a_flat_grid_has_one_layer_of_cells(tmp_path: Path) -> None:
 
 
 def test_viscosity_follows_from_reynolds(tmp_path: Path) -> None:
-    fluid = "fluid: {reynolds: 400, speed: 2, length: 3}"
-    case = make_case({**load_case(CYLINDER).resolved(), "fluid": {"reynolds": 400, "speed": 2, "length": 3}})
+    case = case_of(tmp_path, "", "fluid={reynolds: 400, speed: 2, length: 3}")
     assert case.fluid.viscosity == 2 * 3 / 400
     assert case.fluid.pressure_diffusivity == case.fluid.viscosity
-    assert case_of(tmp_path, "", "fluid=" + fluid.partition(": ")[2]).fluid.viscosity == 2 * 3 / 400
     assert case_of(tmp_path, "", "fluid.pressure_diffusivity=0").fluid.pressure_diffusivity == 0
+
+
+@pytest.mark.parametrize(
+    ("overrides", "speed"),
+    [
+        ([], 1.0),  # 2/3 of the inflow's peak, which is 1.5
+        (["boundaries.x-.profile=uniform"], 1.5),
+        (["reference.speed=0.7"], 0.7),
+        (["fluid.speed=5", "fluid.max_speed=9"], 1.0),  # sound and step are no part of the Reynolds number
+        (["boundaries={x: wall, y: wall, y+: {velocity: {x: 0.6}}}"], 0.6),
+        (["boundaries={}", "initial={problem: uniform, velocity: {x: 0.3, y: -0.4}}"], 0.4),
+        (["boundaries={}", "initial={problem: shear-layer, speed: 0.2}"], 0.2),
+        (["boundaries={}"], 2.0),
+    ],
+)
+def test_the_reynolds_number_is_on_the_speed_that_is_given(overrides: list[str], speed: float) -> None:
+    case = load_case(CYLINDER, ["fluid={reynolds: 50, length: 0.1, speed: 2.0}", *overrides])
+    assert case.reference.speed == pytest.approx(speed)
+    assert case.fluid.viscosity == pytest.approx(speed * 0.1 / 50)
+    assert make_case(case.resolved()).fluid == case.fluid.model_copy(update={"reynolds": None})
+
+
+def test_max_speed_shortens_the_step_and_changes_nothing_else() -> None:
+    slow, safe = load_case(CYLINDER), load_case(CYLINDER, ["fluid.max_speed=6"])
+    assert safe.stable_step() < 0.8 * slow.stable_step()
+    assert saving.digest(safe.setup(0.001)) == saving.digest(slow.setup(0.001))
 
 
 @pytest.mark.parametrize(
@@ -287,6 +319,9 @@ REFUSED = [
     ("fluid.reynolds=10", "fluid: expected viscosity or reynolds, found both"),
     ("fluid.viscosity=null", "fluid: expected viscosity or reynolds, found neither"),
     ("fluid.viscosity=0", "fluid.viscosity is 0: expected greater than 0"),
+    ("fluid.max_speed=1", "fluid.max_speed is 1: expected fluid.speed, 2, or more"),
+    ("boundaries.x-.velocity.x=5", "boundaries.x-.velocity is 5, faster than fluid.speed allows (2)"),
+    ("reference.speed=0", "reference.speed is 0: expected greater than 0"),
     ("fluid.mach=.nan", "fluid.mach is nan: expected a finite number"),
     ("force.z=1", "force has a part along z, which the grid has not: expected x, y"),
     ("boundaries.x-=wal", "boundaries.x-.kind is 'wal': expected 'periodic', 'wall', 'slip', 'inflow' or 'outflow'"),

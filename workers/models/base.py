@@ -12,7 +12,7 @@ Tuples of three are (z, y, x). A grid of two dimensions has one layer of cells i
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -20,7 +20,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from gridstride.workers.models.domain import Domain, Index, Sums
-from gridstride.workers.models.sections import AXES, Grid, Output, Run, Section, vector
+from gridstride.workers.models.sections import AXES, Defaulted, Grid, Output, Run, vector
 
 if TYPE_CHECKING:
     from gridstride.workers.models.block import Block
@@ -109,7 +109,7 @@ class Problem:
     order: float = 2.0
 
 
-class Model(Section):
+class Model(Defaulted):
     """A case, complete: defaults are filled in, vectors have all axes. Each model adds its own sections."""
 
     tags: ClassVar[tuple[str, ...]] = ()  # names that stand between fields in pydantic's errors, and in no file
@@ -120,11 +120,6 @@ class Model(Section):
     grid: Grid
     run: Run
     output: Output = Field(default={}, validate_default=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _nothing_is_default(cls, content: Any) -> Any:
-        return {k: v for k, v in content.items() if v is not None} if isinstance(content, dict) else content
 
     @model_validator(mode="after")
     def _chunks(self) -> Model:
@@ -213,8 +208,11 @@ class Model(Section):
         """What is stored with the output beside the case."""
         return {}
 
-    def blown_up(self, where: str, setup: Setup) -> str:
-        """What it means that the state went beyond its limit at a place, and what to change, for people."""
+    def blown_up(self, where: str, setup: Setup, largest: Mapping[str, float]) -> str:
+        """What it means that the state went beyond its limit at a place, and what to change, for people.
+
+        largest: of the diagnostics' largest values, as far as any was measured
+        """
         return f"the solution blew up at {where}; make run.cfl smaller"
 
     @classmethod

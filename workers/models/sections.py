@@ -58,6 +58,15 @@ class Section(BaseModel):
             object.__setattr__(self, name, value)
 
 
+class Defaulted(Section):
+    """A section where null stands for what is not given."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nothing_is_default(cls, content: Any) -> Any:
+        return {k: v for k, v in content.items() if v is not None} if isinstance(content, dict) else content
+
+
 def unknown(key: Any, known: Iterable[str]) -> str:
     names = list(known)
     near = difflib.get_close_matches(str(key), names, n=1)

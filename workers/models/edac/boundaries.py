@@ -73,6 +73,17 @@ def complete(boundaries: dict[str, Face], size: dict[str, float]) -> dict[str, F
     return done
 
 
+def check_inflows(boundaries: dict[str, Face], fastest: float) -> None:
+    """Raise ValueError for an inflow that is faster than the time step would be stable for."""
+    for name, face in boundaries.items():
+        speed = max(map(abs, face.velocity.values()), default=0.0)
+        if face.kind == "inflow" and speed > fastest:
+            raise ValueError(
+                f"boundaries.{name}.velocity is {speed:g}, faster than fluid.speed allows ({fastest:g}), from which "
+                f"sound and time step follow: expected fluid.speed of {speed:g} or more"
+            )
+
+
 def _check_parabola(boundaries: dict[str, Face], name: str, axes: Sequence[str]) -> None:
     pairs = [{boundaries[axis + side].kind for side in "-+"} for axis in axes if axis != name[0]]
     if {"wall"} not in pairs or any("wall" in pair and len(pair) > 1 for pair in pairs):

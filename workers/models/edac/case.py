@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from math import prod
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -13,47 +13,55 @@ from gridstride.workers.models import sections
 from gridstride.workers.models.base import Input, Model, Problem, Snapshot
 from gridstride.workers.models.base import Setup as AnySetup
 from gridstride.workers.models.edac import bind, measures
-from gridstride.workers.models.edac.boundaries import Face, complete
+from gridstride.workers.models.edac.boundaries import Face, check_inflows, complete
 from gridstride.workers.models.edac.flow import longest_step
 from gridstride.workers.models.edac.initial import NAMES, FromStore, Initial, Rest
+from gridstride.workers.models.edac.reference import Reference, completed, speeds, usual_length
 from gridstride.workers.models.edac.setup import Setup
 from gridstride.workers.models.edac.shapes import SHAPES, Mask, Obstacle, check_inside
-from gridstride.workers.models.sections import AXES, Positive, Section, Vector, per_face, vector
+from gridstride.workers.models.sections import AXES, Defaulted, Positive, Vector, per_face, vector
 
 NONE: Any = None  # the default of what is always there once a model is complete
 COARSE = 20  # speed x cell / viscosity, above which a blow-up may be the grid's fault
 
 
-class Fluid(Section):
+class Fluid(Defaulted):
     """Give viscosity or reynolds, not both. A complete model has every value but `reynolds`, if it was not given.
 
-    viscosity: kinematic; from reynolds it is speed * length / reynolds
-    speed:     the largest expected; the speed of sound is speed / mach
+    viscosity: kinematic; from reynolds it is reference.speed * length / reynolds
+    speed:     the flow's, as expected; the speed of sound is speed / mach
+    max_speed: the largest that the time step must be stable for, which nothing else depends on; default speed
+    length:    of the Reynolds number; default reference.length, else 1 if reynolds is given, else the body's or box's
     pressure_diffusivity: of the EDAC pressure equation; default viscosity
     """
 
     viscosity: Positive = NONE
     reynolds: Positive | None = None
     speed: Positive = 1.0
-    length: Positive = 1.0
+    max_speed: Positive = NONE
+    length: Positive = NONE
     mach: Annotated[float, Field(gt=0, lt=1)] = 0.1
     pressure_diffusivity: Annotated[float, Field(ge=0)] = NONE
-
-    @model_validator(mode="before")
-    @classmethod
-    def _nothing_is_default(cls, content: Any) -> Any:
-        return {k: v for k, v in content.items() if v is not None} if isinstance(content, dict) else content
 
     @model_validator(mode="after")
     def _viscosities(self) -> Fluid:
         if (self.viscosity is None) == (self.reynolds is None):
             found = "neither" if self.reynolds is None else "both"
             raise ValueError(f"expected viscosity or reynolds, found {found}")
-        if self.reynolds is not None:
-            self._complete(viscosity=self.speed * self.length / self.reynolds)
-        if self.pressure_diffusivity is None:
-            self._complete(pressure_diffusivity=self.viscosity)
+        if self.max_speed is not None and self.max_speed < self.speed:
+            raise ValueError(f"fluid.max_speed is {self.max_speed:g}: expected fluid.speed, {self.speed:g}, or more")
         return self
+
+    def completed(self, case: Edac) -> Fluid:
+        """With the viscosity of the Reynolds number, and defaults."""
+        given = case.reference.length or (None if self.reynolds is None else 1.0)
+        length = self.length or given or usual_length(case)[0]
+        viscosity = self.viscosity
+        if self.reynolds is not None:
+            viscosity = case.reference.speed * length / self.reynolds
+        diffusivity = viscosity if self.pressure_diffusivity is None else self.pressure_diffusivity
+        found = {"viscosity": viscosity, "length": length, "pressure_diffusivity": diffusivity}
+        return self.model_copy(update={**found, "max_speed": self.max_speed or self.speed})
 
 
 class Run(sections.Run):
@@ -81,6 +89,7 @@ class Edac(Model):
 
     model: Literal["edac"] = "edac"
     fluid: Fluid
+    reference: Reference = Reference()
     force: Vector = Field(default={})
     boundaries: dict[str, Face] = Field(default={}, validate_default=True)
     obstacles: list[Obstacle] = Field(default=[])
@@ -104,6 +113,9 @@ class Edac(Model):
         for number, obstacle in enumerate(self.obstacles):
             obstacle.check(self.axes, f"obstacles.{number}")
             check_inside(obstacle.build(), self.grid.origin, self.grid.size, f"obstacles.{number}")
+        self._complete(reference=completed(self))
+        self._complete(fluid=self.fluid.completed(self))
+        check_inflows(self.boundaries, self.fluid.max_speed)
         self._complete(initial=self.initial.completed(self))
         return self
 
@@ -124,7 +136,7 @@ class Edac(Model):
         fluid = self.fluid
         diffusivity = max(fluid.viscosity, fluid.pressure_diffusivity)
         walls = tuple(any(self.boundaries[a + side].kind in ("wall", "inflow") for side in "-+") for a in self.spacing)
-        return longest_step(tuple(self.spacing.values()), fluid.speed / fluid.mach, fluid.speed, diffusivity, walls)
+        return longest_step(tuple(self.spacing.values()), fluid.speed / fluid.mach, fluid.max_speed, diffusivity, walls)
 
     def setup(self, dt: float) -> Setup:
         return bind.make_setup(self, dt)
@@ -167,16 +179,24 @@ class Edac(Model):
     def attributes(self, setup: AnySetup) -> dict[str, Any]:
         return {"mach": self.fluid.mach, "sound_speed": setup.domain.limit}
 
-    def blown_up(self, where: str, setup: AnySetup) -> str:
-        speed, viscosity = self.fluid.speed, self.fluid.viscosity
-        likely = (
-            f"dt is {setup.domain.dt / self.stable_step():.0%} of the stable one for speeds up to fluid.speed "
-            f"{speed:g}: the flow became faster than that, so raise fluid.speed"
-        )
-        peclet = speed * max(self.spacing.values()) / viscosity
+    def blown_up(self, where: str, setup: AnySetup, largest: Mapping[str, float]) -> str:
+        fluid, sound = self.fluid, setup.domain.limit
+        given = max(speed for speed, _ in speeds(self))
+        if given > sound / 2:
+            likely = f"speeds of {given:g} are given: raise fluid.speed, from which the speed of sound follows"
+        else:
+            met = largest.get("max_speed", 0.0)
+            likely = (
+                f"dt is {setup.domain.dt / self.stable_step():.0%} of the stable one for speeds up to fluid.max_speed "
+                f"{fluid.max_speed:g}" + (f", and {met:.3g} was measured" if met > fluid.max_speed else "")
+            )
+            likely += f": raise fluid.max_speed to {2 * fluid.max_speed:g}, which shortens dt and changes nothing else"
+        peclet = self.reference.speed * max(self.spacing.values()) / fluid.viscosity
         if peclet > COARSE:
-            likely += f", or cells are too coarse for this viscosity (speed x cell / viscosity is {peclet:.0f})"
-        return f"the flow blew up at {where} (speed of sound {setup.domain.limit:g}); {likely}"
+            likely += (
+                f"; or cells are too coarse (cell Reynolds number {peclet:.3g}): take smaller cells or more viscosity"
+            )
+        return f"the flow blew up at {where} (speed of sound {sound:g}); {likely}"
 
     @classmethod
     def problems(cls) -> Iterator[Problem]:
