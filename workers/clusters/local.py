@@ -1,18 +1,25 @@
-"""A cluster on this machine: one process for each GPU (LocalCUDACluster), or for every eight cores (LocalCluster)."""
+"""A cluster on this machine: one process for each GPU, or for every eight cores.
+
+Python starts processes that import the `__main__` of their parent again: a program without a guard would run once more
+in every worker. Where `__main__` is a program of somebody's, the cluster is therefore in a process between
+(`separate`); in a notebook there is nothing to import, and our own command line can be imported, so it is in this one.
+"""
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
+import sys
+import sysconfig
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from gridstride.workers import device, security
-from gridstride.workers.clusters.base import CannotStart, Deployment, Size, connected, cpu_count, per_host
+from gridstride.workers.clusters import processes, separate
+from gridstride.workers.clusters.base import CannotStart, Deployment, Size, cpu_count, per_host, wait_for_workers
 
-CLOSE_SECONDS = 10.0
+# Packages whose `python -m NAME` does nothing when it is imported.
+GUARDED = ("gridstride", "pytest")
 
 
 def free_memory() -> int:
@@ -46,58 +53,19 @@ def script(deployment: Deployment) -> str:
 
 @contextmanager
 def client(deployment: Deployment) -> Iterator[Any]:
-    with _workers_ignore_interrupts():
-        local = _start(deployment)
-    with _closed_in_time(local), connected(local, deployment) as there:
+    from distributed import Client
+
+    where = processes if can_import_main() else separate
+    with where.running(deployment) as keywords, Client(**keywords) as there:
+        wait_for_workers(there, deployment)
         yield there
 
 
-def _start(deployment: Deployment) -> Any:
-    config, size = deployment.config, deployment.size
-    common: dict[str, Any] = {
-        "n_workers": size.workers,
-        "threads_per_worker": size.threads,
-        "host": config.host,
-        "protocol": config.scheme,
-        "security": security.make(config),
-        "dashboard_address": config.dashboard,
-        "local_directory": config.local_directory,
-        "silence_logs": deployment.level,
-        # The planner bounds memory; Dask's own limit is only the last resort against a leak.
-        "memory_limit": 0 if size.memory is None else max(size.memory, 2**29),
-    }
-    if deployment.device == "gpu":
-        from dask_cuda import LocalCUDACluster
-
-        return LocalCUDACluster(device_memory_limit=None, **deployment.rmm, **common)
-    from distributed import LocalCluster
-
-    return LocalCluster(processes=True, **common)
-
-
-@contextmanager
-def _closed_in_time(local: Any) -> Iterator[None]:
-    """Close a cluster after use. Dask waits for ever where a nanny's worker was killed while it started."""
-    try:
-        yield
-    finally:
-        try:
-            local.close(timeout=CLOSE_SECONDS)
-        except TimeoutError:
-            for nanny in list(local.workers.values()):
-                with suppress(OSError, TypeError):
-                    os.kill(nanny.pid, signal.SIGKILL)
-
-
-@contextmanager
-def _workers_ignore_interrupts() -> Iterator[None]:
-    """Ctrl-C reaches every process of a terminal, and Dask's workers end of it. Only the client is to answer it:
-    processes inherit that a signal is ignored, so it is while the workers are started."""
-    if threading.current_thread() is not threading.main_thread():  # where no signal can be set
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+def can_import_main() -> bool:
+    """Whether worker processes may import the `__main__` of this one: there is none, or it does nothing then."""
+    main = sys.modules["__main__"]
+    module, file = getattr(main.__spec__, "name", None), getattr(main, "__file__", None)
+    if module is not None:
+        return str(module).partition(".")[0] in GUARDED
+    # What pip makes of an entry point is guarded.
+    return file is None or Path(file).resolve().parent == Path(sysconfig.get_path("scripts")).resolve()
