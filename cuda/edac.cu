@@ -63,7 +63,7 @@ struct Range {
 // ahead. x first.
 template <class T> struct Numbers {
     T c[3], d[3], g[3], a[3], dp[3], k[3];  // dt/4h, nu dt/h^2, dt/h, dt/2h, nu_p dt/h^2, c^2 dt/h
-    T force[3], lead;
+    T lead;
 };
 
 // A tile of 32 x 8 R cells, with a ring of cells around it.
@@ -175,10 +175,10 @@ template <class T> __device__ inline T transport(const Pair<T>& n) { return fma(
 template <class T> __device__ inline T bend(const Pair<T>& n, T e) { return (n.low + n.high) - (e + e); }
 
 // A component after the step; e: its value half a step ahead; along x, the axis B (1 y, 2 z), and in three dimensions
-// the third; slope: of the pressure along the component's own AXIS.
+// the third; slope: of the pressure along the component's own AXIS; push: what the force adds.
 template <int C, int AXIS, int B, class T>
 __device__ inline T stepped(const Numbers<T>& n, T now, T e, const Pair<T>& x, const Pair<T>& b, const Pair<T>& third,
-                            T slope)
+                            T slope, T push)
 {
     T convection = fma(n.c[B], transport(b), n.c[0] * transport(x));
     T diffusion = fma(n.d[B], bend(b, e), n.d[0] * bend(x, e));
@@ -186,7 +186,7 @@ __device__ inline T stepped(const Numbers<T>& n, T now, T e, const Pair<T>& x, c
         convection = fma(n.c[3 - B], transport(third), convection);
         diffusion = fma(n.d[3 - B], bend(third, e), diffusion);
     }
-    return now + ((diffusion - convection) - fma(n.g[AXIS], slope, -n.force[AXIS]));
+    return now + ((diffusion - convection) - fma(n.g[AXIS], slope, -push));
 }
 
 // What a thread's cells need of the plane below: u there and at x + 1, v there and at y + 1, w, and p.
@@ -218,7 +218,8 @@ template <class T, int R> struct Below {
 template <class T, int C, bool SOLID>
 __global__ void __launch_bounds__(THREADS, C == 2 && sizeof(T) == 4 ? 3 : 2)
 velocity(const T* __restrict__ now, const T* __restrict__ before, T* __restrict__ out, const T* __restrict__ factor,
-         f64* __restrict__ parts, Bits<T>* peaks, Bits<T> limit, const Range range, const Numbers<T> number)
+         f64* __restrict__ parts, const T* __restrict__ pushes, Bits<T>* peaks, Bits<T> limit, const Range range,
+         const Numbers<T> number)
 {
     constexpr int R = rows<T>, N = C + 1, PITCH = Tile<R>::PITCH, AREA = Tile<R>::AREA, SIZE = N * AREA;
     // Shared: three tiles, and what solids take.
@@ -285,12 +286,12 @@ velocity(const T* __restrict__ now, const T* __restrict__ before, T* __restrict_
                         const Pair<T> wx = {W[-1], W[1], below.u[i] + U[0], below.east[i] + U[1]};
                         const Pair<T> wy = {W[-PITCH], W[PITCH], below.v[i] + V[0], below.v[i + 1] + V[PITCH]};
                         const Pair<T> wz = {below.w[i], w_up[0], below.w[i] + W[0], W[0] + w_up[0]};
-                        value[i][0] = stepped<C, 0, 1>(number, here[i][0], U[0], ux, uy, uz, P[0] - P[-1]);
-                        value[i][1] = stepped<C, 1, 1>(number, here[i][1], V[0], vx, vy, vz, P[0] - P[-PITCH]);
-                        value[i][2] = stepped<C, 2, 2>(number, here[i][2], W[0], wx, wz, wy, P[0] - below.p[i]);
+                        value[i][0] = stepped<C, 0, 1>(number, here[i][0], U[0], ux, uy, uz, P[0] - P[-1], pushes[0]);
+                        value[i][1] = stepped<C, 1, 1>(number, here[i][1], V[0], vx, vy, vz, P[0] - P[-PITCH], pushes[1]);
+                        value[i][2] = stepped<C, 2, 2>(number, here[i][2], W[0], wx, wz, wy, P[0] - below.p[i], pushes[2]);
                     } else {
-                        value[i][0] = stepped<C, 0, 1>(number, here[i][0], U[0], ux, uy, uy, P[0] - P[-1]);
-                        value[i][1] = stepped<C, 1, 1>(number, here[i][1], V[0], vx, vy, vy, P[0] - P[-PITCH]);
+                        value[i][0] = stepped<C, 0, 1>(number, here[i][0], U[0], ux, uy, uy, P[0] - P[-1], pushes[0]);
+                        value[i][1] = stepped<C, 1, 1>(number, here[i][1], V[0], vx, vy, vy, P[0] - P[-PITCH], pushes[1]);
                     }
                 }
 
@@ -459,20 +460,20 @@ pressure(const T* __restrict__ now, const T* __restrict__ before, const T* __res
                 const T* const P = tiles + middle + Tile<R>::own() + i * PITCH;
                 const T e = P[0], u = faces.u[i], east = faces.east[i], v = faces.v[i], north = faces.v[i + 1];
                 if (p > march.begin) {
-                    T advection = number.a[0] * fma(u, e - P[-1], east * (P[1] - e));
-                    advection = fma(number.a[1], fma(v, e - P[-PITCH], north * (P[PITCH] - e)), advection);
+                    T carried = number.a[0] * fma(east, P[1] + e, -(u * (P[-1] + e)));
+                    carried = fma(number.a[1], fma(north, P[PITCH] + e, -(v * (P[-PITCH] + e))), carried);
                     T diffusion = number.dp[0] * ((P[-1] + P[1]) - (e + e));
                     diffusion = fma(number.dp[1], (P[-PITCH] + P[PITCH]) - (e + e), diffusion);
                     T divergence = number.k[0] * (east - u);
                     divergence = fma(number.k[1], north - v, divergence);
                     if constexpr (C == 3) {
                         const T top = faces.top[i], above = tiles[upper + Tile<R>::own() + i * PITCH];
-                        advection = fma(number.a[2], fma(bottom[i], e - below[i], top * (above - e)), advection);
+                        carried = fma(number.a[2], fma(top, above + e, -(bottom[i] * (below[i] + e))), carried);
                         diffusion = fma(number.dp[2], (below[i] + above) - (e + e), diffusion);
                         divergence = fma(number.k[2], top - bottom[i], divergence);
                         bottom[i] = top;
                     }
-                    T value = here[i] + ((diffusion - advection) - divergence);
+                    T value = here[i] + ((diffusion - carried) - divergence);
                     const int row = threadIdx.y * R + i, y = march.row(q) + row;
                     if (x >= range.first[2] && x < range.last[2] && y < range.last[1]) {
                         if (sponge_x) value *= (sponge_z[z] * sponge_y[y]) * sponge_x[x];

@@ -115,7 +115,7 @@ def plain_step(flow: Flow, now: np.ndarray, before: np.ndarray) -> np.ndarray:
         new[i] = now[i] + flow.dt * (flow.viscosity * laplace(u) - convection - slope + flow.force[i])
     p = ahead[d]
     divergence = sum((up(new[i], a) - new[i]) / h[a] for i, a in enumerate(axes))
-    carried = sum((new[i] * (p - down(p, a)) + up(new[i], a) * (up(p, a) - p)) / 2 / h[a] for i, a in enumerate(axes))
+    carried = sum((up(new[i], a) * (up(p, a) + p) - new[i] * (p + down(p, a))) / 2 / h[a] for i, a in enumerate(axes))
     rate = flow.pressure_diffusivity * laplace(p) - carried - flow.sound_speed**2 * divergence
     new[d] = now[d] + flow.dt * rate
     return new

@@ -26,7 +26,8 @@ from gridstride.workers.models import registry
 from gridstride.workers.models.base import Setup
 
 # Raised when a change to the code changes the bytes of results: a run begun before cannot be resumed after.
-RESULT_VERSION = 2
+# 3: EDAC's pressure is carried as a flux, a force between closed ends is held by pressure.
+RESULT_VERSION = 3
 
 
 @dataclass(frozen=True)

@@ -205,7 +205,7 @@ def arrays_far_away(host, shape):
         pieces.append((int(at) * part.item, state[level, field, z, y].tobytes()))
     size = int(np.prod(state.shape[:2], dtype=np.int64)) * int(np.prod(shape, dtype=np.int64)) * part.item
     arrays = gpu._given(block, flow.ramps(0, 3))
-    arrays |= {"peaks": np.zeros(4, part.bits), "removed": np.zeros(part.removed)}
+    arrays |= {"pushes": flow.pushes(0, 3), "peaks": np.zeros(4, part.bits), "removed": np.zeros(part.removed)}
     plan = gpu.plan_advance(far_away(part, shape), 0, 3, 0x7F800000)
     host.change(plan, arrays, ["peaks"], sparse={"data": (size, pieces)})
     return arrays["peaks"][1:].view(flow.dtype), block.advance(3).peaks

@@ -13,7 +13,7 @@ from flow_blocks import begun, own
 from scipy.interpolate import CubicSpline
 
 import gridstride
-from gridstride.workers.models.edac import problems
+from gridstride.workers.models.edac import measures, problems
 
 DATA = Path(gridstride.__file__).parent / "benchmarks" / "data"
 
@@ -92,6 +92,59 @@ def test_flow_between_moving_walls_becomes_the_straight_line() -> None:
     walls = {"y-": {"velocity": {"x": -0.3}}, "y+": {"velocity": {"x": 0.9}}}
     here, y = channel(8, {"problem": "rest"}, walls, 0.0, until=30.0)
     np.testing.assert_allclose(here[0, 0, :, 0], -0.3 + 1.2 * y, atol=1e-9)
+
+
+@pytest.mark.parametrize("axes", ["xy", "xyz"])
+def test_a_closed_box_under_gravity_is_at_rest_and_its_pressure_balances_the_force(axes: str) -> None:
+    force = dict(zip(axes, (0.5, -1.0, 2.0), strict=False))
+    block, _, _ = begun(
+        {
+            "grid": {"cells": dict.fromkeys(axes, 8), "size": dict.fromkeys(axes, 2.0), "origin": {"x": 5.0}},
+            "fluid": {"viscosity": 0.01},
+            "force": force,
+            "boundaries": {"x": "wall", "y": "slip", "y+": "wall", **({"z": "slip"} if "z" in axes else {})},
+            "run": {"until": 1.0, "precision": "double"},
+        }
+    )
+    block.advance(50)
+    assert not own(block)[: len(axes)].any()
+    place = np.meshgrid(*[(np.arange(8) - 3.5) / 4] * len(axes), indexing="ij")  # z, y, x
+    wanted = sum(force[a] * x for a, x in zip(axes, reversed(place), strict=True))
+    np.testing.assert_allclose(measures.centred(block, "p"), wanted, atol=1e-12)
+
+
+@pytest.mark.parametrize("boundaries", [{}, {"y": "wall"}, {"x": "outflow"}])
+def test_a_force_along_an_axis_that_is_not_closed_moves_the_fluid_and_rises_with_the_ramp(boundaries: Any) -> None:
+    block, _, _ = begun(
+        {
+            "grid": {"cells": {"x": 6, "y": 40}, "size": {"x": 1.0, "y": 40.0}},
+            "fluid": {"viscosity": 1e-6, "mach": 0.5},
+            "force": {"x": 0.2, "y": 0.3},
+            "boundaries": boundaries,
+            "run": {"until": 4.0, "ramp": 1.0, "precision": "double"},
+        }
+    )
+    steps = round(2 / block.flow.dt)
+    block.advance(steps)
+    time = steps * block.flow.dt
+    np.testing.assert_allclose(own(block)[0, 0, 20], 0.2 * (time - 0.5), rtol=0.05)
+    np.testing.assert_allclose(own(block)[1, 0, 20], 0.0 if "y" in boundaries else 0.3 * (time - 0.5), rtol=0.05)
+
+
+@pytest.mark.parametrize("axes", ["xy", "xyz"])
+def test_the_mean_pressure_of_a_closed_box_stays(axes: str) -> None:
+    block, _, _ = begun(
+        {
+            "grid": {"cells": dict.fromkeys(axes, 12), "size": dict.fromkeys(axes, 1.0)},
+            "fluid": {"reynolds": 100, "mach": 0.3},
+            "boundaries": {**dict.fromkeys(axes, "wall"), "y+": {"velocity": {"x": 1.0}}},
+            "run": {"until": 10.0, "precision": "double"},
+        }
+    )
+    block.advance(600)
+    pressure = own(block)[-1]
+    assert np.abs(pressure).max() > 0.1
+    assert abs(pressure.mean()) < 1e-13
 
 
 def test_the_cavity_has_the_reference_profiles() -> None:

@@ -65,6 +65,9 @@ def make_flow(case: Edac, geometry: Geometry, dt: float) -> Flow:
         tuple(_given(face, number, side, geometry, ends) for side, face in enumerate(ends[axis]))
         for number, axis in enumerate(AXES)
     )
+    closed = {axis: all(f is not None and f.kind in ("wall", "slip") for f in ends[axis]) for axis in AXES}
+    force: Any = tuple(0.0 if closed[axis] else case.force.get(axis, 0.0) for axis in "xyz")
+    head: Any = tuple(case.force.get(axis, 0.0) if closed[axis] else 0.0 for axis in "xyz")
     beyond: Any = tuple(tuple(KINDS[f.kind] if f else PERIODIC for f in ends[axis]) for axis in AXES)
     return Flow(
         cells=geometry.cells,
@@ -74,12 +77,13 @@ def make_flow(case: Edac, geometry: Geometry, dt: float) -> Flow:
         viscosity=fluid.viscosity,
         pressure_diffusivity=fluid.pressure_diffusivity,
         sound_speed=fluid.speed / fluid.mach,
-        force=(case.force.get("x", 0.0), case.force.get("y", 0.0), case.force.get("z", 0.0)),
+        force=force,
         kinds=beyond,
         faces=faces,
         ramp=case.run.ramp,
         sponge=_sponges(case, geometry),
         dtype=case.dtype,
+        head=head,
     )
 
 

@@ -65,7 +65,7 @@ class Fluid(Defaulted):
 
 
 class Run(sections.Run):
-    """ramp: time over which given velocities rise from 0."""
+    """ramp: time over which given velocities and the force rise from 0."""
 
     ramp: Annotated[float, Field(ge=0)] = 0.0
 

@@ -42,7 +42,7 @@ def advance(block: FlowBlock, steps: int, limit: float) -> Advance:
         return loops.advance(
             block.state, block.state.view(bits), block.slot, steps, block.box, np.array(block.edges_of_grid),
             np.array(block.kinds), block.faces, flow.ramps(block.step, steps), numbers["c"], numbers["d"], numbers["g"],
-            numbers["a"], numbers["dp"], numbers["k"], numbers["force"], factor, removed, block.sponge,
+            numbers["a"], numbers["dp"], numbers["k"], flow.pushes(block.step, steps), factor, removed, block.sponge,
             np.array(limit, flow.dtype).view(bits)[()], peaks, rings[part], part, parts, gate,
         )  # fmt: skip
 

@@ -3,10 +3,15 @@
 The equations are those of entropically damped artificial compressibility (EDAC; Clausen, Phys. Rev. E 87, 013309):
 
     du/dt + (u . grad) u = -grad p + nu lap u + f
-    dp/dt + (u . grad) p = -c^2 div u + nu_p lap p          c = U / Ma
+    dp/dt + div(u p) = -c^2 div u + nu_p lap p              c = U / Ma
 
 on a staggered grid (Harlow & Welch 1965): pressure at cell centres, each velocity on the faces across its axis.
-Second-order differences; convection in skew-symmetric form, which keeps kinetic energy where div u = 0.
+Second-order differences; convection in skew-symmetric form, which keeps kinetic energy where div u = 0. Pressure is
+carried as a flux: what leaves a cell enters the next, so that in a closed box its mean stays (the paper has
+(u . grad) p, which differs by p div u, as small beside c^2 div u as p beside c^2).
+
+A force along an axis that is closed at both ends moves nothing: pressure holds it, p = f (x - middle). It is not applied
+(a box at rest is at rest from the start), and that pressure is added to what is written (`head`).
 
 In time, convection and diffusion are those of values extrapolated half a step (Adams-Bashforth), while sound is
 advanced by turns: velocity by the pressure there is, then pressure by the new velocity. So p belongs to times half a
@@ -36,10 +41,11 @@ class Flow(Domain):
     components: of velocity: 3, or 2 (u and v)
     viscosity, pressure_diffusivity: nu and nu_p, in length^2 / time
     sound_speed: c
-    force:      per unit mass, along x, y, z
+    force:      per unit mass, along x, y, z, where it moves the fluid; it rises with the given velocities
+    head:       gradient of pressure along x, y, z that holds the force between closed ends; in what is written alone
     faces:      given velocities, (low, high) of each axis: float64 (components, one axis, other axis), at the places of
                 the component itself; an axis of length 1 holds for all places
-    ramp:       time over which given velocities rise from 0
+    ramp:       time over which given velocities and the force rise from 0
     sponge:     rates (1 / time), along each axis, at which pressure decays to 0; empty where there is no outflow
     """
 
@@ -54,6 +60,7 @@ class Flow(Domain):
     faces: tuple[tuple[np.ndarray, np.ndarray], ...]
     ramp: float
     sponge: tuple[np.ndarray, ...]
+    head: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     @property
     def planar(self) -> bool:
@@ -76,7 +83,6 @@ class Flow(Domain):
         """The scheme's numbers, x first, as `loops.advance` and cuda/edac.cu take them."""
         number = self.dtype.type
         h = self.spacing[::-1]
-        force = (*self.force[: self.components], 0.0)[:3]
         values = {
             "c": [self.dt / (4 * x) for x in h],
             "d": [self.viscosity * self.dt / x**2 for x in h],
@@ -84,16 +90,20 @@ class Flow(Domain):
             "a": [self.dt / (2 * x) for x in h],
             "dp": [self.pressure_diffusivity * self.dt / x**2 for x in h],
             "k": [self.sound_speed**2 * self.dt / x for x in h],
-            "force": [self.dt * f for f in force],
         }
         return {name: tuple(number(v) for v in three) for name, three in values.items()}
 
     def ramps(self, step: int, steps: int) -> np.ndarray:
-        """What given velocities are multiplied by at the ends of the steps after `step`."""
+        """What given velocities, and the force, are multiplied by at the ends of the steps after `step`."""
         if self.ramp <= 0:
             return np.ones(steps, self.dtype)
         part = np.clip((step + 1 + np.arange(steps)) * self.dt / self.ramp, 0, 1)
         return (part * part * (3 - 2 * part)).astype(self.dtype)
+
+    def pushes(self, step: int, steps: int) -> np.ndarray:
+        """What the force adds to velocity along x, y, z in each of the steps after `step`: (steps, 3)."""
+        force = (*self.force[: self.components], 0.0)[:3]
+        return (self.dt * np.array(force) * self.ramps(step, steps)[:, None]).astype(self.dtype)
 
     def damping(self, axis: int) -> np.ndarray:
         """What the sponge multiplies pressure by in a step, along an axis."""

@@ -55,6 +55,7 @@ def advance(block: FlowBlock, steps: int, limit: float, run: Run | None = None) 
     flow, backend = block.flow, block.backend
     part = Part.of(block)
     buffers = _given(block, flow.ramps(block.step, steps))
+    buffers["pushes"] = backend.xp.asarray(flow.pushes(block.step, steps))
     buffers["peaks"] = backend.xp.zeros(steps + 1, part.bits)
     buffers["removed"] = backend.xp.zeros(part.removed)
     if block.fluid_factor is not None:
@@ -65,7 +66,8 @@ def advance(block: FlowBlock, steps: int, limit: float, run: Run | None = None) 
     most = steps if part.cut else STEPS_OF_A_PLAN
     for first in range(0, steps, most):
         count = min(most, steps - first)
-        here = {"peaks": buffers["peaks"][first : first + count + 1], "ramps": buffers["ramps"][first : first + count]}
+        here = {"peaks": buffers["peaks"][first : first + count + 1]}
+        here |= {name: buffers[name][first : first + count] for name in ("ramps", "pushes")}
         plan = plan_advance(part, (block.slot + first) % 3, count, last)
         (run or kernels.run)(plan, block.state, buffers | here)
     peaks = backend.to_host(buffers["peaks"])[1:]
@@ -91,7 +93,7 @@ def plan_advance(part: Part, slot: int, steps: int, limit: int) -> Launches:
     """The launches of `steps` steps of a block whose time level now is `slot`; limit: the number's bits.
 
     Buffers beside the state: "peaks" (steps + 1 integers), "removed" (float64), "factor", "sponge0" ... along z, y, x,
-    "face00" (z, low) to "face21" (x, high), "ramps" (steps).
+    "face00" (z, low) to "face21" (x, high), "ramps" (steps), "pushes" (steps, 3).
     """
     plan = Launches((0,), np.dtype(np.uint8))
     components, item = part.components, part.item
@@ -112,7 +114,8 @@ def plan_advance(part: Part, slot: int, steps: int, limit: int) -> Launches:
         around, marches = _range(part, first, faces, part.solid)
         shared = 3 * (components + 1) * part.tile + (components * THREADS * 8 if part.solid else 0)
         levels = part.at(now), part.at(before), part.at(new)
-        args: tuple[Any, ...] = (*levels, factor, parts, peaks, most, around, numbers)
+        push = Ref("pushes", 3 * step * item)
+        args: tuple[Any, ...] = (*levels, factor, parts, push, peaks, most, around, numbers)
         plan.launch(FILE, part.kernel("velocity", components, part.solid), marches, (WIDTH, WARPS), shared, args)
         _launch_ghosts(plan, part, part.at(new), (0, components), (first, faces), (ramp, peaks, most))
 

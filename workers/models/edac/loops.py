@@ -219,7 +219,7 @@ def rows_at_a_time(shape, itemsize):
 
 
 @njit(**COMPILE)
-def advance(state, bits, slot, steps, box, edges, kinds, faces, ramps, c, d, g, a, dp, k, force, factor, removed,
+def advance(state, bits, slot, steps, box, edges, kinds, faces, ramps, c, d, g, a, dp, k, pushes, factor, removed,
             sponge, limit, peaks, ring, part, parts, gate):  # fmt: skip
     """Advance a block by `steps` steps, or up to the first in which a velocity is beyond `limit`; returns how many.
 
@@ -229,7 +229,7 @@ def advance(state, bits, slot, steps, box, edges, kinds, faces, ramps, c, d, g, 
         of `steps` + EXTRA_HALO cells before and one more after, of which each step uses up one
     edges: (3, 2) local positions of the grid's indices 0 and n; kinds: (3, 2) what is beyond them
     faces: given velocities, low and high of z, of y, of x; ramps: (steps,) what these are multiplied by
-    c, d, g, a, dp, k, force: coefficients, x first
+    c, d, g, a, dp, k: coefficients, x first; pushes: (steps, 3), what the force adds to velocity
     factor: (components, z, y, x) what each new velocity is multiplied by; of size 0 where there is no solid
     removed: (planes, components) what the last step removed, summed over the block's own planes of z, or rows of y
         where there is one plane
@@ -243,11 +243,12 @@ def advance(state, bits, slot, steps, box, edges, kinds, faces, ramps, c, d, g, 
     planar, alone, turn = fields == 3, parts == 1, 0
     axis, strip = 1 if planar else 0, ring.shape[2] - 3
     velocities, pressure = (0, fields - 1), (fields - 1, fields)
-    everywhere, numbers = ((0, depth), (0, height), (0, width)), (c, d, g, a, dp, k, force)
+    everywhere = ((0, depth), (0, height), (0, width))
     first, last, ends = np.empty(3, np.int64), np.empty(3, np.int64), np.empty(3, np.int64)
     for step in range(steps):
         now, before, new = state[slot], state[(slot + 2) % 3], state[(slot + 1) % 3]
         left, ramp = steps - 1 - step + EXTRA_HALO, ramps[step]
+        numbers = (c, d, g, a, dp, k, (pushes[step, 0], pushes[step, 1], pushes[step, 2]))
         # p is computed from first to last; velocity one further where more of the grid follows
         for i in range(3):
             first[i], last[i], ends[i] = box[i][0], box[i][1], box[i][1]

@@ -6,7 +6,7 @@ the same bits however the grid was cut.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,7 @@ class _Window:
         start, stop = list(block.start), list(block.stop)
         axis = block.flow.slab_axis
         start[axis], stop[axis] = first, last
+        self.first, self.last = tuple(start), tuple(stop)
         self.where = block.local(tuple(start), tuple(stop))  # type: ignore[arg-type]
         self.spacing = block.flow.spacing[::-1]
 
@@ -39,9 +40,9 @@ class _Window:
         return self._moved(self.block.now[component], *moves)
 
     def pressure(self) -> Any:
-        """At the time of the velocity: p is half a step ahead."""
+        """At the time of the velocity: p is half a step ahead. With what holds the force between closed ends."""
         now, before = self._moved(self.block.now[-1]), self._moved(self.block.before[-1])
-        return (now + before) * self.dtype(0.5)
+        return (now + before) * self.dtype(0.5) + held_pressure(self.block, self.first, self.last, self.dtype)
 
     def _moved(self, field: Any, *moves: tuple[int, int]) -> Any:
         where = list(self.where)
@@ -64,6 +65,16 @@ class _Window:
     def edge_slope(self, component: int, axis: int) -> Any:
         """d velocity / d axis halfway between a face and the one before it along another axis: at the cell's edge."""
         return (self.velocity(component) - self.velocity(component, (axis, -1))) * self.dtype(1 / self.spacing[axis])
+
+
+def held_pressure(block: FlowBlock, low: Sequence[int], high: Sequence[int], dtype: Any) -> Any:
+    """f (x - middle) at the centres of the cells [low, high), f the force that `Flow.head` is; broadcasts to them."""
+    flow, total = block.flow, np.zeros((1, 1, 1))
+    for axis, slope in enumerate(flow.head[::-1]):
+        place = (np.arange(low[axis], high[axis]) + 0.5 - flow.cells[axis] / 2) * flow.spacing[axis]
+        if slope:
+            total = total + slope * place.reshape([-1 if a == axis else 1 for a in range(3)])
+    return block.backend.xp.asarray(total.astype(dtype))
 
 
 def _batches(block: FlowBlock) -> Iterator[tuple[int, int]]:

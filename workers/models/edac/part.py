@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 WIDTH, WARPS = 32, 8
 THREADS = WIDTH * WARPS
 ROWS = {"float32": 2, "float64": 1}
-NUMBERS = ("c", "d", "g", "a", "dp", "k", "force")
+NUMBERS = ("c", "d", "g", "a", "dp", "k")
 Ends = tuple[tuple[int, int], ...]
 
 

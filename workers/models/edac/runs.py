@@ -62,15 +62,15 @@ def pressure_run(first, n, back, width, p_new, p_now, p, pl, ph, u, v, w, wh, a,
         o = i - back
         west, east, south, north = o - ONE, o + ONE, o - width, o + width
         e = p[o]
-        advection = a0 * (u[i] * (e - p[west]) + u[i + ONE] * (p[east] - e))
-        advection += a1 * (v[i] * (e - p[south]) + v[i + width] * (p[north] - e))
+        carried = a0 * (u[i + ONE] * (p[east] + e) - u[i] * (p[west] + e))
+        carried += a1 * (v[i + width] * (p[north] + e) - v[i] * (p[south] + e))
         diffusion = d0 * ((p[west] + p[east]) - (e + e)) + d1 * ((p[south] + p[north]) - (e + e))
         divergence = k0 * (u[i + ONE] - u[i]) + k1 * (v[i + width] - v[i])
         if w is not None:
-            advection += a2 * (w[i] * (e - pl[o]) + wh[i] * (ph[o] - e))
+            carried += a2 * (wh[i] * (ph[o] + e) - w[i] * (pl[o] + e))
             diffusion += d2 * ((pl[o] + ph[o]) - (e + e))
             divergence += k2 * (wh[i] - w[i])
-        p_new[i] = p_now[i] + ((diffusion - advection) - divergence)
+        p_new[i] = p_now[i] + ((diffusion - carried) - divergence)
 
 
 @njit(**COMPILE)

@@ -78,7 +78,8 @@ class Setup(base.Setup):
         fields = []
         for field, name in enumerate(flow.names):
             if field == flow.components:
-                fields.append(read(name, low, high))
+                held = measures.held_pressure(block, low, high, np.float64)
+                fields.append(read(name, low, high) - block.backend.to_host(held))
                 continue
             axis = 2 - field
             values = read(name, [a - (i == axis) for i, a in enumerate(low)], high)
