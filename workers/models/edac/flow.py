@@ -10,8 +10,8 @@ Second-order differences; convection in skew-symmetric form, which keeps kinetic
 carried as a flux: what leaves a cell enters the next, so that in a closed box its mean stays (the paper has
 (u . grad) p, which differs by p div u, as small beside c^2 div u as p beside c^2).
 
-A force along an axis that is closed at both ends moves nothing: pressure holds it, p = f (x - middle). It is not applied
-(a box at rest is at rest from the start), and that pressure is added to what is written (`head`).
+Along an axis that is closed at both ends a force moves nothing: pressure holds it, p = f (x - middle). It is not
+applied (a box at rest is at rest from the start), and that pressure is added to what is written (`head`).
 
 In time, convection and diffusion are those of values extrapolated half a step (Adams-Bashforth), while sound is
 advanced by turns: velocity by the pressure there is, then pressure by the new velocity. So p belongs to times half a
