@@ -38,6 +38,7 @@ def plan_facts(prepared: Simulation) -> dict[str, str]:
         "grid": f"{shape_text(cells.values())} ({', '.join(cells)}), state {megabytes(state)}",
         "time": f"{timeline.last} steps of {timeline.dt:.4g} to t = {timeline.last * timeline.dt:g} "
         f"({timeline.dt / case.stable_step():.0%} of the longest stable step)",
+        **case.facts(prepared.setup),
         "output": f"{len(timeline.snapshots)} snapshots of {', '.join(prepared.arrays)}; "
         f"{len(timeline.diagnostics)} samples of diagnostics",
         "device": f"{prepared.reason}; workers: {prepared.size.workers}, threads each: {prepared.size.threads}",
@@ -50,7 +51,7 @@ def plan_facts(prepared: Simulation) -> dict[str, str]:
 
 def plan_lines(prepared: Simulation) -> list[str]:
     facts = plan_facts(prepared)
-    return [f"{name}: {facts[name]}" for name in ("case", "grid", "time", "device", "plan")]
+    return [f"{name}: {text}" for name, text in facts.items() if name not in ("output", "memory")]
 
 
 def summary_line(prepared: Simulation, summary: FlowSummary) -> str:

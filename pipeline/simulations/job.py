@@ -82,7 +82,10 @@ def prepare(
     config, device, reason, size = deployment.environment(options)
     checks.check_place(out, options)
     timeline = make_timeline(case)
-    setup = case.setup(timeline.dt)
+    try:
+        setup = case.setup(timeline.dt)
+    except ValueError as error:
+        raise UsageError(f"{case.name}: {error}") from None
     chunks = case.ordered(case.output.chunks, 1)
     wishes = Wishes(None if case.run.substeps == "auto" else case.run.substeps, blocks, from_store)
     plan = make_flow_plan(setup, chunks[setup.domain.slab_axis], size, device, wishes)

@@ -162,7 +162,8 @@ class Model(Defaulted):
         """The longest stable dt."""
 
     @abstractmethod
-    def setup(self, dt: float) -> Setup: ...
+    def setup(self, dt: float) -> Setup:
+        """The case in numbers. Raises ValueError, one line, for what only the numbers show to be impossible."""
 
     @abstractmethod
     def arrays(self) -> tuple[str, ...]:
@@ -203,6 +204,10 @@ class Model(Defaulted):
     def about(self) -> str:
         """The physics in a few words, for the plan."""
         return self.model
+
+    def facts(self, setup: Setup) -> dict[str, str]:
+        """What else the plan should say, line by line."""
+        return {}
 
     def attributes(self, setup: Setup) -> dict[str, Any]:
         """What is stored with the output beside the case."""

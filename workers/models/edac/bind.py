@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +13,7 @@ from gridstride.workers.models.edac import kinds
 from gridstride.workers.models.edac.flow import Flow
 from gridstride.workers.models.edac.geometry import Geometry
 from gridstride.workers.models.edac.obstacles import Mask, Shape
+from gridstride.workers.models.edac.openings import check_on_grid, open_cells, searched
 from gridstride.workers.models.edac.problems import Problem
 from gridstride.workers.models.edac.setup import Setup
 
@@ -53,12 +56,16 @@ def make_geometry(case: Edac) -> Geometry:
 
 def make_setup(case: Edac, dt: float) -> Setup:
     """Everything a worker needs to make a block of the case."""
-    geometry = make_geometry(case)
+    geometry, solids = make_geometry(case), make_obstacles(case)
     problem = None if case.snapshot() else make_problem(case)
-    return Setup(make_flow(case, geometry, dt), geometry, make_obstacles(case), problem)
+    for number, solid in enumerate(solids):
+        check_on_grid(geometry, solid, f"obstacles.{number}")
+    flow = make_flow(case, geometry, dt)
+    return Setup(replace(flow, faces=_opened(case, flow, geometry, solids)), geometry, solids, problem)
 
 
 def make_flow(case: Edac, geometry: Geometry, dt: float) -> Flow:
+    """The flow in numbers, as if there were no solids."""
     fluid = case.fluid
     ends: Any = {axis: tuple(case.boundaries.get(axis + side) for side in "-+") for axis in AXES}
     faces: Any = tuple(
@@ -85,6 +92,46 @@ def make_flow(case: Edac, geometry: Geometry, dt: float) -> Flow:
         dtype=case.dtype,
         head=head,
     )
+
+
+def inflow_facts(case: Edac, setup: Any) -> dict[str, str]:
+    """What flows in, in words: volume (area, in two dimensions) by time, and how much of the face is open to it."""
+    flow, said = setup.flow, []
+    for name, (axis, side) in _faces_of(case, "inflow").items():
+        normal = flow.faces[axis][side][2 - axis]
+        area = prod(n * h for a, (n, h) in enumerate(zip(flow.cells, flow.spacing, strict=True)) if a != axis)
+        text = f"{name}: {abs(float(normal.mean())) * area:.4g} in each unit of time"
+        if (normal == 0).any():
+            text += f", through {(normal != 0).mean():.1%} of the face: obstacles cover or close off the rest"
+        said.append(text)
+    if said and setup.solids and not searched(setup.geometry, setup.solids):
+        said.append("whether obstacles leave a way to the outflow was not looked at: they are too large")
+    return {"inflow": "; ".join(said)} if said else {}
+
+
+def _faces_of(case: Edac, kind: str) -> dict[str, tuple[int, int]]:
+    """(axis, side) of the faces of a kind, by name."""
+    named = {name: (AXES.index(name[0]), "-+".index(name[1])) for name in case.boundaries}
+    return {name: face for name, face in named.items() if case.boundaries[name].kind == kind}
+
+
+def _opened(case: Edac, flow: Flow, geometry: Geometry, solids: tuple[Shape | Mask, ...]) -> Any:
+    """The faces' given velocities, 0 where solids leave no way from an inflow. Raises ValueError if all is closed."""
+    inflows, outflows = (_faces_of(case, kind) for kind in ("inflow", "outflow"))
+    if not solids or not inflows:
+        return flow.faces
+    faces = [list(pair) for pair in flow.faces]
+    opened = open_cells(geometry, solids, tuple(inflows.values()), tuple(outflows.values()))
+    for name, (axis, side) in inflows.items():
+        cells = opened[axis, side]
+        if not cells.any():
+            raise ValueError(
+                f"obstacles leave no way from the inflow at boundaries.{name} to the outflow at boundaries."
+                f"{' and '.join(outflows)}: move them, or make them smaller"
+            )
+        if not cells.all():
+            faces[axis][side] = faces[axis][side] * cells
+    return tuple(tuple(pair) for pair in faces)
 
 
 def _given(face: Any, axis: int, side: int, geometry: Geometry, ends: dict[str, Any]) -> np.ndarray:

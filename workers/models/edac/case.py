@@ -176,6 +176,9 @@ class Edac(Model):
     def about(self) -> str:
         return f"speed {self.fluid.speed:g}, Mach {self.fluid.mach:g}, viscosity {self.fluid.viscosity:g}"
 
+    def facts(self, setup: AnySetup) -> dict[str, str]:
+        return bind.inflow_facts(self, setup)
+
     def attributes(self, setup: AnySetup) -> dict[str, Any]:
         return {"mach": self.fluid.mach, "sound_speed": setup.domain.limit}
 
