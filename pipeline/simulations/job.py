@@ -26,7 +26,7 @@ from gridstride.workers.models import registry
 from gridstride.workers.models.base import Setup
 
 # Raised when a change to the code changes the bytes of results: a run begun before cannot be resumed after.
-# 3: EDAC's pressure is carried as a flux, a force between closed ends is held by pressure.
+# 3: EDAC's pressure is carried as a flux, a force between closed ends is held by pressure, inflows mind solids.
 RESULT_VERSION = 3
 
 
