@@ -110,7 +110,7 @@ def places(draw: st.DrawFn) -> tuple[Geometry, Any, Any, Any]:
     return geometry, solids, (inflow,), (outflow,)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(places(), st.sampled_from([1, 40, 2**20]))
 def test_ways_are_those_of_a_flood_through_the_whole_grid(case: Any, slab: int) -> None:
     geometry, solids, inflows, outflows = case

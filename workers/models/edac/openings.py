@@ -1,8 +1,9 @@
 """Where fluid can flow in: at those cells of an inflow's face from which a way leads past the solids to an outflow.
 
-A velocity given on a solid, or where no way leads out, would pump for ever, and the pressure grow without end.
-A way leads from cell to cell through every face whose velocity no solid stops. Away from all solids everything is
-connected, so ways are looked for in the box around them alone; by slabs, of which only the planes that meet stay.
+A velocity given on a solid, or where no way leads out, would pump for ever, and the pressure grow without end. A way
+leads from cell to cell through every face whose velocity no solid stops. Beyond the box around all solids nothing
+changes any more along an axis, so ways are looked for in there alone: slab by slab, of which only the planes that meet
+are kept.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def searched(geometry: Geometry, solids: Sequence[Any]) -> bool:
 
 
 def around(geometry: Geometry, solids: Sequence[Any]) -> Box:
-    """(lo, hi) of the box around all solids and two cells more, inside the grid. Of an axis along which nothing changes
+    """(lo, hi) of the box around all solids and two cells more, inside the grid. Of an axis along which all is the same
     one cell; all of a periodic axis beyond whose ends a solid reaches."""
     lo, hi = [], []
     for axis, n in enumerate(geometry.cells):
@@ -84,14 +85,12 @@ def check_on_grid(geometry: Geometry, solid: Any, field: str) -> None:
 
 
 def _let_through(geometry: Geometry, solids: Sequence[Any], box: Box, face: Face, outflow: bool) -> np.ndarray:
-    """The cells of the box beside a grid's face that are fluid, and whose velocity across that face no solid stops; at
-    an outflow, across the cell's inner face as well, which the velocity there is."""
+    """Which cells of the box nearest to a grid's face are fluid, with a velocity across that face that no solid stops;
+    at an outflow neither across the cell's inner face, for that is the velocity there."""
     (axis, side), (lo, hi) = face, box
-    if lo[axis] > 0 if side == 0 else hi[axis] not in (1, geometry.cells[axis]):
-        return np.ones([b - a for i, (a, b) in enumerate(zip(lo, hi, strict=True)) if i != axis], bool)
     first, last = list(lo), list(hi)
-    cell = hi[axis] - 1 if side else 0
-    first[axis], last[axis] = cell, cell + 1
+    first[axis] = cell = hi[axis] - 1 if side else lo[axis]
+    last[axis] = cell + 1
     taken = cell_fractions(geometry, solids, first, last).squeeze(axis) > 0.5
     for at in (cell, cell + 1) if outflow else (cell + side,):
         first[axis], last[axis] = at, at + 1
