@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -18,7 +18,10 @@ from gridstride.pipeline.reports.progress import Progress, job_facts
 from gridstride.pipeline.reports.report import reported
 from gridstride.pipeline.storage.journal import Journal
 from gridstride.pipeline.summary import JobSummary
+from gridstride.pipeline.text import shown
+from gridstride.pipeline.validation import judged
 from gridstride.workers.operators import registry
+from gridstride.workers.operators.kinds import LARGEST, within
 
 if TYPE_CHECKING:
     from gridstride.pipeline.simulations.case import Case
@@ -31,14 +34,25 @@ Steps = Sequence[tuple[str, Parameters]]
 def prepare(steps: str | Steps, input: str | Path, out: str | Path, **arguments: Any) -> Job:
     """Check and plan a job; see `apply`. Nothing is written and nothing is started."""
     layout = {name: arguments.pop(name) for name in LAYOUT if name in arguments}
-    names = RunOptions.__dataclass_fields__
+    names = RunOptions.model_fields
     given = {name: arguments.pop(name) for name in list(arguments) if name in names}
-    options = arguments.pop("options", None) or RunOptions(**given)
+    options = arguments.pop("options", None) or RunOptions()
+    if not isinstance(options, RunOptions):
+        raise UsageError(f"options is {shown(options)}: expected RunOptions")
+    options = options.but(**given)
     if isinstance(steps, str):
         steps, arguments = [(steps, arguments)], {}
+    if not isinstance(steps, list | tuple) or not all(map(_is_step, steps)):
+        raise UsageError("steps: expected the name of an operator, or a list of (name, {parameter: value})")
     if arguments:
         raise UsageError(f"unknown keywords of a chain: {', '.join(arguments)}")
     return jobs.make_job(steps, input, out, options=options, **layout)
+
+
+def _is_step(step: object) -> bool:
+    return (
+        isinstance(step, tuple | list) and len(step) == 2 and isinstance(step[0], str) and isinstance(step[1], Mapping)
+    )
 
 
 @reported
@@ -113,12 +127,15 @@ def simulate(
     # Models take time to import, which operators do not need.
     from gridstride.pipeline.reports.simulations import run_shown
     from gridstride.pipeline.simulations import simulation
-    from gridstride.pipeline.simulations.case import load_case, make_case
+    from gridstride.pipeline.simulations.case import Case, load_case, make_case
 
     if isinstance(case, str | Path):
         case = load_case(case, overrides)
     elif isinstance(case, dict):
         case = make_case(case)
+    elif not isinstance(case, Case):
+        raise UsageError(f"case is {shown(case)}: expected a path, a mapping or a Case")
+    blocks = None if blocks is None else judged("blocks", blocks, within(1, LARGEST))
     return run_shown(simulation.prepare(case, out, RunOptions(**options), blocks, from_store))
 
 

@@ -24,11 +24,12 @@ from gridstride.pipeline.storage.attributes import attributes_of_result
 from gridstride.pipeline.storage.describe import ArrayInfo, describe
 from gridstride.pipeline.storage.journal import Journal, job_hash, json_bytes
 from gridstride.pipeline.storage.paths import StorePath, store_path
-from gridstride.pipeline.validation import complaint
+from gridstride.pipeline.validation import complaint, judged
 from gridstride.workers import cluster, saving
 from gridstride.workers.operators import registry
 from gridstride.workers.operators.base import Grid, Operator
 from gridstride.workers.operators.graph import Graph, chain
+from gridstride.workers.operators.kinds import word
 from gridstride.workers.operators.recipe import Recipe
 
 # Raised when a change to the code changes the bytes of results: a job begun before cannot be resumed after.
@@ -154,6 +155,8 @@ def make_recipe(name: str, parameters: Parameters) -> Recipe:
 def bind(steps: Sequence[tuple[str, Parameters]], grid: Grid) -> tuple[Operator, dict[str, Any]]:
     """The checked operator for a grid, that of one step or the chain of several, and the user's terms with what
     defaults came to. Raises UsageError, in one line."""
+    if not steps:
+        raise UsageError("a chain has no steps: expected one or more, each (name, {parameter: value})")
     recipes = [make_recipe(name, parameters) for name, parameters in steps]
     try:
         operator = recipes[0].bind(grid) if len(recipes) == 1 else chain(recipes, grid)
@@ -181,7 +184,7 @@ def make_job(
 
     steps: (name of an operator, its parameters), in order
     """
-    info = describe(input, array)
+    info = describe(input, None if array is None else judged("array", array, word))
     grid = Grid.of(info.shape, info.dtype, info.dimension_names)
     operator, request = bind(steps, grid)
     layout = make_layout(info, operator.out_grid(grid), chunks, shards, codec)
@@ -198,7 +201,7 @@ def resume(out: str | Path, options: RunOptions | None = None) -> Job:
     options = options or RunOptions()
     try:
         if options.device == "auto":
-            options = replace(options, device=record["identity"]["device"])
+            options = options.but(device=record["identity"]["device"])
         operator: Operator = saving.load(journal.folder, "operator")
         shards = tuple(record["shards"]) if record["shards"] else None
         layout = Layout(tuple(record["chunks"]), shards, record["codec"])

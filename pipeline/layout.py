@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.storage.create import compressor
 from gridstride.pipeline.storage.describe import ArrayInfo
+from gridstride.pipeline.validation import judged
 from gridstride.workers.operators.base import Grid
+from gridstride.workers.operators.kinds import shape, word
 
 # Of axes whose chunks the input does not tell.
 CHUNK = 128
@@ -35,13 +37,14 @@ def make_layout(
     codec: str | None = None,
 ) -> Layout:
     """The input's chunks and shards unless given; a chunk is no longer than its axis. Raises UsageError."""
-    codec = codec or "lz4"
+    codec = "lz4" if codec is None else judged("codec", codec, word)
     compressor(codec, out.dtype)
 
     def check(name: str, given: Sequence[int]) -> tuple[int, ...]:
-        if len(given) != out.ndim or min(given, default=1) < 1:
-            raise UsageError(f"--{name} is {','.join(map(str, given))}: expected {out.ndim} numbers of 1 or more")
-        return tuple(int(n) for n in given)
+        found = judged(name, given, shape)
+        if len(found) != out.ndim:
+            raise UsageError(f"{name} is {','.join(map(str, found))}: expected {out.ndim} numbers, one for each axis")
+        return found
 
     inherited = info.chunks if info.ndim == out.ndim else (CHUNK,) * out.ndim
     wide = check("chunks", chunks) if chunks is not None else inherited

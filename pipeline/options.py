@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from gridstride.pipeline.errors import UsageError
-from gridstride.pipeline.validation import complaint
+from gridstride.pipeline.validation import complaint, read_yaml
 from gridstride.workers.clusters.config import ClusterConfig
-from gridstride.workers.sizes import parse_size
+from gridstride.workers.operators.kinds import Place, Shape, Size, within
+
+# The first edition's words for where halos come from.
+FORMER = {"neighbours": "exchange", "store": "read"}
+Halos = Annotated[
+    Literal["auto", "exchange", "read"],
+    BeforeValidator(lambda word: FORMER.get(word, word) if isinstance(word, str) else word),
+]
+Memory = Annotated[int, BeforeValidator(within(1, 10**18))]
 
 
-@dataclass(frozen=True)
-class RunOptions:
+class RunOptions(BaseModel):
     """How to run a job; none of it changes the result, but for `device` and `block` in its last bits.
 
     device: auto, gpu or cpu
@@ -30,38 +35,34 @@ class RunOptions:
     quiet: show no progress
     log_json: events as JSON lines on stderr, and nothing else there; log: a file that gets these lines
     report: an HTML file to write about the run, however it ends
+    Raises UsageError, in one line, for an option or a value that there is not.
     """
 
-    device: str = "auto"
-    cluster: str | None = None
-    workers: int | None = None
-    memory: int | None = None
-    block: tuple[int, ...] | None = None
-    halos: str = "auto"
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    device: Literal["auto", "gpu", "cpu"] = "auto"
+    cluster: Place | None = None
+    workers: Size | None = None
+    memory: Memory | None = None
+    block: Shape | None = None
+    halos: Halos = "auto"
     overwrite: bool = False
     ignore_disk: bool = False
     quiet: bool = True
     debug: bool = False
     log_json: bool = False
-    log: str | None = None
-    report: str | None = None
+    log: Place | None = None
+    report: Place | None = None
 
-    def __post_init__(self) -> None:
-        for name in ("workers", "memory"):
-            value = getattr(self, name)
-            if isinstance(value, str):
-                value = parse_size(value) if name == "memory" else int(value)
-            object.__setattr__(self, name, None if value is None else int(value))
-        if self.block is not None:
-            object.__setattr__(self, "block", tuple(int(n) for n in self.block))
-        # The first edition's words.
-        halos = {"neighbours": "exchange", "store": "read"}.get(self.halos, self.halos)
-        object.__setattr__(self, "halos", halos)
-        for name, known in (("device", ("auto", "gpu", "cpu")), ("halos", ("auto", "exchange", "read"))):
-            if getattr(self, name) not in known:
-                raise UsageError(f"{name} is {getattr(self, name)!r}: expected one of {', '.join(known)}")
-        if self.workers is not None and self.workers < 1:
-            raise UsageError(f"workers is {self.workers}: expected 1 or more")
+    def __init__(self, **values: object) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise UsageError(complaint(error, type(self))) from None
+
+    def but(self, **changes: object) -> RunOptions:
+        """These options with some changed."""
+        return RunOptions(**(dict(self) | changes))
 
     @property
     def watched(self) -> bool:
@@ -73,12 +74,7 @@ def load_cluster(path: str | Path | None) -> ClusterConfig:
     """Read a cluster file; without one, the defaults. Raises UsageError naming file, field and what was expected."""
     if path is None:
         return ClusterConfig()
-    try:
-        content = yaml.safe_load(Path(path).read_text())
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
-    except yaml.YAMLError as error:
-        raise UsageError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    content = read_yaml(Path(path))
     if content is None:
         content = {}
     if not isinstance(content, dict):

@@ -6,10 +6,18 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
+SHOWN = 80  # characters of a value
+
 
 def one_line(text: str) -> str:
     """The text on one line, without characters that would move a terminal's cursor."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(str(text).split()))
+
+
+def shown(value: object) -> str:
+    """A value on one short line."""
+    text = one_line(repr(value))
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
 def base_name(where: Any) -> str:

@@ -1,12 +1,19 @@
-"""One formatter of what pydantic says: one line that names the field, its value, and what was expected."""
+"""What is wrong with a value, in one line that names the field, its value, and what was expected."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
-from typing import get_args
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar, get_args
 
+import yaml
 from pydantic import BaseModel, ValidationError
+
+from gridstride.pipeline.errors import UsageError
+from gridstride.pipeline.text import shown
+
+T = TypeVar("T")
 
 LIMITS = {
     "greater_than": "expected more than {:g}",
@@ -14,6 +21,31 @@ LIMITS = {
     "less_than": "expected less than {:g}",
     "less_than_equal": "expected {:g} or less",
 }
+WORDS = {
+    "expected a valid boolean": "expected True or False",
+    "expected a valid string": "expected text",
+    "expected a valid tuple": "expected a sequence",
+}
+
+
+def judged(name: str, given: object, judge: Callable[[object], T]) -> T:
+    """A value as its kind takes it (`workers.operators.kinds`). Raises UsageError."""
+    try:
+        return judge(given)
+    except ValueError as error:
+        raise UsageError(f"{name} is {shown(given)}: {error}") from None
+
+
+def read_yaml(path: Path) -> Any:
+    """What a YAML file holds. Raises UsageError."""
+    try:
+        return yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise UsageError(f"{path} is nested too deeply: expected keys and values") from None
 
 
 def complaint(error: ValidationError, model: type[BaseModel], tags: Iterable[str] = ()) -> str:
@@ -28,6 +60,7 @@ def complaint(error: ValidationError, model: type[BaseModel], tags: Iterable[str
     ]
     field, given = ".".join(parts), first["input"]
     text = first["msg"].removeprefix("Value error, ").replace("Input should be ", "expected ")
+    text = WORDS.get(text, text)
     if first["type"] in LIMITS:
         text = LIMITS[first["type"]].format(*(value for value in first["ctx"].values()))
     if first["type"] == "extra_forbidden":
@@ -39,7 +72,7 @@ def complaint(error: ValidationError, model: type[BaseModel], tags: Iterable[str
     if any(str(part).startswith("tuple[") or part in ("float", "int") for part in first["loc"]):
         whole = any("int" in str(part) for part in first["loc"])
         text = f"expected {'a whole number' if whole else 'a number'}, or one for each filtered axis"
-    return f"{field} is {given!r}: {text[0].lower() + text[1:]}"
+    return f"{field} is {shown(given)}: {text[0].lower() + text[1:]}"
 
 
 def _hint(model: type[BaseModel], parts: list[str]) -> str:

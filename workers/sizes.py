@@ -27,7 +27,7 @@ def parse_size(text: str | int | float) -> int:
     unit = digits[len(number) :].strip()
     try:
         size = int(float(number) * SIZES[unit])
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, OverflowError):
         raise ValueError(f"{text!r} is no size: expected a number and a unit, such as 2GB or 512MiB") from None
     if size <= 0:
         raise ValueError(f"{text!r} is no size: expected more than 0")

@@ -28,7 +28,8 @@ def environment(options: RunOptions) -> tuple[ClusterConfig, str, str, Size]:
 
 def described(config: ClusterConfig, options: RunOptions) -> tuple[Deployment, str]:
     """The cluster to start for these options, and the reason for its device."""
-    wish, reason = options.device, ""
+    wish: str = options.device
+    reason = ""
     if config.kind in ("local-cuda", "local"):
         forced = "gpu" if config.kind == "local-cuda" else "cpu"
         if wish not in ("auto", forced):

@@ -8,8 +8,9 @@ from typing import Any, Literal, Union, get_args, get_origin
 import click
 from pydantic.fields import FieldInfo
 
-from gridstride.pipeline.commands.shared import Numbers, words
-from gridstride.workers.operators.fields import File, Several
+from gridstride.pipeline.commands.shared import Number, Numbers, words
+from gridstride.workers.operators.fields import File
+from gridstride.workers.operators.kinds import Several
 from gridstride.workers.operators.recipe import Recipe
 
 
@@ -24,8 +25,8 @@ def _option(name: str, info: FieldInfo) -> click.Option:
     default = None if info.is_required() else info.get_default()
     shown = "" if default is None or default is False else f"  [default: {default}]"
     text = f"{info.description or ''}{shown}"
-    several = next((m for m in info.metadata if isinstance(m, Several)), None) or _marked(info.annotation, Several)
-    kinds = [k for k in _alternatives(info.annotation) if k is not NoneType]
+    several = next((m for m in info.metadata if isinstance(m, Several)), None) or marked(info.annotation, Several)
+    kinds = [k for k in alternatives(info.annotation) if k is not NoneType]
     arguments: dict[str, Any] = {"help": text, "required": info.is_required()}
     if kinds == [bool]:
         return click.Option([flag], is_flag=True, help=text, default=None)
@@ -35,22 +36,22 @@ def _option(name: str, info: FieldInfo) -> click.Option:
         return click.Option([flag], type=Numbers(several.kind), metavar="N[,N...]", **arguments)
     if several is not None:
         return click.Option([flag], callback=words, metavar="A[,B...]", **arguments)
-    if any(isinstance(m, File) for m in info.metadata) or _marked(info.annotation, File):
+    if any(isinstance(m, File) for m in info.metadata) or marked(info.annotation, File):
         return click.Option([flag], metavar="FILE", **arguments)
-    kind = float if float in kinds else int if kinds == [int] else str
+    kind = Number() if {int, float} <= set(kinds) else float if float in kinds else int if kinds == [int] else str
     return click.Option([flag], type=kind, **arguments)
 
 
-def _alternatives(annotation: Any) -> list[Any]:
+def alternatives(annotation: Any) -> list[Any]:
     """The types of a union, without Annotated around them."""
     if hasattr(annotation, "__metadata__"):
-        return _alternatives(annotation.__origin__)
+        return alternatives(annotation.__origin__)
     if get_origin(annotation) in (Union, UnionType):
-        return [kind for part in get_args(annotation) for kind in _alternatives(part)]
+        return [kind for part in get_args(annotation) for kind in alternatives(part)]
     return [annotation]
 
 
-def _marked(annotation: Any, marker: type) -> Any:
+def marked(annotation: Any, marker: type) -> Any:
     """The marker of a type in a union such as `Counts | None`."""
     for part in (annotation, *get_args(annotation)):
         for found in getattr(part, "__metadata__", ()):

@@ -8,6 +8,20 @@ from typing import Any
 
 import click
 
+from gridstride.pipeline.text import shown
+
+
+class Number(click.ParamType):
+    """A number; a whole one is not rounded."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float | int:
+        try:
+            return int(value) if str(value).strip().lstrip("+-").isdecimal() else float(value)
+        except ValueError:
+            self.fail(f"{shown(value)} is not a number", param, ctx)
+
 
 class Numbers(click.ParamType):
     """One number or several, with commas: 2 or 1,2,2."""
@@ -24,7 +38,7 @@ class Numbers(click.ParamType):
             numbers = [self.kind(part) for part in value.split(",")]
         except ValueError:
             what = "whole numbers" if self.kind is int else "numbers"
-            self.fail(f"{value!r}: expected {what} with commas between them, such as 1,2,2", param, ctx)
+            self.fail(f"{shown(value)}: expected {what} with commas between them, such as 1,2,2", param, ctx)
         return numbers[0] if len(numbers) == 1 else numbers
 
 
@@ -156,6 +170,6 @@ def split_options(values: dict[str, Any]) -> tuple[dict[str, Any], Any]:
     """Split a command's values into the job's parameters and `RunOptions`."""
     from gridstride.pipeline.options import RunOptions
 
-    names = RunOptions.__dataclass_fields__
+    names = RunOptions.model_fields
     options = {name: values.pop(name) for name in list(values) if name in names}
     return values, RunOptions(**options)

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.simulations.inputs import check_inputs
 from gridstride.pipeline.simulations.overrides import anchored, overridden
 from gridstride.pipeline.storage.create import CODECS
+from gridstride.pipeline.validation import read_yaml
 from gridstride.workers.models import registry
 from gridstride.workers.models.base import Model as Case
 from gridstride.workers.models.sections import complaint
@@ -50,12 +50,7 @@ def load_case(path: str | Path, overrides: Sequence[str] = ()) -> Case:
     Raises UsageError: one line that names file, field and what was expected.
     """
     path = Path(path)
-    try:
-        content = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    content = read_yaml(path)
     content = anchored({} if content is None else content, path.parent)
     for override in overrides:
         content = overridden(content, override)

@@ -108,7 +108,7 @@ def resume(out: str | StorePath, options: RunOptions | None = None) -> Simulatio
     record = Journal(out).read()
     options = options or RunOptions()
     if options.device == "auto":
-        options = replace(options, device=record["identity"]["device"])
+        options = options.but(device=record["identity"]["device"])
     return prepare(make_case(record["case"], str(out)), out, options)
 
 

@@ -33,7 +33,7 @@ def overridden(content: Any, override: str) -> Any:
         raise UsageError(f"--set {override!r}: expected key=value, such as grid.cells.x=256")
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise UsageError(f"--set {override!r}: the value is not YAML: {' '.join(str(error).split())}") from None
     value = anchored({names[-1]: value}, Path.cwd())[names[-1]]
     return _placed(content, names, value, override, inside="")

@@ -19,6 +19,7 @@ from typing import Any
 
 from gridstride.pipeline.errors import JobFailed, UsageError
 from gridstride.pipeline.storage.remote import SCHEMES, Remote, RemoteError, parse
+from gridstride.pipeline.text import shown
 
 StorePath = Path | Remote
 
@@ -34,6 +35,8 @@ LOST = {
 
 def store_path(where: str | Path | Remote) -> StorePath:
     """The place that a path or an address names. Raises UsageError for an address that is not supported."""
+    if not isinstance(where, str | Path | Remote) or where == "":
+        raise UsageError(f"{shown(where)} is no place: expected a path, or an address such as s3://bucket/key")
     if isinstance(where, str) and "://" in where:
         return parse(where)
     if isinstance(where, Path) and where.parts[:1] and where.parts[0].rstrip(":") in SCHEMES and ":" in where.parts[0]:

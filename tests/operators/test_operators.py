@@ -271,7 +271,7 @@ def test_an_operator_survives_being_saved(tmp_path: Any) -> None:
     array = np.random.default_rng(0).random((9, 10))
     grid = ((9, 10), "float64")
     for operator in (
-        bound("gaussian", grid, sigma=1.3, dtype="uint8", mode=["wrap", "constant"], cval=np.nan),
+        bound("gaussian", grid, sigma=1.3, dtype="float32", mode=["wrap", "constant"], cval=np.nan),
         bound("convolve", grid, kernel=np.random.default_rng(1).random((3, 4)), dtype="float32", cval=2),
     ):
         saving.save(operator, tmp_path, "operator")

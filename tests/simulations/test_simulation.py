@@ -82,7 +82,7 @@ def prepared(a_case: Any, out: Path, blocks: int | None = None, **changes: Any) 
 
 def from_store_to_store(done: simulation.Simulation, steps: int, block: tuple[int, ...]) -> simulation.Simulation:
     plan = replace(done.plan, in_memory=False, substeps=steps, edges=(0, done.plan.edges[-1]))
-    return replace(done, plan=plan, options=replace(done.options, block=block))
+    return replace(done, plan=plan, options=done.options.but(block=block))
 
 
 def files(out: Path) -> dict[str, bytes]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +55,7 @@ def test_as_many_outputs_as_inputs_leave_channels_whole(
             tmp_path / "cut",
             kernel=kernel,
             channels="c",
-            options=replace(options, block=(1, 32, 32)),
+            options=options.but(block=(1, 32, 32)),
         )
 
 

@@ -5,6 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 NAMED_KERNELS = ("box", "gaussian", "sharpen", "laplace", "sobel-x", "sobel-y", "sobel-z", "identity")
+# What is refused before it is made: weights along an axis (a sum of more takes longer than another way to the same
+# end), entries of a kernel (128 MB), and orders of derivatives, far beyond those that sampled Gaussians have.
+MOST_TAPS = 2**16
+MOST_WEIGHTS = 2**24
+MOST_ORDER = 100
 
 
 def taps_before(size: int, origin: int, flipped: bool = False) -> int:
@@ -26,8 +31,16 @@ def gaussian_weights(sigma: float, order: int = 0, truncate: float = 4.0, radius
     As scipy.ndimage makes them, bit for bit: the Gaussian sampled at whole numbers, divided by its sum; a derivative
     is that, times the polynomial q in d^n/dx^n exp(-x^2 / 2 sigma^2) = q(x) exp(-x^2 / 2 sigma^2).
     """
-    if radius is None:
-        radius = int(truncate * float(sigma) + 0.5)
+    if order > MOST_ORDER:
+        raise ValueError(f"order is {order}: expected {MOST_ORDER} at most")
+    reach = truncate * float(sigma) + 0.5 if radius is None else radius
+    if not reach < MOST_TAPS // 2:
+        given = f"sigma is {sigma:g} and truncate {truncate:g}" if radius is None else f"radius is {radius}"
+        raise ValueError(
+            f"{given}: that is {2 * reach + 1:.6g} weights along an axis, of which {MOST_TAPS} can be summed at most; "
+            "for a wider one filter a downsampled array"
+        )
+    radius = int(reach)
     exponents = np.arange(order + 1)
     x = np.arange(-radius, radius + 1)
     sigma2 = sigma * sigma
@@ -42,7 +55,10 @@ def gaussian_weights(sigma: float, order: int = 0, truncate: float = 4.0, radius
     for _ in range(order):
         q = matrix.dot(q)
     q = (x[:, None] ** exponents).dot(q)
-    return (q * phi)[::-1].copy()
+    weights = (q * phi)[::-1].copy()
+    if not np.isfinite(weights).all():
+        raise ValueError(f"order is {order} and sigma {sigma:g}: float64 cannot hold the weights")
+    return weights
 
 
 def named_kernel(name: str, ndim: int, size: int = 3, sigma: float = 1.0) -> np.ndarray:
@@ -55,13 +71,11 @@ def named_kernel(name: str, ndim: int, size: int = 3, sigma: float = 1.0) -> np.
     if name not in NAMED_KERNELS:
         raise ValueError(f"unknown kernel {name!r}: expected a .npy file or one of {', '.join(NAMED_KERNELS)}")
     if name == "box":
-        if size < 1:
-            raise ValueError(f"size is {size}: expected a whole number, 1 or more")
+        _check_weights("size", size, size**ndim)
         return np.full((size,) * ndim, 1.0 / size**ndim)
     if name == "gaussian":
-        if not sigma > 0:
-            raise ValueError(f"sigma is {sigma}: expected a number above 0")
         line = gaussian_weights(sigma)
+        _check_weights("sigma", sigma, len(line) ** ndim)
         kernel = np.ones(())
         for _ in range(ndim):
             kernel = np.multiply.outer(kernel, line)
@@ -87,6 +101,21 @@ def named_kernel(name: str, ndim: int, size: int = 3, sigma: float = 1.0) -> np.
     for axis in range(ndim):
         kernel = np.multiply.outer(kernel, [1.0, 0.0, -1.0] if axis == direction else [1.0, 2.0, 1.0])
     return kernel
+
+
+def _check_weights(name: str, value: float, count: int) -> None:
+    if count > MOST_WEIGHTS:
+        raise ValueError(
+            f"{name} is {value:g}: that is {count:.3g} weights, of which {MOST_WEIGHTS} are held at most; the "
+            "operators uniform and gaussian make no such kernel"
+        )
+
+
+def box_taps(size: int) -> int:
+    """The length of a box along an axis. Raises ValueError if it is longer than can be summed."""
+    if size > MOST_TAPS:
+        raise ValueError(f"size is {size}: expected {MOST_TAPS} at most along an axis")
+    return size
 
 
 def rank_one(kernel: np.ndarray) -> list[np.ndarray] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -16,14 +16,12 @@ from gridstride.workers.operators.base import Grid
 from gridstride.workers.operators.fields import (
     ArrayOrFile,
     AxisName,
-    Counts,
     Linear,
-    Real,
-    Whole,
     find_axis,
     load_array,
     per_axis,
 )
+from gridstride.workers.operators.kinds import Offsets, Positive, Size
 
 
 class Convolve(Linear):
@@ -36,14 +34,15 @@ class Convolve(Linear):
     flip: ClassVar[bool] = True
 
     kernel: ArrayOrFile = Field(description=f"A .npy file, or one of {', '.join(NAMED_KERNELS)}.")
-    size: Whole = Field(3, description="Of kernel box, in elements.")
-    sigma: Real = Field(1.0, description="Of kernel gaussian, in elements.")
-    origin: Counts = Field(0, description="Shift of the kernel, one or one per filtered axis.")
+    size: Size = Field(3, description="Of kernel box, in elements.")
+    sigma: Positive = Field(1.0, description="Of kernel gaussian, in elements.")
+    origin: Offsets = Field(0, description="Shift of the kernel, one or one per filtered axis.")
     channels: AxisName | None = Field(None, description="Sum over this axis; the kernel is (outputs, channels, ...).")
     bias: ArrayOrFile | None = Field(None, description="A number for each output channel, in a .npy file.")
     algorithm: Literal["auto", "direct", "separable", "fft"] = Field("auto", description="How the sums are made.")
 
     def bind(self, grid: Grid) -> Separable | Stencil:
+        self.check_given()
         channel_axis = None if self.channels is None else find_axis(grid, self.channels)
         kernel, axes = self.kernel_and_axes(grid, channel_axis)
         stacked = kernel if channel_axis is not None else kernel[None, None]
@@ -51,7 +50,7 @@ class Convolve(Linear):
             raise ValueError(f"the kernel has {stacked.shape[1]} input channels, the array {grid.shape[channel_axis]}")
         ordered = in_order(stacked, axes, self.modes(axes), per_axis(self.origin, axes, "origin"), self.flip)
         out, precision, bias = self.out_dtype(grid), self.sums(grid), self.loaded_bias(len(stacked))
-        asked = Correlation(*ordered, self.cval, out, precision, self.cast, channel_axis, bias)
+        asked = Correlation(*ordered, self.outside(grid), out, precision, self.cast, channel_axis, bias)
         return asked.operator(grid.shape, self.algorithm)
 
     def filtered(self, grid: Grid, last: int | None = None) -> list[int]:
@@ -62,6 +61,12 @@ class Convolve(Linear):
     @property
     def is_named(self) -> bool:
         return isinstance(self.kernel, str) and self.kernel in NAMED_KERNELS
+
+    def check_given(self) -> None:
+        """Refuse what only another kernel would use."""
+        for field, kernel in (("size", "box"), ("sigma", "gaussian")):
+            if field in self.model_fields_set and not (isinstance(self.kernel, str) and self.kernel == kernel):
+                raise ValueError(f"{field} is {getattr(self, field)}, which only kernel {kernel} has: leave it out")
 
     def kernel_and_axes(self, grid: Grid, channel_axis: int | None) -> tuple[np.ndarray, list[int]]:
         """The kernel as an array, and the axes that its last dimensions are of."""
@@ -91,9 +96,11 @@ class Convolve(Linear):
         return kernel, axes
 
     def loaded_kernel(self) -> np.ndarray:
-        if isinstance(self.kernel, str) and not self.kernel.endswith(".npy") and not Path(self.kernel).exists():
+        name = self.kernel
+        # A name that is too long for a file is an error to Path.exists.
+        if isinstance(name, str) and not name.endswith(".npy") and not os.path.exists(name):  # noqa: PTH110
             known = ", ".join(NAMED_KERNELS)
-            raise ValueError(f"unknown kernel {self.kernel!r}: expected a .npy file or one of {known}")
+            raise ValueError(f"unknown kernel {name[:80]!r}: expected a .npy file or one of {known}")
         return load_array(self.kernel, "kernel")
 
     def loaded_bias(self, outputs: int) -> np.ndarray | None:

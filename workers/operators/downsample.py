@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from math import prod
+
 from pydantic import Field
 
 from gridstride.workers.families.elementwise import stored_as
 from gridstride.workers.families.pool import Method, Pool
+from gridstride.workers.families.weights import MOST_TAPS
 from gridstride.workers.launches import AXES
 from gridstride.workers.operators.base import Grid, Operator
-from gridstride.workers.operators.fields import Counts, Filter, per_axis
+from gridstride.workers.operators.fields import Filter, per_axis
+from gridstride.workers.operators.kinds import Sizes
+
+MOST_ELEMENTS = 2**30  # of a box, whose sums are then exact
 
 
 class Downsample(Filter):
@@ -18,7 +24,7 @@ class Downsample(Filter):
     Means of integers are rounded half to even. Example: gridstride filter downsample cells.zarr half.zarr --factors 2
     """
 
-    factors: Counts = Field(2, description="Of the box in elements, one or one per filtered axis.")
+    factors: Sizes = Field(2, description="Of the box in elements, one or one per filtered axis.")
     method: Method = Field("mean", description="What is made of a box.")
 
     def bind(self, grid: Grid) -> Operator:
@@ -27,9 +33,11 @@ class Downsample(Filter):
         axes, dtype = self.filtered(grid), self.out_dtype(grid)
         factors = [1] * grid.ndim
         for axis, factor in zip(axes, per_axis(self.factors, axes, "factors"), strict=True):
-            if factor < 1:
-                raise ValueError(f"factors has {factor}: expected whole numbers, 1 or more")
+            if factor > max(grid.shape[axis], MOST_TAPS):
+                raise ValueError(f"factors has {factor} for an axis of {grid.shape[axis]} elements: give less")
             factors[axis] = factor
+        if prod(min(factor, n) for factor, n in zip(factors, grid.shape, strict=True)) >= MOST_ELEMENTS:
+            raise ValueError(f"factors is {self.factors}: expected boxes of fewer than 2^30 elements")
         if self.method == "mean":
             return Pool(tuple(factors), "mean", dtype)
         return stored_as(Pool(tuple(factors), self.method, grid.dtype), grid, dtype)

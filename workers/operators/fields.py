@@ -1,11 +1,12 @@
 """The kinds of field that recipes have, and the options that all filters of a neighbourhood share.
 
-A field's kind decides its command-line option: `Numbers` takes 2 or 1,2,2, a Literal is a choice, a bool is a flag.
-NumPy scalars and arrays are numbers here.
+A field's kind (`kinds` has those of numbers) judges its values and decides its command-line option: `Numbers` takes 2
+or 1,2,2, a Literal is a choice, a bool is a flag.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +17,8 @@ from pydantic import BeforeValidator, Field
 
 from gridstride.workers.operators.base import WIDE, Cast, Grid
 from gridstride.workers.operators.boundary import MODES
+from gridstride.workers.operators.kinds import Several, Size, Value, Words, plain
 from gridstride.workers.operators.recipe import Recipe
-
-
-@dataclass(frozen=True)
-class Several:
-    """Marks a field of one value, or one for each filtered axis."""
-
-    kind: type
 
 
 @dataclass(frozen=True)
@@ -31,20 +26,6 @@ class File:
     """Marks a field that takes an array: as a .npy file on the command line, as an array too in Python."""
 
 
-def plain(value: Any) -> Any:
-    """NumPy's numbers and sequences as Python's."""
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, np.ndarray):
-        return plain(value.tolist())
-    return tuple(plain(item) for item in value) if isinstance(value, list | tuple | range) else value
-
-
-Real = Annotated[float, BeforeValidator(plain)]
-Whole = Annotated[int, BeforeValidator(plain)]
-Numbers = Annotated[float | tuple[float, ...], BeforeValidator(plain), Several(float)]
-Counts = Annotated[int | tuple[int, ...], BeforeValidator(plain), Several(int)]
-Words = Annotated[str | tuple[str, ...], BeforeValidator(plain), Several(str)]
 Names = Annotated[tuple[str | int, ...], BeforeValidator(lambda value: words(value)), Several(str)]
 ArrayOrFile = Annotated[np.ndarray | Path | str, BeforeValidator(lambda value: array_of(value)), File()]
 AxisName = Annotated[str | int, BeforeValidator(plain)]
@@ -59,11 +40,26 @@ def words(value: Any) -> Any:
 
 def array_of(value: Any) -> Any:
     """Nested sequences as an array; what is an array, a path or a name already stays."""
-    return np.array(value) if isinstance(value, list | tuple) else value
+    try:
+        found = np.array(value) if isinstance(value, list | tuple) else value
+    except ValueError:
+        raise ValueError("expected rows of the same length") from None
+    if not isinstance(found, np.ndarray | Path | str):
+        raise ValueError("expected an array, or the path of a .npy file")
+    return found
 
 
-def dtype_name(value: Any) -> Any:
-    return value if value is None or isinstance(value, str) else np.dtype(value).name
+def dtype_name(value: Any) -> str | None:
+    """The name of a dtype that results may have."""
+    if value is None:
+        return None
+    try:
+        dtype = np.dtype(value)
+    except (TypeError, ValueError, SyntaxError):
+        raise ValueError("expected a dtype such as uint16 or float32") from None
+    if dtype.kind not in "buif" or dtype.itemsize > 8:
+        raise ValueError("expected bool, an integer or a real floating-point type")
+    return dtype.name
 
 
 def per_axis(value: Any, axes: Sequence[int], name: str) -> list[Any]:
@@ -79,22 +75,9 @@ def find_axis(grid: Grid, text: str | int) -> int:
     names, word = [axis.name for axis in grid.axes], str(text).strip()
     if word and word in names:
         return names.index(word)
-    if word.lstrip("-").isdigit() and -grid.ndim <= int(word) < grid.ndim:
+    if re.fullmatch("-?[0-9]+", word) and -grid.ndim <= int(word) < grid.ndim:
         return int(word) % grid.ndim
     raise ValueError(f"unknown axis {word!r}: the array has {grid.axis_list()}")
-
-
-def result_dtype(text: str | None, default: np.dtype) -> np.dtype:
-    """The dtype that a user names, or the default."""
-    if text is None:
-        return default
-    try:
-        dtype = np.dtype(text)
-    except TypeError:
-        raise ValueError(f"unknown dtype {text!r}: expected such as uint16 or float32") from None
-    if dtype.kind not in "buif" or dtype.itemsize > 8:
-        raise ValueError(f"dtype is {text}: expected bool, an integer or a real floating-point type")
-    return dtype.newbyteorder("=")
 
 
 DType = Annotated[str | None, BeforeValidator(lambda value: dtype_name(value))]
@@ -104,7 +87,7 @@ class Filter(Recipe):
     """A recipe that works along some axes and goes over the others slice by slice."""
 
     axes: Names | None = Field(None, description="Axes to filter, by name or number, such as y,x.")
-    spatial: Whole | None = Field(None, description="Filter the last N axes, the others slice by slice.")
+    spatial: Size | None = Field(None, description="Filter the last N axes, the others slice by slice.")
     dtype: DType = Field(None, description="Of the result (default: the input's).")
 
     def filtered(self, grid: Grid, last: int | None = None) -> list[int]:
@@ -132,7 +115,7 @@ class Filter(Recipe):
         return space or list(range(grid.ndim))
 
     def out_dtype(self, grid: Grid) -> np.dtype:
-        return result_dtype(self.dtype, grid.dtype)
+        return grid.dtype if self.dtype is None else np.dtype(self.dtype)
 
     def resolved(self, grid: Grid) -> dict[str, Any]:
         return {"axes": self.filtered(grid), "dtype": self.out_dtype(grid).name}
@@ -144,7 +127,7 @@ class Neighbourhood(Filter):
     mode: Words = Field(
         "reflect", description="Boundary: reflect, mirror, nearest, wrap or constant; one, or one per filtered axis."
     )
-    cval: Real = Field(0.0, description="Value outside, in mode constant.")
+    cval: Value = Field(0.0, description="Value outside, in mode constant.")
 
     def modes(self, axes: Sequence[int]) -> list[str]:
         """The boundary mode of each filtered axis, under its first name."""
@@ -153,6 +136,12 @@ class Neighbourhood(Filter):
             if mode not in MODES:
                 raise ValueError(f"unknown mode {mode!r}: expected one of {', '.join(MODES)}")
         return [MODES[mode] for mode in modes]
+
+    def outside(self, grid: Grid) -> float | int:
+        """The value outside. Raises ValueError for one that integers cannot hold."""
+        if not np.isfinite(float(self.cval)) and {grid.dtype.kind, self.out_dtype(grid).kind} & set("bui"):
+            raise ValueError(f"cval is {self.cval}: expected a finite number, for arrays of integers")
+        return self.cval
 
 
 class Linear(Neighbourhood):
@@ -181,10 +170,11 @@ def load_array(value: np.ndarray | Path | str, name: str) -> np.ndarray:
         array = value
     else:
         try:
-            array = np.load(value, allow_pickle=False)
+            # Mapped, because a damaged header may ask for any amount of memory.
+            array = np.lib.format.open_memmap(value, mode="r")
         except FileNotFoundError:
             raise ValueError(f"{name} {value} does not exist") from None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, OverflowError) as error:
             reason = " ".join(str(error).split())
             raise ValueError(f"{name} {value} cannot be read as a .npy file: {reason}") from None
     if array.dtype.kind not in "buif":
@@ -193,4 +183,4 @@ def load_array(value: np.ndarray | Path | str, name: str) -> np.ndarray:
         raise ValueError(f"the {name} is empty (shape {array.shape}): expected at least one entry and one dimension")
     if not np.isfinite(array).all():
         raise ValueError(f"the {name} has NaN or infinite entries")
-    return array if array.dtype.kind == "f" else array.astype(np.float64)
+    return np.array(array) if array.dtype.kind == "f" else array.astype(np.float64)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
 from pydantic import Field
 
 from gridstride.workers.families.separable import Pass, Separable
 from gridstride.workers.families.weights import gaussian_weights
 from gridstride.workers.operators.base import Grid
-from gridstride.workers.operators.fields import Counts, Linear, Numbers, Real, per_axis
+from gridstride.workers.operators.fields import Linear, per_axis
+from gridstride.workers.operators.kinds import Counts, Numbers, Positive
+
+NARROWEST = 1e-15  # scipy takes what is narrower as no filter
 
 
 class Gaussian(Linear):
@@ -19,23 +21,31 @@ class Gaussian(Linear):
 
     sigma: Numbers = Field(description="Standard deviation in elements, one or one per filtered axis.")
     order: Counts = Field(0, description="Order of derivative, one or one per filtered axis.")
-    truncate: Real = Field(4.0, description="Cut the Gaussian at this many sigma.")
+    truncate: Positive = Field(4.0, description="Cut the Gaussian at this many sigma.")
     radius: Counts | None = Field(None, description="Cut the Gaussian at this many elements instead.")
 
     def bind(self, grid: Grid) -> Separable:
-        axes = self.filtered(grid)
-        if not (self.truncate > 0 and np.isfinite(self.truncate)):
-            raise ValueError(f"truncate is {self.truncate}: expected a number above 0")
+        axes, outside = self.filtered(grid), self.outside(grid)
         sigmas, orders = per_axis(self.sigma, axes, "sigma"), per_axis(self.order, axes, "order")
-        for sigma in sigmas:
-            if not (sigma > 0 and np.isfinite(sigma)):
-                raise ValueError(f"sigma is {sigma}: expected a number above 0 (leave an axis out with --axes)")
-        for order in orders:
-            if order < 0:
-                raise ValueError(f"order is {order}: expected a whole number, 0 or more")
+        self.check_sigmas(grid, axes, sigmas, orders)
         passes = []
         parts = zip(axes, sigmas, orders, self.modes(axes), per_axis(self.radius, axes, "radius"), strict=True)
         for axis, sigma, order, mode, radius in parts:
             weights = gaussian_weights(float(sigma), order, self.truncate, radius)
-            passes.append(Pass(axis, weights, len(weights) // 2, mode, self.cval))
+            passes.append(Pass(axis, weights, len(weights) // 2, mode, outside))
         return Separable.of(passes, self.out_dtype(grid), self.sums(grid), self.cast)
+
+    def check_sigmas(self, grid: Grid, axes: list[int], sigmas: list[float], orders: list[int]) -> None:
+        """Refuse a Gaussian without width, with what to type where it is meant to leave an axis out."""
+        wide = [i for i, sigma in enumerate(sigmas) if sigma > NARROWEST]
+        if len(wide) == len(axes):
+            return
+        flat = next(i for i in range(len(axes)) if i not in wide)
+        if sigmas[flat] < 0 or not wide or orders[flat]:
+            raise ValueError(f"sigma is {sigmas[flat]}: expected a number above 0 (leave an axis out with --axes)")
+        names = [grid.axes[axes[i]].name or str(axes[i]) for i in wide]
+        options = [f"--axes {','.join(names)}"]
+        for name in ("sigma", "order", "radius", "mode"):
+            if isinstance(values := getattr(self, name), tuple):
+                options.append(f"--{name} {','.join(str(values[i]).removesuffix('.0') for i in wide)}")
+        raise ValueError(f"sigma is 0 along an axis, which is then not filtered: type {' '.join(options)} for that")

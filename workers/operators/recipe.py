@@ -20,7 +20,7 @@ class Recipe(BaseModel):
     planned from defaults that a grid would have changed.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, strict=True)
 
     @classmethod
     def own_fields(cls) -> dict[str, FieldInfo]:

@@ -23,7 +23,7 @@ class Sobel(Linear):
         if along not in axes:
             raise ValueError(f"axis {self.axis} is not among the filtered axes: name it in axes too")
         modes = dict(zip(axes, self.modes(axes), strict=True))
-        passes = [Pass(along, np.array([-1.0, 0.0, 1.0]), 1, modes[along], self.cval)]
+        passes = [Pass(along, np.array([-1.0, 0.0, 1.0]), 1, modes[along], self.outside(grid))]
         value = 0.0  # what differences have made of the constant outside
         for axis in axes:
             if axis != along:

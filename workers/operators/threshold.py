@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from math import isfinite, nan
+from math import isfinite, isnan, nan
 from typing import Literal
 
 import numpy as np
@@ -13,7 +13,7 @@ from pydantic import Field
 from gridstride.workers.families.elementwise import above
 from gridstride.workers.families.histogram import Extremes, Histogram, counted_as, extremes
 from gridstride.workers.operators.base import Grid, Operator, Report
-from gridstride.workers.operators.fields import Real
+from gridstride.workers.operators.kinds import Value
 from gridstride.workers.operators.recipe import Recipe
 
 FLOAT_BINS = 256
@@ -27,12 +27,14 @@ class Threshold(Recipe):
     greater. Example: gridstride filter threshold cells.zarr mask.zarr --method otsu
     """
 
-    value: Real | None = Field(None, description="The value to compare with.")
+    value: Value | None = Field(None, description="The value to compare with.")
     method: Literal["otsu"] | None = Field(None, description="How to find the value, instead.")
 
     def bind(self, grid: Grid) -> Operator:
         if (self.value is None) == (self.method is None):
             raise ValueError("give threshold a value or a method, one of them")
+        if self.value is not None and isnan(self.value):
+            raise ValueError("value is NaN, which nothing is greater than: expected a number")
         return Otsu(grid.dtype) if self.value is None else above(grid.dtype, self.value)
 
 

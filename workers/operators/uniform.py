@@ -6,9 +6,10 @@ import numpy as np
 from pydantic import Field
 
 from gridstride.workers.families.separable import Pass, Separable
-from gridstride.workers.families.weights import taps_before
+from gridstride.workers.families.weights import box_taps, taps_before
 from gridstride.workers.operators.base import Grid
-from gridstride.workers.operators.fields import Counts, Linear, per_axis
+from gridstride.workers.operators.fields import Linear, per_axis
+from gridstride.workers.operators.kinds import Offsets, Sizes
 
 
 class Uniform(Linear):
@@ -17,17 +18,15 @@ class Uniform(Linear):
     Equal to scipy.ndimage.uniform_filter. Example: gridstride filter uniform cells.zarr mean.zarr --size 3,5,5
     """
 
-    size: Counts = Field(3, description="Of the box in elements, one or one per filtered axis.")
-    origin: Counts = Field(0, description="Shift, one or one per filtered axis.")
+    size: Sizes = Field(3, description="Of the box in elements, one or one per filtered axis.")
+    origin: Offsets = Field(0, description="Shift, one or one per filtered axis.")
 
     def bind(self, grid: Grid) -> Separable:
         axes = self.filtered(grid)
-        passes = []
+        passes, outside = [], self.outside(grid)
         sizes, origins = per_axis(self.size, axes, "size"), per_axis(self.origin, axes, "origin")
         for axis, size, mode, origin in zip(axes, sizes, self.modes(axes), origins, strict=True):
-            if size < 1:
-                raise ValueError(f"size is {size}: expected a whole number, 1 or more")
-            before = taps_before(size, origin)
+            before = taps_before(box_taps(size), origin)
             if size > 1:
-                passes.append(Pass(axis, np.ones(size), before, mode, self.cval, float(size)))
+                passes.append(Pass(axis, np.ones(size), before, mode, outside, float(size)))
         return Separable.of(passes, self.out_dtype(grid), self.sums(grid), self.cast)
