@@ -140,7 +140,7 @@ def fields() -> Iterator[tuple[str, str]]:
     yield from ((name, field) for name in NAMES for field in registry.find(name).model_fields)
 
 
-@pytest.mark.parametrize(("name", "field"), fields())
+@pytest.mark.parametrize(("name", "field"), list(fields()))
 def test_what_no_field_can_be_is_refused_by_name(name: str, field: str, image: str, tmp_path: Path) -> None:
     info, terms = registry.find(name).model_fields[field], terms_of(name, field)
     for value in hostile(info):
@@ -179,7 +179,7 @@ def options() -> Iterator[tuple[str, str]]:
     yield from (("uniform", option) for option in ("workers", "memory", "block", "chunks", "shards"))
 
 
-@pytest.mark.parametrize(("name", "option"), options())
+@pytest.mark.parametrize(("name", "option"), list(options()))
 def test_odd_texts_end_with_one_line_and_exit_code_2(name: str, option: str, image: str, tmp_path: Path) -> None:
     info = registry.find(name).model_fields.get(option)
     may_be = (
