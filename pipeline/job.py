@@ -4,7 +4,7 @@ kept in the output's job.json, from which it goes on after a kill."""
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from gridstride.pipeline.planning.plan import Plan, make_plan
 from gridstride.pipeline.planning.request import Request
 from gridstride.pipeline.storage import fingerprints
 from gridstride.pipeline.storage.attributes import attributes_of_result
+from gridstride.pipeline.storage.axes import axes_text
 from gridstride.pipeline.storage.describe import ArrayInfo, describe
 from gridstride.pipeline.storage.journal import Journal, job_hash, json_bytes
 from gridstride.pipeline.storage.paths import StorePath, store_path
@@ -93,6 +94,16 @@ class Job:
         """Those of the input that hold for the result too."""
         return attributes_of_result(self.input, self.operator.meaning(), self.grid, self.out_grid)
 
+    @property
+    def axes(self) -> str:
+        """Which axes are filtered and which are not, in words; "" where an operator has none."""
+        steps = self.request.get("steps", [self.request])
+        pairs = zip(steps, _steps(self.operator, self.grid, len(steps)), strict=True)
+        told = [(s["command"], axes_text(grid.axes, s["axes"])) for s, (_, grid) in pairs if "axes" in s]
+        alike = len({text for _, text in told}) == 1
+        lines = [told[0][1]] if alike else [f"{name} {text}" for name, text in told]
+        return "; ".join([*lines, *self.input.naming.notes])
+
     def identity(self) -> dict[str, Any]:
         """What determines the bytes of the result, the blocks aside."""
         return identity(self.input, self.operator, self.out_grid, self.layout, self.device)
@@ -152,9 +163,12 @@ def make_recipe(name: str, parameters: Parameters) -> Recipe:
         raise UsageError(f"{name}: {complaint(error, recipe)}") from None
 
 
-def bind(steps: Sequence[tuple[str, Parameters]], grid: Grid) -> tuple[Operator, dict[str, Any]]:
+def bind(steps: Sequence[tuple[str, Parameters]], grid: Grid, labels: bool = False) -> tuple[Operator, dict[str, Any]]:
     """The checked operator for a grid, that of one step or the chain of several, and the user's terms with what
-    defaults came to. Raises UsageError, in one line."""
+    defaults came to. Raises UsageError, in one line.
+
+    labels: whether elements are numbers of objects, which may not be summed
+    """
     if not steps:
         raise UsageError("a chain has no steps: expected one or more, each (name, {parameter: value})")
     recipes = [make_recipe(name, parameters) for name, parameters in steps]
@@ -163,10 +177,25 @@ def bind(steps: Sequence[tuple[str, Parameters]], grid: Grid) -> tuple[Operator,
     except ValueError as error:
         raise UsageError(str(error)) from None
     terms = []
-    for number, ((name, parameters), recipe) in enumerate(zip(steps, recipes, strict=True)):
-        terms.append(_plain({"command": name, **parameters, **recipe.resolved(grid)}))
-        grid = operator.steps[number].operator.out_grid(grid) if isinstance(operator, Graph) else grid
+    for (name, parameters), recipe, (step, here) in zip(
+        steps, recipes, _steps(operator, grid, len(recipes)), strict=True
+    ):
+        truth = step.out_grid(here).dtype.kind == "b"
+        if labels and not (truth or step.meaning().chosen):
+            raise UsageError(
+                f"the array holds labels, and {name} would mix the numbers of objects into those of others: use median "
+                "or another operator of ranks, make a mask by threshold first, or give --force-labels"
+            )
+        labels = labels and not truth
+        terms.append(_plain({"command": name, **parameters, **recipe.resolved(here)}))
     return operator, terms[0] if len(terms) == 1 else {"command": "chain", "steps": terms}
+
+
+def _steps(operator: Operator, grid: Grid, steps: int) -> Iterator[tuple[Operator, Grid]]:
+    """The operators of the user's steps, each with the grid it reads. (That of one step alone may be a graph too.)"""
+    for step in [s.operator for s in operator.steps] if isinstance(operator, Graph) and steps > 1 else [operator]:
+        yield step, grid
+        grid = step.out_grid(grid)
 
 
 def make_job(
@@ -184,11 +213,14 @@ def make_job(
 
     steps: (name of an operator, its parameters), in order
     """
+    options = options or RunOptions()
     info = describe(input, None if array is None else judged("array", array, word))
-    grid = Grid.of(info.shape, info.dtype, info.dimension_names)
-    operator, request = bind(steps, grid)
-    layout = make_layout(info, operator.out_grid(grid), chunks, shards, codec)
-    return _planned(info, store_path(out), operator, grid, layout, request, options or RunOptions())
+    try:
+        operator, request = bind(steps, info.grid, info.naming.labels and not options.force_labels)
+    except UsageError as error:
+        raise UsageError("; ".join([str(error), *info.naming.notes])) from None
+    layout = make_layout(info, operator.out_grid(info.grid), chunks, shards, codec)
+    return _planned(info, store_path(out), operator, info.grid, layout, request, options)
 
 
 def resume(out: str | Path, options: RunOptions | None = None) -> Job:
@@ -212,8 +244,7 @@ def resume(out: str | Path, options: RunOptions | None = None) -> Job:
         raise UsageError(
             f"{journal.folder} is damaged ({error}): use --overwrite with the original command to start again"
         ) from None
-    grid = Grid.of(info.shape, info.dtype, info.dimension_names)
-    return _planned(info, where, operator, grid, layout, record["request"], options)
+    return _planned(info, where, operator, info.grid, layout, record["request"], options)
 
 
 def _planned(

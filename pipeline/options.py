@@ -32,6 +32,7 @@ class RunOptions(BaseModel):
            auto
     overwrite: replace what is at the output
     ignore_disk: start even if the result, uncompressed, has no room
+    force_labels: filter labels as if their numbers were measurements
     quiet: show no progress
     log_json: events as JSON lines on stderr, and nothing else there; log: a file that gets these lines
     report: an HTML file to write about the run, however it ends
@@ -48,6 +49,7 @@ class RunOptions(BaseModel):
     halos: Halos = "auto"
     overwrite: bool = False
     ignore_disk: bool = False
+    force_labels: bool = False
     quiet: bool = True
     debug: bool = False
     log_json: bool = False

@@ -74,7 +74,9 @@ def run(
 
 def _summary(job: Job) -> JobSummary:
     size = job.environment.size
-    return JobSummary(out=str(job.out), device=job.device, plan=job.plan, workers=size.workers, threads=size.threads)
+    return JobSummary(
+        out=str(job.out), device=job.device, plan=job.plan, workers=size.workers, threads=size.threads, axes=job.axes
+    )
 
 
 def _with_cluster(

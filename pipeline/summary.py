@@ -17,6 +17,7 @@ class JobSummary(Summary):
     """What a job did: the figures of its last sweep, with the seconds of all of them.
 
     computed, skipped, retried: counts of blocks; failed: {block: reasons}; voxels: elements of the result computed
+    axes: which were filtered and which were not, in words
     seconds: of the sweeps; startup_seconds: of the cluster; stages: seconds summed over threads; idle likewise
     """
 
@@ -25,6 +26,7 @@ class JobSummary(Summary):
     plan: Plan
     workers: int
     threads: int
+    axes: str = ""
     startup_seconds: float = 0.0
 
     @property

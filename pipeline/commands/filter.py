@@ -80,7 +80,8 @@ def run_job(job: Any, dry_run: bool = False) -> None:
         click.echo(f"device: {environment.reason}; {workers}, {threads} each", err=True)
         shape, algorithm = shape_text(plan.block), job.operator.describe()
         blocks, batches = counted(plan.blocks, "block"), counted(plan.batches, "batch", "batches")
-        click.echo(f"plan: {blocks} of up to {shape}, {batches}, {algorithm}", err=True)
+        axes = f"; {job.axes}" if job.axes else ""
+        click.echo(f"plan: {blocks} of up to {shape}, {batches}, {algorithm}{axes}", err=True)
     summary = api.run(job)
     if options.watched and summary.computed:
         console.print(summary_table(summary.stages, summary.idle, summary.seconds))
@@ -95,8 +96,9 @@ def summary_line(summary: Any) -> str:
     """What a job did, in one line."""
     counts = f"{summary.computed} blocks computed, {summary.skipped} skipped (already done), {summary.retried} retried"
     line = f"{summary.out}: {counts}, {len(summary.failed)} failed"
+    axes = f"; {summary.axes}" if summary.axes else ""
     if not summary.computed:
-        return line
+        return line + axes
     rates = (summary.voxels / 1e6, summary.bytes_in / 1e9, summary.bytes_out / 1e9)
     mega, read, written = (rate / summary.seconds for rate in rates)
-    return f"{line}; {summary.seconds:.2f} s, {mega:.1f} Mvoxel/s, {read:.3f} GB/s in, {written:.3f} GB/s out"
+    return f"{line}; {summary.seconds:.2f} s, {mega:.1f} Mvoxel/s, {read:.3f} GB/s in, {written:.3f} GB/s out{axes}"

@@ -115,6 +115,7 @@ JOB_OPTIONS = _apply(
         click.option("--chunks", type=Shape(), metavar="Z,Y,X", help="Chunks of the result (default: the input's)."),
         click.option("--shards", type=Shape(), metavar="Z,Y,X", help="Shards of the result (default: the input's)."),
         click.option("--codec", metavar="NAME[:LEVEL]", help="lz4 (default), zstd, blosc-zstd, gzip or none."),
+        click.option("--force-labels", is_flag=True, help="Filter labels as if their numbers were measurements."),
         click.option("--overwrite", is_flag=True, help="Delete what is at OUT first."),
         click.option("--dry-run", is_flag=True, help="Print the plan and stop."),
         TOLD_OPTIONS,
@@ -131,6 +132,8 @@ def job_parameters() -> list[click.Parameter]:
 def guard(command: Callable[..., Any]) -> Callable[..., Any]:
     """One line and an exit code for what goes wrong; the traceback with --debug."""
     from functools import wraps
+
+    from gridstride.pipeline.text import one_line
 
     def again(kwargs: dict[str, Any]) -> str:
         return f"; go on with: gridstride resume {kwargs['out']}" if kwargs.get("out") else ""
@@ -157,7 +160,7 @@ def guard(command: Callable[..., Any]) -> Callable[..., Any]:
             if debug:
                 raise
             code = getattr(error, "exit_code", 1)
-            text = " ".join(str(error).split()) or type(error).__name__
+            text = one_line(str(error)) or type(error).__name__
             kind = "" if hasattr(error, "exit_code") else f"{type(error).__name__}: "
             hint = "" if hasattr(error, "exit_code") else " (--debug shows where)"
             text += again(kwargs) if type(error).__name__ == "ClusterGone" else ""

@@ -14,18 +14,17 @@ window round the middle of the plane. Its caption says so:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import ceil, isfinite, prod
+from math import ceil, prod
 from typing import Any
 
 import numpy as np
-import zarr
 
 from gridstride.pipeline.errors import JobFailed, UsageError, first_line
 from gridstride.pipeline.pictures.canvas import SIGNED
-from gridstride.pipeline.storage.describe import SERIES, ArrayInfo
-from gridstride.pipeline.storage.paths import store_path, zarr_store
+from gridstride.pipeline.storage.axes import in_one_unit
+from gridstride.pipeline.storage.describe import ArrayInfo
 from gridstride.pipeline.storage.regions import open_regions
 from gridstride.pipeline.text import shape_text
 
@@ -58,8 +57,7 @@ class View:
     @property
     def voxel(self) -> list[float]:
         """Voxel sizes along the shown axes, in any one unit."""
-        sizes = self.info.attributes["voxel_size"]
-        return [float(sizes[a]) if sizes else 1.0 for a in self.shown]
+        return in_one_unit([self.info.naming.axes[a] for a in self.shown])
 
 
 @dataclass(frozen=True)
@@ -83,33 +81,15 @@ class Picture:
 
 
 def locate(info: ArrayInfo, like: ArrayInfo | None = None) -> ArrayInfo:
-    """The array with axis names and "voxel_size" (None if unknown) filled in.
-
-    They are the array's own, else those of the OME-Zarr image it is a level of (https://ngff.openmicroscopy.org),
-    else those of `like`, an array with as many axes.
-    """
-    names: Any = info.dimension_names
-    sizes: Any = info.attributes.get("voxel_size", info.attributes.get("scale"))
-    axes = info.attributes.get("axes")
-    folder = store_path(info.path)
-    try:
-        group = dict(zarr.open_group(zarr_store(folder.parent), mode="r").attrs)
-        image: Any = group.get("ome", group)["multiscales"][0]  # type: ignore[call-overload, index]
-        axes = axes or image["axes"]
-        level = next(d for d in image["datasets"] if d["path"] == folder.name)
-        steps = [*level["coordinateTransformations"], *image.get("coordinateTransformations", ())]
-        sizes = sizes or np.prod([s["scale"] for s in steps if s["type"] == "scale"], axis=0).tolist()
-    except Exception:  # there is no group, or no image in it
-        pass
-    if isinstance(axes, list) and len(axes) == info.ndim and not any(names):
-        names = tuple(a.get("name") if isinstance(a, Mapping) else str(a) for a in axes)
-    usable = isinstance(sizes, list) and len(sizes) == info.ndim
-    if not usable or not all(isinstance(s, int | float) and isfinite(s) and s > 0 for s in sizes):
-        sizes = None
-    if like is not None and like.ndim == info.ndim:
-        names = names if any(names) else like.dimension_names
-        sizes = sizes or like.attributes["voxel_size"]
-    return replace(info, dimension_names=names, attributes={**info.attributes, "voxel_size": sizes})
+    """The array, with names and spacing of the axes of `like`, which has as many, where its own are not known."""
+    mine = info.naming.axes
+    if like is None or like.ndim != info.ndim:
+        return info
+    theirs = like.naming.axes
+    named = mine if any(axis.name for axis in mine) else theirs
+    spaced = mine if any(axis.spacing != 1 for axis in mine) else theirs
+    axes = [replace(a, spacing=b.spacing, unit=b.unit) for a, b in zip(named, spaced, strict=True)]
+    return replace(info, naming=replace(info.naming, axes=tuple(axes)))
 
 
 def view(info: ArrayInfo, axis: str | int | None, index: int | None, select: Sequence[str]) -> View:
@@ -147,7 +127,7 @@ def view(info: ArrayInfo, axis: str | int | None, index: int | None, select: Seq
     if reduced in fixed:
         raise UsageError(f"axis {axis!r} is given twice: as the axis to project or slice, and in --select")
     free = [a for a in range(info.ndim) if a not in fixed and a != reduced]
-    space = [a for a in free if names[a].lower() not in SERIES]
+    space = [a for a in free if info.naming.axes[a].type == "space"]
     shown = (space if len(space) > 1 else free)[-2:]
     if not shown:
         raise UsageError(f"{info.path} has the axes {', '.join(names)}: none is left to show")

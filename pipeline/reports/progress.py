@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rich.table import Table
+from rich.text import Text
 
 from gridstride.pipeline.events.bar import Bar
 from gridstride.pipeline.events.events import Events
@@ -64,6 +65,7 @@ def job_facts(job: Job) -> dict[str, str]:
         "device": job.environment.reason,
         "workers": f"{size.workers} with {size.threads} threads each",
         "algorithm": job.operator.describe(),
+        **({"axes": job.axes} if job.axes else {}),
         "dtype": f"{job.input.dtype} -> {job.out_grid.dtype}",
         "chunks": f"{shape_text(job.input.chunks)} ({job.input.codecs}) -> "
         f"{shape_text(layout.chunks)} ({layout.codec})",
@@ -97,7 +99,7 @@ def plan_table(facts: dict[str, str]) -> Table:
     """The lines of `job_facts` as a table."""
     table = Table(title="plan", show_header=False, title_justify="left")
     for name, text in facts.items():
-        table.add_row(name, text)
+        table.add_row(name, Text(text))
     return table
 
 

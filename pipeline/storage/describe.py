@@ -17,12 +17,12 @@ import numpy as np
 import zarr
 
 from gridstride.pipeline.errors import JobFailed, UsageError, first_line
+from gridstride.pipeline.storage.axes import Naming, naming_of
 from gridstride.pipeline.storage.paths import StorePath, absolute, store_path, version, zarr_store
 from gridstride.pipeline.storage.remote import Remote
+from gridstride.workers.operators.base import Grid
 
 METADATA = ("zarr.json", ".zarray", ".zgroup")
-# Names of axes that are series of images rather than directions in space.
-SERIES = ("t", "time", "c", "channel", "channels", "s", "sample")
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class ArrayInfo:
     dtype: np.dtype
     chunks: tuple[int, ...]
     shards: tuple[int, ...] | None
-    dimension_names: tuple[str | None, ...]
+    naming: Naming
     attributes: dict[str, Any]
     zarr_format: int
     codecs: str
@@ -43,6 +43,14 @@ class ArrayInfo:
     @property
     def ndim(self) -> int:
         return len(self.shape)
+
+    @property
+    def grid(self) -> Grid:
+        return Grid(self.shape, self.dtype, self.naming.axes)
+
+    @property
+    def dimension_names(self) -> tuple[str | None, ...]:
+        return tuple(axis.name or None for axis in self.naming.axes)
 
     @property
     def write_unit(self) -> tuple[int, ...]:
@@ -88,19 +96,20 @@ def describe(where: str | Path | Remote, array: str | None = None) -> ArrayInfo:
     if not 1 <= node.ndim <= 5:
         raise UsageError(f"{path} has {node.ndim} axes: expected 1 to 5")
     metadata = node.metadata
-    axes: Any = getattr(metadata, "dimension_names", None) or node.attrs.get("_ARRAY_DIMENSIONS")
+    shape, attributes = tuple(int(n) for n in node.shape), dict(node.attrs)
+    names: Any = getattr(metadata, "dimension_names", None)
     try:
         codecs = ", ".join(_codec_name(c) for c in (node.compressors or ()))
     except Exception:  # codecs zarr-python cannot name do not stop it from reading
         codecs = "?"
     return ArrayInfo(
         path=absolute(path),
-        shape=tuple(int(n) for n in node.shape),
+        shape=shape,
         dtype=dtype.newbyteorder("="),
         chunks=tuple(int(n) for n in node.chunks),
         shards=tuple(int(n) for n in node.shards) if node.shards else None,
-        dimension_names=tuple(axes) if axes else (None,) * len(node.shape),
-        attributes=dict(node.attrs),
+        naming=naming_of(path, int(metadata.zarr_format), shape, dtype, names, attributes),
+        attributes=attributes,
         zarr_format=int(metadata.zarr_format),
         codecs=codecs or "none",
         fill_value=None if node.fill_value is None else np.asarray(node.fill_value).item(),

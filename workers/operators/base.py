@@ -11,6 +11,7 @@ how to add one. Nothing here imports pydantic: workers know operators alone.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
@@ -29,11 +30,18 @@ Device = Literal["cpu", "gpu"]
 Report = np.ndarray
 # float32 holds integers exactly up to 2^24: wider types are summed in float64 unless the user says otherwise.
 WIDE = ("int32", "uint32", "int64", "uint64", "float64")
-# Names that mark an axis as a series of images rather than a direction in space, and what they say it is.
-SERIES: dict[str, Literal["channel", "time"]] = {
-    **dict.fromkeys(("t", "time"), "time"),
-    **dict.fromkeys(("c", "channel", "channels", "s", "sample"), "channel"),
+Kind = Literal["space", "channel", "time", "unknown"]
+# Names of axes in lower case and the kind of axis that each means where the array does not say it.
+NAMES: dict[Kind, str] = {
+    "space": "z y x zc yc xc depth height width altitude elevation plane slice row rows col cols column columns line "
+    "lines lat lon latitude longitude rlat rlon northing easting",
+    "time": "t time times frame frames date",
+    "channel": "c ch channel channels s sample samples band bands variable variables lambda wavelength wavelengths "
+    "spectral",
 }
+KINDS: dict[str, Kind] = {name: kind for kind, names in NAMES.items() for name in names.split()}
+# Names that writers make up for axes without one.
+MADE_UP = re.compile(r"(phony_)?(dim|axis)[ _]?\d+|\d+", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -41,13 +49,16 @@ class Axis:
     """One axis of a grid. spacing: between elements, in `unit`"""
 
     name: str
-    type: Literal["space", "channel", "time"] = "space"
+    type: Kind = "space"
     spacing: float = 1.0
     unit: str | None = None
 
-    @classmethod
-    def named(cls, name: str) -> Axis:
-        return cls(name, SERIES.get(name.lower(), "space"))
+
+def named_axes(names: Sequence[str | None]) -> tuple[Axis, ...]:
+    """Axes whose names are all that is known. Where no name means anything, all are taken to be space."""
+    if all(not name or MADE_UP.fullmatch(name) for name in names):
+        return tuple(Axis(name or "") for name in names)
+    return tuple(Axis(name or "", KINDS.get((name or "").lower(), "unknown")) for name in names)
 
 
 @dataclass(frozen=True)
@@ -61,8 +72,7 @@ class Grid:
 
     @classmethod
     def of(cls, shape: Sequence[int], dtype: Any, names: Sequence[str | None] | None = None) -> Grid:
-        names = names or [""] * len(shape)
-        return cls(tuple(shape), np.dtype(dtype), tuple(Axis.named(name or "") for name in names))
+        return cls(tuple(shape), np.dtype(dtype), named_axes(names or [""] * len(shape)))
 
     @property
     def ndim(self) -> int:
@@ -79,7 +89,7 @@ class Grid:
 
     def axis_list(self) -> str:
         """The axes for people: 0 (z), 1 (y), 2 (x)."""
-        return ", ".join(f"{i} ({axis.name})" if axis.name else str(i) for i, axis in enumerate(self.axes))
+        return ", ".join(f"{i} ({axis.name[:40]})" if axis.name else str(i) for i, axis in enumerate(self.axes))
 
 
 @dataclass(frozen=True)
@@ -197,7 +207,8 @@ class Operator:
         return type(self).__name__.lower()
 
     def meaning(self) -> Meaning:
-        """What the result says of the input's quantity, which decides what attributes it keeps."""
+        """What the result says of the input's quantity, which decides what attributes it keeps. Labels, whose numbers
+        are names of objects, are refused to operators whose results are neither `chosen` nor truth values."""
         return Meaning()
 
     # --- work ---

@@ -53,10 +53,10 @@ class Convolve(Linear):
         asked = Correlation(*ordered, self.outside(grid), out, precision, self.cast, channel_axis, bias)
         return asked.operator(grid.shape, self.algorithm)
 
-    def filtered(self, grid: Grid, last: int | None = None) -> list[int]:
+    def filtered(self, grid: Grid, last: int | None = None, without: int | None = None) -> list[int]:
         if last is None and not self.is_named:
             return self.kernel_and_axes(grid, None if self.channels is None else find_axis(grid, self.channels))[1]
-        return super().filtered(grid, last)
+        return super().filtered(grid, last, without)
 
     @property
     def is_named(self) -> bool:
@@ -77,16 +77,10 @@ class Convolve(Linear):
             return named_kernel(str(self.kernel), len(axes), self.size, self.sigma), axes
         kernel = self.loaded_kernel()
         dimensions = kernel.ndim - (0 if channel_axis is None else 2)
-        if channel_axis is not None and self.axes is None and self.spatial is None:
-            rest = [axis for axis in range(grid.ndim) if axis != channel_axis]
-            if not 1 <= dimensions <= len(rest):
-                raise ValueError(
-                    f"the kernel has {kernel.ndim} dimensions: expected (outputs, channels, then one for each filtered "
-                    f"axis, at most {len(rest)})"
-                )
-            axes = rest[len(rest) - dimensions :]
-        else:
-            axes = self.filtered(grid, dimensions)
+        if dimensions < 1:
+            also = "(outputs, channels, then one for each filtered axis)"
+            raise ValueError(f"the kernel has {kernel.ndim} dimensions: expected {also}")
+        axes = self.filtered(grid, dimensions, channel_axis)
         if channel_axis in axes:
             raise ValueError(f"axis {self.channels!r} is the channel axis: it is summed over, not filtered")
         expected = len(axes) + (0 if channel_axis is None else 2)

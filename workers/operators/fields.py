@@ -71,10 +71,14 @@ def per_axis(value: Any, axes: Sequence[int], name: str) -> list[Any]:
 
 
 def find_axis(grid: Grid, text: str | int) -> int:
-    """The number of an axis given by name or number. Raises ValueError if it is not there."""
+    """The number of an axis given by name or number. Raises ValueError if it is not there, or if two have the name."""
     names, word = [axis.name for axis in grid.axes], str(text).strip()
-    if word and word in names:
-        return names.index(word)
+    found = [number for number, name in enumerate(names) if name and name == word]
+    found = found or [number for number, name in enumerate(names) if name and name.lower() == word.lower()]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ValueError(f"{len(found)} axes are called {word!r}: give the number of one, of {grid.axis_list()}")
     if re.fullmatch("-?[0-9]+", word) and -grid.ndim <= int(word) < grid.ndim:
         return int(word) % grid.ndim
     raise ValueError(f"unknown axis {word!r}: the array has {grid.axis_list()}")
@@ -86,18 +90,23 @@ DType = Annotated[str | None, BeforeValidator(lambda value: dtype_name(value))]
 class Filter(Recipe):
     """A recipe that works along some axes and goes over the others slice by slice."""
 
-    axes: Names | None = Field(None, description="Axes to filter, by name or number, such as y,x.")
-    spatial: Size | None = Field(None, description="Filter the last N axes, the others slice by slice.")
+    axes: Names | None = Field(
+        None, description="Axes to filter, by name or number, such as y,x or yx (default: those that are space)."
+    )
+    spatial: Size | None = Field(None, description="Filter the last N axes that are space, the others slice by slice.")
     dtype: DType = Field(None, description="Of the result (default: the input's).")
 
-    def filtered(self, grid: Grid, last: int | None = None) -> list[int]:
-        """The axes to filter, as numbers: those of `axes`, or the last `spatial`, or the last `last`, or else all but
-        the ones that are a series (time, channel). Raises ValueError for an axis that is not there."""
+    def filtered(self, grid: Grid, last: int | None = None, without: int | None = None) -> list[int]:
+        """The axes to filter, as numbers: those of `axes`, or else those that are space: the last `spatial` of them, or
+        the last `last`, or all. Raises ValueError if they are not there, or if no axis is known to be space.
+
+        without: an axis that is not filtered, whatever it is
+        """
         if self.axes is not None and self.spatial is not None:
             raise ValueError("give axes or spatial, not both")
         if self.axes is not None:
             found: list[int] = []
-            for text in self.axes:
+            for text in self._named(grid):
                 number = find_axis(grid, text)
                 if number in found:
                     raise ValueError(f"axis {str(text)!r} is given twice")
@@ -105,14 +114,21 @@ class Filter(Recipe):
             if not found:
                 raise ValueError("axes names no axis")
             return found
+        space = [i for i, axis in enumerate(grid.axes) if (axis.type == "space" or grid.ndim == 1) and i != without]
         count = self.spatial if self.spatial is not None else last
-        if count is not None:
-            if not 1 <= count <= grid.ndim:
-                what = f"spatial is {count}" if self.spatial is not None else f"the kernel has {count} dimensions"
-                raise ValueError(f"{what}: the array has {grid.ndim} axes ({grid.axis_list()})")
-            return list(range(grid.ndim - count, grid.ndim))
-        space = [i for i, axis in enumerate(grid.axes) if axis.type == "space"]
-        return space or list(range(grid.ndim))
+        if not space or (count is not None and not 1 <= count <= len(space)):
+            also = "" if without is None else " beside outputs and channels"
+            what = "" if count is None else f"the kernel has {count} dimensions{also} and "
+            what = what if self.spatial is None else f"spatial is {count} and "
+            known = f"{len(space)} of the array's axes are" if space else "none of the array's axes is"
+            raise ValueError(f"{what}{known} known to be space ({grid.axis_list()}): name those to filter with axes")
+        return space if count is None else space[len(space) - count :]
+
+    def _named(self, grid: Grid) -> Sequence[str | int]:
+        """The axes as the user names them; zyx is z,y,x where the array has axes of these names."""
+        names, given = {axis.name for axis in grid.axes}, self.axes or ()
+        one = str(given[0]) if len(given) == 1 else ""
+        return list(one) if one and one not in names and set(one) <= names else given
 
     def out_dtype(self, grid: Grid) -> np.dtype:
         return grid.dtype if self.dtype is None else np.dtype(self.dtype)

@@ -16,10 +16,11 @@ class Sobel(Linear):
     Equal to scipy.ndimage.sobel. Example: gridstride filter sobel cells.zarr edges.zarr --axis y --dtype float32
     """
 
-    axis: AxisName = Field(-1, description="The axis along which differences are taken.")
+    axis: AxisName | None = Field(None, description="Axis along which differences are taken (default: the last).")
 
     def bind(self, grid: Grid) -> Separable:
-        along, axes = find_axis(grid, self.axis), self.filtered(grid)
+        axes = self.filtered(grid)
+        along = max(axes) if self.axis is None else find_axis(grid, self.axis)
         if along not in axes:
             raise ValueError(f"axis {self.axis} is not among the filtered axes: name it in axes too")
         modes = dict(zip(axes, self.modes(axes), strict=True))
