@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,18 +42,32 @@ def make_case(content: Any, source: str = "case") -> Case:
     return case
 
 
-def load_case(path: str | Path, overrides: Sequence[str] = ()) -> Case:
-    """Read a case file.
+def load_case(case: str | Path | Mapping[str, Any] | Case, overrides: Sequence[str] = ()) -> Case:
+    """A case from its file, from a mapping of the file's content, or as it is, with what it names looked at.
 
     overrides: "dotted.path=value" with value in YAML, as `--set` gives them: boundaries.y+.velocity.x=2
-    Relative paths in the file are relative to it, those of overrides to the working directory.
+    Relative paths in a file are relative to it, those of mappings and overrides to the working directory.
     Raises UsageError: one line that names file, field and what was expected.
     """
-    path = Path(path)
+    if isinstance(case, Case):
+        if overrides:
+            raise UsageError("overrides change a case file or a mapping: give one of these, or change the Case itself")
+        found, source = case, "case"
+    else:
+        content, source = _content(case)
+        for override in [overrides] if isinstance(overrides, str) else overrides:
+            content = overridden(content, override)
+        found = make_case(content, source)
+    check_inputs(found, source)
+    return found
+
+
+def _content(case: str | Path | Mapping[str, Any]) -> tuple[Any, str]:
+    """What a case says, with absolute paths, and how to name it."""
+    if isinstance(case, Mapping):
+        return anchored(dict(case), Path.cwd()), "case"
+    if not isinstance(case, str | Path):
+        raise UsageError(f"case is {case!r:.80}: expected the path of a case file, a mapping of its content or a Case")
+    path = Path(case)
     content = read_yaml(path)
-    content = anchored({} if content is None else content, path.parent)
-    for override in overrides:
-        content = overridden(content, override)
-    case = make_case(content, str(path))
-    check_inputs(case, str(path))
-    return case
+    return anchored({} if content is None else content, path.parent), str(path)

@@ -13,7 +13,7 @@ from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.options import ClusterConfig, RunOptions
 from gridstride.pipeline.simulations import states
 from gridstride.pipeline.simulations.case import Case, make_case
-from gridstride.pipeline.simulations.inputs import input_versions
+from gridstride.pipeline.simulations.inputs import check_inputs, input_versions
 from gridstride.pipeline.simulations.pass_plan import plan_passes
 from gridstride.pipeline.simulations.plan import FlowPlan, Wishes, make_flow_plan
 from gridstride.pipeline.simulations.restart import check_snapshot, snapshot_version
@@ -109,7 +109,9 @@ def resume(out: str | StorePath, options: RunOptions | None = None) -> Simulatio
     options = options or RunOptions()
     if options.device == "auto":
         options = options.but(device=record["identity"]["device"])
-    return prepare(make_case(record["case"], str(out)), out, options)
+    case = make_case(record["case"], str(out))
+    check_inputs(case, str(out))
+    return prepare(case, out, options)
 
 
 def identity(simulation: Simulation) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,11 @@ def anchored(content: Any, folder: Path) -> Any:
     """`content` with every text under a key `path` made an absolute path; an address stays."""
     if isinstance(content, list):
         return [anchored(item, folder) for item in content]
-    if not isinstance(content, dict):
+    if not isinstance(content, Mapping):
         return content
     return {
         key: str((folder / Path(value).expanduser()).resolve())
-        if key == "path" and isinstance(value, str) and "://" not in value
+        if key == "path" and isinstance(value, str | Path) and "://" not in str(value)
         else anchored(value, folder)
         for key, value in content.items()
     }

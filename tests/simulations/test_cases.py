@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 import zarr
 
 import gridstride
@@ -445,3 +447,36 @@ def test_taylor_green_needs_a_cube(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="problem taylor-green needs a cube"):
         case_of(tmp_path, "initial: {problem: taylor-green}", *deep)
     case_of(tmp_path, "initial: {problem: taylor-green}\nboundaries: {x: slip}", *deep, "grid.size.x=1")
+
+
+# --- from Python --------------------------------------------------------------------------------------------------
+
+
+def test_a_mapping_is_overridden_and_looked_at_as_a_file_is(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.save("mask.npy", np.zeros((8, 8)))
+    content = {**yaml.safe_load(SMALL), "obstacles": [{"shape": "mask", "path": Path("mask.npy")}]}
+    case: Any = load_case(MappingProxyType(content), ["run.until=0.5"])
+    assert case.run.until == 0.5
+    assert case.obstacles[0].path == str(tmp_path / "mask.npy")
+    assert load_case(case) is case
+    assert content["run"] == {"until": 1}
+    assert load_case(content, "run.until=0.5").run.until == 0.5
+    with pytest.raises(UsageError, match=r"^case: run: unknown key .nonsense."):
+        load_case(content, ["run.nonsense=1"])
+    np.save("mask.npy", np.zeros((3, 3)))
+    for given in (content, case):
+        with pytest.raises(UsageError, match=r"^case: obstacles.0.path: .*expected numbers of shape \(8, 8\)"):
+            load_case(given)
+    Path("mask.npy").unlink()
+    with pytest.raises(UsageError, match=r"^case: obstacles.0.path cannot be read"):
+        gridstride.simulate(content, "out.zarr")
+    with pytest.raises(UsageError, match=r"^overrides change a case file or a mapping"):
+        load_case(case, ["run.until=2"])
+    assert not Path("out.zarr").exists()
+
+
+@pytest.mark.parametrize("case", [None, 3, ["grid"], b"case.yaml"])
+def test_what_is_no_case_from_python_is_one_line(case: Any) -> None:
+    with pytest.raises(UsageError, match=r"^case is .*: expected the path of a case file, a mapping"):
+        gridstride.simulate(case, "out.zarr")
