@@ -16,6 +16,7 @@ from gridstride.pipeline.job import Job, Parameters
 from gridstride.pipeline.options import RunOptions
 from gridstride.pipeline.reports.progress import Progress, job_facts
 from gridstride.pipeline.reports.report import reported
+from gridstride.pipeline.stopping import ends_program
 from gridstride.pipeline.storage.journal import Journal
 from gridstride.pipeline.summary import JobSummary
 from gridstride.pipeline.text import shown
@@ -76,7 +77,14 @@ def apply(steps: str | Steps, input: str | Path, out: str | Path, **arguments: A
     and codec (of the result).
     Returns a summary. Raises UsageError if the request is wrong; blocks that failed are in `summary.failed`.
     """
-    return run(prepare(steps, input, out, **arguments))
+    with ends_program(lambda: _kept(out)):
+        return run(prepare(steps, input, out, **arguments))
+
+
+def _kept(out: str | Path) -> str:
+    from gridstride.pipeline.reports.status import kept  # takes time to import
+
+    return kept(out)
 
 
 class OperatorFunction(Protocol):
@@ -109,7 +117,7 @@ def operator_function(name: str) -> OperatorFunction:
 
 
 def simulate(
-    case: str | Path | dict[str, Any] | Case,
+    case: str | Path | Mapping[str, Any] | Case,
     out: str | Path,
     overrides: Sequence[str] = (),
     *,
@@ -127,23 +135,19 @@ def simulate(
     # Models take time to import, which operators do not need.
     from gridstride.pipeline.reports.simulations import run_shown
     from gridstride.pipeline.simulations import simulation
-    from gridstride.pipeline.simulations.case import Case, load_case, make_case
+    from gridstride.pipeline.simulations.case import load_case
 
-    if isinstance(case, str | Path):
-        case = load_case(case, overrides)
-    elif isinstance(case, dict):
-        case = make_case(case)
-    elif not isinstance(case, Case):
-        raise UsageError(f"case is {shown(case)}: expected a path, a mapping or a Case")
     blocks = None if blocks is None else judged("blocks", blocks, within(1, LARGEST))
-    return run_shown(simulation.prepare(case, out, RunOptions(**options), blocks, from_store))
+    with ends_program(lambda: _kept(out)):
+        return run_shown(simulation.prepare(load_case(case, overrides), out, RunOptions(**options), blocks, from_store))
 
 
 def resume(out: str | Path, **options: Any) -> JobSummary | FlowSummary:
     """Go on with the unfinished job or simulation at `out`. Keywords: those of `RunOptions`."""
-    if Journal(out).is_simulation():
+    with ends_program(lambda: _kept(out)):
+        if not Journal(out).is_simulation():
+            return run(jobs.resume(out, RunOptions(**options)))
         from gridstride.pipeline.reports.simulations import run_shown
         from gridstride.pipeline.simulations import simulation
 
         return run_shown(simulation.resume(out, RunOptions(**options)))
-    return run(jobs.resume(out, RunOptions(**options)))

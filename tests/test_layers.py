@@ -14,7 +14,7 @@ ROOT = Path(gridstride.__file__).parent.resolve()
 # From low to high: a file imports from its own layer or a lower one. Longest prefix wins.
 LAYERS = (
     ("workers",),
-    ("pipeline.errors", "pipeline.validation", "pipeline.text"),
+    ("pipeline.errors", "pipeline.validation", "pipeline.text", "pipeline.stopping"),
     ("pipeline.options",),
     ("pipeline.storage",),
     ("pipeline.events",),

@@ -133,10 +133,13 @@ def guard(command: Callable[..., Any]) -> Callable[..., Any]:
     """One line and an exit code for what goes wrong; the traceback with --debug."""
     from functools import wraps
 
+    from gridstride.pipeline.stopping import Stopped, orderly
     from gridstride.pipeline.text import one_line
 
     def again(kwargs: dict[str, Any]) -> str:
-        return f"; go on with: gridstride resume {kwargs['out']}" if kwargs.get("out") else ""
+        from gridstride.pipeline.reports.status import kept
+
+        return kept(kwargs["out"]) if "out" in kwargs and "workers" in kwargs else ""
 
     def end(text: str, code: int, kwargs: dict[str, Any], hint: str = "") -> None:
         if kwargs.get("log_json"):
@@ -151,7 +154,10 @@ def guard(command: Callable[..., Any]) -> Callable[..., Any]:
     def run(*args: Any, **kwargs: Any) -> Any:
         debug = bool(kwargs.get("debug"))
         try:
-            return command(*args, **kwargs)
+            with orderly():
+                return command(*args, **kwargs)
+        except Stopped as stop:
+            end(f"stopped by {stop}{again(kwargs)}", stop.exit_code, kwargs)
         except KeyboardInterrupt:
             end(f"stopped{again(kwargs)}", 130, kwargs)
         except (click.exceptions.Exit, click.ClickException, SystemExit):

@@ -161,8 +161,8 @@ def open_events(
         )
         try:
             yield events
-        except KeyboardInterrupt:
-            events.say("stopped", "stopped by the user", "warning")
+        except KeyboardInterrupt as error:
+            events.say("stopped", f"stopped by {str(error) or 'the user'}", "warning")
             raise
         except BaseException as error:
             events.say("failed", str(error) or type(error).__name__, "error")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -59,7 +60,7 @@ class Status:
     @property
     def resume(self) -> str | None:
         """The command that resumes it; None if it is running or finished."""
-        return None if self.state in ("running", "finished") else f"gridstride resume {self.out}"
+        return None if self.state in ("running", "finished") else resume_command(self.out)
 
     def plain(self) -> dict[str, Any]:
         """The fields as a dict, for JSON."""
@@ -187,6 +188,28 @@ def shortened(blocks: list[str], most: int = 6) -> str:
     """The names of the first blocks, and the number of others."""
     more = f" and {len(blocks) - most} more" if len(blocks) > most else ""
     return ", ".join(blocks[:most]) + more
+
+
+def resume_command(out: str | StorePath) -> str:
+    """What to type to go on with a job."""
+    return f"gridstride resume {shlex.quote(str(out))}"
+
+
+def kept(out: str | StorePath) -> str:
+    """What a job that was stopped leaves behind, and how to go on with it, as the end of a sentence."""
+    try:
+        found = status(out)
+    except (UsageError, OSError):
+        return "; nothing was written"
+    if found.unit == "blocks":
+        what = f"{found.done} of {counted(found.total, 'block')} are kept"
+    else:
+        what = (
+            f"the checkpoint at step {found.done} of {found.total} is kept"
+            if found.done
+            else "there was no checkpoint yet"
+        )
+    return f"; {what}; go on with: {resume_command(out)}"
 
 
 def table(found: Status) -> Table:

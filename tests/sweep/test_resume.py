@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import zarr
 
@@ -281,19 +282,24 @@ def test_a_worker_killed_in_the_sweep_is_survived(store: Any, tmp_path: Path) ->
 
 
 @pytest.mark.slow
-def test_ctrl_c_stops_with_one_line_and_can_be_resumed(store: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_stops_with_one_line_and_can_be_resumed(number: int, store: Any, tmp_path: Path) -> None:
     array = np.random.default_rng(0).integers(0, 60000, (128, 128, 128)).astype(np.uint16)
-    source, out = store(array, (16, 32, 32)), tmp_path / "out"
+    source, out = store(array, (16, 32, 32)), tmp_path / "the out"
     command = [*COMMAND, "filter", "gaussian", source, out, "--sigma", "1", "--block", "16,32,32", "--quiet"]
     process = subprocess.Popen(
         list(map(str, command)), start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     while len(Journal(out).done()) < 3:
         time.sleep(0.005)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to every process
+    parts = psutil.Process(process.pid).children(recursive=True)
+    os.killpg(process.pid, number)  # as a terminal and systemd do: to every process
     said, _ = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert said.split("\n") == [f"gridstride: stopped; go on with: gridstride resume {out}", ""]
+    assert process.returncode == 128 + number
+    assert not psutil.wait_procs(parts, timeout=10)[1]
+    by = "" if number == signal.SIGINT else f" by {signal.Signals(number).name}"
+    kept = f"{len(Journal(out).done())} of 128 blocks are kept"
+    assert said == f"gridstride: stopped{by}; {kept}; go on with: gridstride resume '{out}'\n"
     assert gridstride.resume(out).failed == {}
     result = zarr.open_array(str(out), mode="r")[...]
     calm = gridstride.gaussian(source, tmp_path / "calm", 1, block=(16, 32, 32))

@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
 from typing import Any
 
 from gridstride.workers import security
@@ -21,7 +22,7 @@ def running(deployment: Deployment) -> Iterator[dict[str, Any]]:
     Raises CannotStart.
     """
     with _closed_in_time() as started:
-        with _workers_ignore_terminals():
+        with signals_for_client():
             try:
                 started.append(_start(deployment))
             except (OSError, RuntimeError, ValueError) as error:
@@ -79,12 +80,15 @@ def _closed_in_time() -> Iterator[list[Any]]:
 
 
 @contextmanager
-def _workers_ignore_terminals() -> Iterator[None]:
-    """Ctrl-C, and the end of a terminal, reach every process of it, but only the client is to answer them. Threads and
-    processes inherit which signals are blocked, so these are while the cluster starts; one that comes meanwhile is
-    delivered afterwards."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
+def signals_for_client() -> Iterator[None]:
+    """Ctrl-C, a closing terminal, systemd and SLURM send their signals to every process, but only the client is to
+    answer them. Threads and processes inherit which signals are blocked, so these are while the cluster starts; one
+    that comes meanwhile is delivered afterwards."""
+    signals = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     try:
+        resource_tracker.ensure_running()
+        signal.pthread_sigmask(signal.SIG_BLOCK, signals)  # Python 3.11 unblocks two where it starts the tracker
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

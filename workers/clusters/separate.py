@@ -27,16 +27,16 @@ CLOSE = b"close"
 
 @contextmanager
 def running(deployment: Deployment) -> Iterator[dict[str, Any]]:
-    """Keywords of a `distributed.Client` of the cluster. Its processes are in a session of their own, where no
-    terminal's signals come, and end with this process, however that ends."""
+    """Keywords of a `distributed.Client` of the cluster. Its processes end with this one, however that ends."""
     import dask
 
     path = os.pathsep.join(str(Path(folder).absolute()) for folder in sys.path)
     with security.in_files(deployment.config) as config:
-        between = subprocess.Popen(
-            [sys.executable, "-P", "-m", MODULE], env={**os.environ, "PYTHONPATH": path},
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
-        )  # fmt: skip
+        with processes.signals_for_client():
+            between = subprocess.Popen(
+                [sys.executable, "-P", "-m", MODULE], env={**os.environ, "PYTHONPATH": path},
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
+            )  # fmt: skip
         try:
             address = _asked(between, (replace(deployment, config=config), dask.config.config))
             yield {"address": address, "security": security.make(config)}
