@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -131,6 +132,7 @@ def simulate(
     blocks: number of slabs kept in memory (default: chosen by the planner); from_store: keep the state in stores even
             if it fits the memory
     Keywords: those of `RunOptions`. Raises UsageError before anything is written, JobFailed if the run blows up.
+    What is likely to be wrong with the case or its result is in the summary's `warnings`, and a UserWarning each.
     """
     # Models take time to import, which operators do not need.
     from gridstride.pipeline.reports.simulations import run_shown
@@ -139,7 +141,15 @@ def simulate(
 
     blocks = None if blocks is None else judged("blocks", blocks, within(1, LARGEST))
     with ends_program(lambda: _kept(out)):
-        return run_shown(simulation.prepare(load_case(case, overrides), out, RunOptions(**options), blocks, from_store))
+        prepared = simulation.prepare(load_case(case, overrides), out, RunOptions(**options), blocks, from_store)
+        return _warned(run_shown(prepared))
+
+
+def _warned(summary: FlowSummary) -> FlowSummary:
+    """Give a summary's warnings as Python does."""
+    for line in summary.warnings:
+        warnings.warn(line, UserWarning, stacklevel=3)
+    return summary
 
 
 def resume(out: str | Path, **options: Any) -> JobSummary | FlowSummary:
@@ -150,4 +160,4 @@ def resume(out: str | Path, **options: Any) -> JobSummary | FlowSummary:
         from gridstride.pipeline.reports.simulations import run_shown
         from gridstride.pipeline.simulations import simulation
 
-        return run_shown(simulation.resume(out, RunOptions(**options)))
+        return _warned(run_shown(simulation.resume(out, RunOptions(**options))))

@@ -41,6 +41,8 @@ def _simulate(prepared: Any, dry_run: bool = False) -> None:
     console = Console(stderr=not dry_run, width=None if sys.stdout.isatty() else 120)
     if dry_run:
         console.print(plan_table(flow_report.plan_facts(prepared)))
+    _warn(prepared, prepared.warnings)
+    if dry_run:
         return
     if prepared.options.watched:
         for line in flow_report.plan_lines(prepared):
@@ -49,6 +51,13 @@ def _simulate(prepared: Any, dry_run: bool = False) -> None:
     if prepared.options.watched and summary.stages:
         console.print(summary_table(summary.stages, summary.idle, summary.seconds))
     click.echo(flow_report.summary_line(prepared, summary))
+    _warn(prepared, summary.warnings[len(prepared.warnings) :])
+
+
+def _warn(prepared: Any, lines: list[str]) -> None:
+    if not prepared.options.log_json:  # the log has them
+        for line in lines:
+            click.echo(f"warning: {line}", err=True)
 
 
 @click.command("resume")

@@ -7,6 +7,7 @@ as block (its index), worker and counts. The names:
     waiting started resumed cluster progress checkpoint finished failed stopped
     block-failed block-retried block-alone block-lost
     worker-joined worker-lost worker-restarted worker-stuck state-lost job-replaced cluster-warning
+    case-warning result-warning
 """
 
 from __future__ import annotations
@@ -44,9 +45,10 @@ FILE = "events.jsonl"
 # Lines shown to people for each event name; the file has them all.
 MOST_SHOWN = 5
 NAMES = ("time", "level", "event", "text")  # what every event has
-# Not printed for people: the plan, the progress bar or the summary shows these.
+# Not printed for people: the plan, the progress bar or the summary shows these; Python warns of them.
 SHOWN_ELSEWHERE = (
     "started", "resumed", "cluster", "progress", "checkpoint", "finished", "failed", "stopped", "block-lost",
+    "case-warning", "result-warning",
 )  # fmt: skip
 COLOURS = {"info": "", "warning": "yellow", "error": "red"}
 # Credentials in addresses: scheme://user:password@host, and values of a query that grant access.

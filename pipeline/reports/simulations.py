@@ -11,7 +11,8 @@ from gridstride.pipeline.events.events import Events
 from gridstride.pipeline.reports.progress import StepProgress
 from gridstride.pipeline.reports.report import reported
 from gridstride.pipeline.simulations import simulation as simulations
-from gridstride.pipeline.text import counted, megabytes, shape_text
+from gridstride.pipeline.simulations.plan import step_seconds
+from gridstride.pipeline.text import counted, duration, megabytes, shape_text
 
 if TYPE_CHECKING:
     from gridstride.pipeline.simulations.simulation import FlowSummary, Simulation
@@ -22,6 +23,7 @@ def plan_facts(prepared: Simulation) -> dict[str, str]:
     case, plan, timeline, domain = prepared.case, prepared.plan, prepared.timeline, prepared.setup.domain
     cells = case.grid.cells
     state = domain.arrays * prod(domain.cells) * domain.dtype.itemsize
+    seconds = step_seconds(domain, plan, prepared.size, prepared.device)
     if plan.in_memory and plan.blocks > 1:
         width = min(b - a for a, b in zip(plan.edges[:-1], plan.edges[1:], strict=True))
         way = (
@@ -39,8 +41,10 @@ def plan_facts(prepared: Simulation) -> dict[str, str]:
         "time": f"{timeline.last} steps of {timeline.dt:.4g} to t = {timeline.last * timeline.dt:g} "
         f"({timeline.dt / case.stable_step():.0%} of the longest stable step)",
         **case.facts(prepared.setup),
-        "output": f"{len(timeline.snapshots)} snapshots of {', '.join(prepared.arrays)}; "
-        f"{len(timeline.diagnostics)} samples of diagnostics",
+        "output": f"{len(timeline.snapshots)} snapshots of {', '.join(prepared.arrays)}, "
+        f"{megabytes(prepared.bytes_out - 2 * state)}, and up to two checkpoints, {megabytes(2 * state)}, before "
+        f"compression; {len(timeline.diagnostics)} samples of diagnostics",
+        "duration": f"about {duration(timeline.last * seconds)}, an estimate from rates of another machine",
         "device": f"{prepared.reason}; workers: {prepared.size.workers}, threads each: {prepared.size.threads}",
         "plan": way,
         "memory": f"{megabytes(plan.memory)} of {megabytes(prepared.size.memory)}"
@@ -66,6 +70,7 @@ def summary_line(prepared: Simulation, summary: FlowSummary) -> str:
     )
     if summary.max_divergence == summary.max_divergence:
         text += f", largest |div u| {summary.max_divergence:.3g}"
+    text += "".join(f"; {finding}" for finding in summary.findings)
     return text + (f"; state lost and recovered: {counted(summary.recoveries, 'time')}" if summary.recoveries else "")
 
 

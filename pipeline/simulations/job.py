@@ -17,7 +17,7 @@ from gridstride.pipeline.simulations.inputs import check_inputs, input_versions
 from gridstride.pipeline.simulations.pass_plan import plan_passes
 from gridstride.pipeline.simulations.plan import FlowPlan, Wishes, make_flow_plan
 from gridstride.pipeline.simulations.restart import check_snapshot, snapshot_version
-from gridstride.pipeline.simulations.schedules import Timeline, make_timeline
+from gridstride.pipeline.simulations.schedules import Timeline, make_timeline, schedule_warnings
 from gridstride.pipeline.storage.describe import describe
 from gridstride.pipeline.storage.journal import Journal, job_hash, json_bytes
 from gridstride.pipeline.storage.paths import StorePath, store_path
@@ -57,6 +57,11 @@ class Simulation:
     @property
     def cells(self) -> int:
         return math.prod(self.setup.domain.cells)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is likely to be wrong with the case, a line each."""
+        return [*self.case.warnings(), *schedule_warnings(self.case, self.timeline)]
 
     @property
     def write_unit(self) -> int:

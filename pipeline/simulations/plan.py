@@ -153,6 +153,16 @@ def cost(domain: Domain, edges: tuple[int, ...], k: int, lanes: int, threads: in
     )
 
 
+def step_seconds(domain: Domain, plan: FlowPlan, size: Size, device: str) -> float:
+    """Estimated seconds for one step as planned, from rates measured on another machine."""
+    if plan.in_memory:
+        lanes = size.workers * max(1, size.threads // plan.threads)
+        return cost(domain, plan.edges, plan.substeps, lanes, plan.threads, device)
+    state = domain.arrays * prod(domain.cells) * domain.dtype.itemsize
+    fast = DEVICE_SPEED if device == "gpu" else size.workers * size.threads
+    return prod(domain.cells) * cell_seconds(domain) / fast + 2 * state * BYTE_SECONDS / plan.substeps
+
+
 def cell_seconds(domain: Domain) -> float:
     return domain.cell_seconds[2 if domain.planar else 3]
 

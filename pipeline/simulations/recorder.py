@@ -66,7 +66,11 @@ class Recorder:
         if blown:
             self.stop(blown[0].blown or "")
         if due.sample:
-            self.diagnostics.append(self._row(step, records))
+            row = self._row(step, records)
+            self.diagnostics.append(row)
+            reason = self.simulation.case.stops(row)
+            if reason:
+                self.end(reason)
         if due.state is not None:
             self.diagnostics.flush()
             self.checkpoint = states.switch(self.out, Checkpoint(due.state, step), self.checkpoint)
@@ -83,9 +87,12 @@ class Recorder:
 
     def stop(self, where: str) -> None:
         """Raise JobFailed for a state that blew up."""
+        self.end(self.simulation.case.blown_up(where, self.simulation.setup, self.largest))
+
+    def end(self, reason: str) -> None:
+        """Raise JobFailed for a state that is of no use."""
         good = "from the beginning" if self.checkpoint is None else f"from step {self.checkpoint.step}"
-        text = self.simulation.case.blown_up(where, self.simulation.setup, self.largest)
-        raise JobFailed(f"{text}; good {good}")
+        raise JobFailed(f"{reason}; good {good}")
 
     def _row(self, step: int, records: Sequence[Record]) -> dict[str, float]:
         """One sample: sums over planes in their order, so that the cut changes no bit."""
@@ -104,4 +111,4 @@ class Recorder:
             if found:
                 values = case.from_gathered(np.concatenate(found).sum(axis=0), setup)
             row |= dict(zip(names, values.tolist(), strict=True))
-        return row
+        return row | case.derive(row)

@@ -70,6 +70,25 @@ def make_timeline(case: Model) -> Timeline:
     )
 
 
+def schedule_warnings(case: Model, timeline: Timeline) -> list[str]:
+    """Schedules of which the run's time leaves nothing, or a part, a line each."""
+    found, until = [], case.run.until
+    for name in ("snapshots", "diagnostics", "checkpoints"):
+        schedule: Schedule | None = getattr(case.output, name)
+        if schedule is None:
+            continue
+        if schedule.time is not None and schedule.time > until * (1 + 1e-9):
+            found.append(f"output.{name}.time {schedule.time:g} is longer than run.until {until:g}: give a shorter one")
+        elif schedule.steps is not None and schedule.steps > timeline.last:
+            found.append(f"output.{name}.steps {schedule.steps} is more than the run has, {timeline.last}: give fewer")
+        late = [f"{t:g}" for t in schedule.at or () if t > until * (1 + 1e-9)]
+        if late:
+            found.append(
+                f"output.{name}.at {', '.join(late)} is after the end, run.until {until:g}: nothing is written then"
+            )
+    return found
+
+
 def _steps(schedule: Schedule | None, dt: float, last: int) -> np.ndarray:
     """Steps of a schedule, 0 and the last included where they fall on it; every time at its nearest step."""
     if schedule is None:

@@ -64,7 +64,10 @@ class Reporting:
 @dataclass
 class FlowSummary:
     """What a run did: steps from first to last, seconds, seconds by stage summed over threads, recoveries; largest: of
-    the diagnostics' largest values."""
+    the diagnostics' largest values.
+
+    warnings: what is likely to be wrong with the case or the result; findings: what the diagnostics say of the result
+    """
 
     out: str
     first: int
@@ -76,6 +79,8 @@ class FlowSummary:
     idle: float = 0.0
     recoveries: int = 0
     largest: dict[str, float] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    findings: list[str] = field(default_factory=list)
 
     @property
     def cell_steps_per_second(self) -> float:
@@ -102,7 +107,7 @@ def run(simulation: Simulation, client: Client | None = None, reporting: Reporti
             _create(simulation, journal)
         checkpoint, last = states.read_checkpoint(out), simulation.timeline.last
         if checkpoint is not None and checkpoint.step >= last:
-            return FlowSummary(str(out), last, last, simulation.cells)
+            return FlowSummary(str(out), last, last, simulation.cells, warnings=simulation.warnings)
         return _run(simulation, journal, checkpoint, client, reporting)
     except KeyboardInterrupt:
         journal.check_lock()
@@ -127,8 +132,12 @@ def _run(
     ):
         with watch_workers(client, story, simulation.config.io_timeout), reachable(client):
             started = time.perf_counter() - begin
+            for line in simulation.warnings:
+                story.say("case-warning", line, "warning")
             with paths.ends_if_lost(simulation.out):
                 summary = _go(simulation, client, checkpoint, story, reporting.progress)
+            for line in summary.warnings[len(simulation.warnings) :]:
+                story.say("result-warning", line, "warning")
         summary.startup_seconds = started
         steps = summary.last - summary.first
         told = asdict(summary) | {"max_divergence": summary.max_divergence}
@@ -162,13 +171,15 @@ def _go(
                     events.say("state-lost", f"{error}: going back to step {at}", "warning", step=at)
                     wait_for_workers(client, simulation.size.workers, simulation.config.patience)
             recorder.diagnostics.flush()
+            conclusion = simulation.case.conclude(recorder.diagnostics.read(), simulation.timeline.dt)
     seconds = time.perf_counter() - begin
     lanes = simulation.size.workers * simulation.size.threads
     return FlowSummary(
         str(simulation.out), first, simulation.timeline.last, simulation.cells, seconds,
         stages={name: round(spent, 4) for name, spent in recorder.stages.items()},
         idle=max(0.0, seconds * lanes - sum(recorder.stages.values())),
-        recoveries=recoveries, largest=recorder.largest,
+        recoveries=recoveries, largest=recorder.largest, findings=list(conclusion.findings),
+        warnings=[*simulation.warnings, *conclusion.warnings],
     )  # fmt: skip
 
 

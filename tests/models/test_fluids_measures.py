@@ -22,8 +22,11 @@ def test_measures_by_loops_and_by_arrays_are_the_same(cells: Any) -> None:
     assert by_arrays.shape == (flow.cells[flow.slab_axis], n)
     np.testing.assert_allclose(sums[:, :n], by_arrays, rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(largest, largest_too, rtol=1e-12)
-    u, v, p = own(block)[0], own(block)[1], flow.slab_axis
-    other = tuple(a for a in range(3) if a != p)
+    u, v, slab = own(block)[0], own(block)[1], flow.slab_axis
+    other = tuple(a for a in range(3) if a != slab)
+    before = block.before[(slice(None), *block.own)]
+    assert largest[-2] == np.abs(own(block)[-1]).max()
+    assert largest[-1] == pytest.approx(np.sqrt(((own(block) - before)[:-1] ** 2).sum(axis=0).max()))
     np.testing.assert_allclose(sums[:, 3], u.sum(axis=other), atol=1e-12)
     np.testing.assert_allclose(sums[:, 4], v.sum(axis=other), atol=1e-12)
 
@@ -52,6 +55,19 @@ def test_vorticity_and_q_of_rotation_and_strain(planar: bool) -> None:
     u = sum((rotation + strain)[0, i] * centre[i] for i in range(flow.components))
     np.testing.assert_allclose(measures.centred(block, "u"), u[0] if planar else u, atol=1e-12)
     assert measures.measure(block).largest["max_divergence"] < 1e-12
+
+
+def test_compressibility_and_acceleration_of_a_known_state() -> None:
+    """p = -3 with c = 10; velocity changed by (3, 4) h in a step of dt somewhere, by less elsewhere."""
+    flow = flow_of((1, 6, 7))
+    data = np.zeros((2 * flow.fields, *flow.cells))
+    data[2, 0, 3, 2], data[0, 0, 4, 4], data[1, 0, 4, 4], data[1, 0, 2, 2] = -3.0, 0.3, 0.4, 0.4
+    block = whole(flow, data)
+    assert np.isnan(measures.measure(block).largest["max_acceleration"])  # both levels of a start are the same
+    block.step = 5
+    found = measures.measure(block).largest
+    assert found["compressibility"] == pytest.approx(0.03)
+    assert found["max_acceleration"] == pytest.approx(0.5 / flow.dt)
 
 
 def test_pressure_is_written_for_the_time_of_the_velocity() -> None:

@@ -109,6 +109,14 @@ class Problem:
     order: float = 2.0
 
 
+@dataclass(frozen=True)
+class Conclusion:
+    """What a finished run's diagnostics say, a line each: findings in few words; warnings with what to change."""
+
+    findings: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
 class Model(Defaulted):
     """A case, complete: defaults are filled in, vectors have all axes. Each model adds its own sections."""
 
@@ -191,7 +199,23 @@ class Model(Defaulted):
 
     def columns(self) -> tuple[str, ...]:
         """Quantities of the diagnostics."""
-        return (*self.sums(), *self.largest(), *self.gathered())
+        return (*self.sums(), *self.largest(), *self.gathered(), *self.derived())
+
+    def derived(self) -> tuple[str, ...]:
+        """Names of what `derive` gives."""
+        return ()
+
+    def derive(self, row: Mapping[str, float]) -> dict[str, float]:
+        """Quantities that follow from the others of a sample."""
+        return {}
+
+    def stops(self, row: Mapping[str, float]) -> str | None:
+        """Why the run must end with this sample, and what to change, for people; None if it need not."""
+        return None
+
+    def conclude(self, samples: Mapping[str, np.ndarray], dt: float) -> Conclusion:
+        """What all samples together, of steps dt, say of the result."""
+        return Conclusion()
 
     def inputs(self) -> list[Input]:
         """Files that the workers read while they compute: their content belongs to the simulation's identity."""
@@ -208,6 +232,10 @@ class Model(Defaulted):
     def facts(self, setup: Setup) -> dict[str, str]:
         """What else the plan should say, line by line."""
         return {}
+
+    def warnings(self) -> list[str]:
+        """What is likely to be wrong with the case, a line each: the figure, and what to change."""
+        return []
 
     def attributes(self, setup: Setup) -> dict[str, Any]:
         """What is stored with the output beside the case."""

@@ -10,13 +10,14 @@ import numpy as np
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from gridstride.workers.models import sections
-from gridstride.workers.models.base import Input, Model, Problem, Snapshot
+from gridstride.workers.models.base import Conclusion, Input, Model, Problem, Snapshot
 from gridstride.workers.models.base import Setup as AnySetup
-from gridstride.workers.models.edac import bind, measures
+from gridstride.workers.models.edac import bind, checks, measures, watch
 from gridstride.workers.models.edac.boundaries import Face, check_inflows, complete
 from gridstride.workers.models.edac.flow import longest_step
 from gridstride.workers.models.edac.initial import NAMES, FromStore, Initial, Rest
 from gridstride.workers.models.edac.reference import Reference, completed, speeds, usual_length
+from gridstride.workers.models.edac.scales import figures
 from gridstride.workers.models.edac.setup import Setup
 from gridstride.workers.models.edac.shapes import SHAPES, Mask, Obstacle, check_inside
 from gridstride.workers.models.sections import AXES, Defaulted, Positive, Vector, per_face, vector
@@ -151,7 +152,7 @@ class Edac(Model):
         return measures.quantities(self.components)
 
     def largest(self) -> tuple[str, ...]:
-        return ("max_divergence", "max_speed", "cfl")
+        return measures.LARGEST
 
     def gathered(self) -> tuple[str, ...]:
         return tuple(f"force_{a}" for a in self.axes) if self.obstacles else ()
@@ -159,6 +160,18 @@ class Edac(Model):
     def from_gathered(self, totals: np.ndarray, setup: AnySetup) -> np.ndarray:
         """The force on solids, from the velocity that they removed."""
         return totals * (prod(setup.domain.spacing) / setup.domain.dt)
+
+    def derived(self) -> tuple[str, ...]:
+        return watch.derived(self)
+
+    def derive(self, row: Mapping[str, float]) -> dict[str, float]:
+        return watch.derive(self, row)
+
+    def stops(self, row: Mapping[str, float]) -> str | None:
+        return watch.stops(self, row)
+
+    def conclude(self, samples: Mapping[str, np.ndarray], dt: float) -> Conclusion:
+        return watch.conclude(self, samples, dt)
 
     def inputs(self) -> list[Input]:
         shape = tuple(reversed(self.grid.cells.values()))
@@ -177,10 +190,13 @@ class Edac(Model):
         return f"speed {self.fluid.speed:g}, Mach {self.fluid.mach:g}, viscosity {self.fluid.viscosity:g}"
 
     def facts(self, setup: AnySetup) -> dict[str, str]:
-        return bind.inflow_facts(self, setup)
+        return {**figures(self), **bind.inflow_facts(self, setup)}
 
     def attributes(self, setup: AnySetup) -> dict[str, Any]:
         return {"mach": self.fluid.mach, "sound_speed": setup.domain.limit}
+
+    def warnings(self) -> list[str]:
+        return checks.warnings(self)
 
     def blown_up(self, where: str, setup: AnySetup, largest: Mapping[str, float]) -> str:
         fluid, sound = self.fluid, setup.domain.limit

@@ -65,6 +65,7 @@ def measure(block: FlowBlock) -> tuple[np.ndarray, np.ndarray]:
     """`measure_loops.measure` of a block: (sums (planes, 6), largest values)."""
     flow = block.flow
     planes = block.stop[flow.slab_axis] - block.start[flow.slab_axis]
-    sums, largest = np.zeros((planes, 6)), np.zeros(2 + flow.components)
-    measure_loops.measure(block.now, block.box, tuple(1 / h for h in flow.spacing[::-1]), sums, largest)
+    sums, largest = np.zeros((planes, 6)), np.zeros(4 + flow.components)
+    inverse = tuple(1 / h for h in flow.spacing[::-1])
+    measure_loops.measure(block.now, block.before, block.box, inverse, sums, largest)
     return sums, largest

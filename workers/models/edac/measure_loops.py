@@ -41,10 +41,10 @@ def _measure_row(n, u, um, ul, v, vm, vp, vl, w, wm, wl, wh, h):
 
 
 @njit(nogil=True, cache=True, fastmath={"contract"})
-def measure(now, box, h, sums, largest):
+def measure(now, before, box, h, sums, largest):
     """Sums over each plane of a block's own cells (of z, or of y where there is one plane): sums (planes, 6) as in
-    `_measure_row`; largest (2 + components): |div|, |velocity|, and each component."""
-    planar = now.shape[0] == 3
+    `_measure_row`; largest (4 + components): |div|, |velocity|, each component, |p|, and |velocity - before|."""
+    planar, p = now.shape[0] == 3, now.shape[0] - 1
     (z0, z1), (y0, y1), (x0, x1) = box
     n = x1 - x0
     for z in range(z0, z1):
@@ -64,10 +64,13 @@ def measure(now, box, h, sums, largest):
                 sums[plane, quantity] += row[quantity]
             largest[0] = max(largest[0], row[6])
             for x in range(x0, x1):
-                square = 0.0
-                for component in range(now.shape[0] - 1):
+                square = change = 0.0
+                for component in range(p):
                     value = np.float64(now[component, z, y, x])
                     square += value * value
+                    change += (value - np.float64(before[component, z, y, x])) ** 2
                     largest[2 + component] = max(largest[2 + component], abs(value))
                 largest[1] = max(largest[1], square)
-    largest[1] = np.sqrt(largest[1])
+                largest[2 + p] = max(largest[2 + p], abs(np.float64(now[p, z, y, x])))
+                largest[3 + p] = max(largest[3 + p], change)
+    largest[1], largest[3 + p] = np.sqrt(largest[1]), np.sqrt(largest[3 + p])

@@ -16,6 +16,8 @@ from gridstride.workers.models.edac.block import FlowBlock
 
 NAMES = "uvw"
 AXES = "xyz"
+# compressibility: |p| / c^2, by which density would differ; max_acceleration: |du/dt|, from the last step
+LARGEST = ("max_divergence", "max_speed", "cfl", "compressibility", "max_acceleration")
 BATCH = 2_000_000  # cells worked on at a time: bounds the memory of intermediate arrays
 
 
@@ -38,6 +40,10 @@ class _Window:
 
     def velocity(self, component: int, *moves: tuple[int, int]) -> Any:
         return self._moved(self.block.now[component], *moves)
+
+    def before(self, component: int) -> Any:
+        """Velocity a step before."""
+        return self._moved(self.block.before[component])
 
     def pressure(self) -> Any:
         """At the time of the velocity: p is half a step ahead. With what holds the force between closed ends."""
@@ -86,7 +92,7 @@ def _batches(block: FlowBlock) -> Iterator[tuple[int, int]]:
 
 
 def measure(block: FlowBlock) -> Sums:
-    """Energy, enstrophy, dissipation and momentum, summed plane by plane, and the largest divergence and speeds.
+    """Energy, enstrophy, dissipation and momentum, summed plane by plane, and the largest values (`LARGEST`).
 
     |grad u|^2 is what the scheme's own viscous term takes out, where the grid is periodic.
     """
@@ -94,9 +100,11 @@ def measure(block: FlowBlock) -> Sums:
     backend_measure = getattr(block.backend, "measure", None)
     sums, largest = backend_measure(block) if backend_measure else measure_arrays(block)
     values = np.column_stack([0.5 * sums[:, 0], 0.5 * sums[:, 1], flow.viscosity * sums[:, 2], sums[:, 3 : 3 + n]])
-    courant = max(float(u) * flow.dt / h for u, h in zip(largest[2:], flow.spacing[::-1], strict=False))
-    named = {"max_divergence": float(largest[0]), "max_speed": float(largest[1]), "cfl": courant}
-    return Sums(block.start[flow.slab_axis], values, named)
+    speeds, (pressure, change) = largest[2 : 2 + n], largest[2 + n :]
+    courant = max(float(u) * flow.dt / h for u, h in zip(speeds, flow.spacing[::-1], strict=False))
+    rate = float(change) / flow.dt if block.step else np.nan  # a run begins with two levels that are the same
+    found = (float(largest[0]), float(largest[1]), courant, float(pressure) / flow.sound_speed**2, rate)
+    return Sums(block.start[flow.slab_axis], values, dict(zip(LARGEST, found, strict=True)))
 
 
 def measure_arrays(block: FlowBlock) -> tuple[np.ndarray, np.ndarray]:
@@ -105,7 +113,7 @@ def measure_arrays(block: FlowBlock) -> tuple[np.ndarray, np.ndarray]:
     components = range(flow.components)
     turns = [(1, 0)] if flow.planar else [(1, 0), (2, 1), (0, 2)]  # w_z = dv/dx - du/dy, and so on
     rows: list[np.ndarray] = []
-    largest = np.zeros(2 + flow.components)
+    largest = np.zeros(4 + flow.components)
     for first, last in _batches(block):
         window = _Window(block, first, last)
         velocity = [window.velocity(c) for c in components]
@@ -117,7 +125,9 @@ def measure_arrays(block: FlowBlock) -> tuple[np.ndarray, np.ndarray]:
         sums = [s[0] if flow.planar else s.sum(axis=1) for s in sums]
         rows.append(block.backend.to_host(xp.stack(sums, axis=1)))
         divergence = sum(window.slope(c, c) for c in components)
+        change = sum((u - window.before(c)) ** 2 for c, u in enumerate(velocity))
         peaks = [xp.abs(divergence).max(), xp.sqrt(speed.max()), *(xp.abs(u).max() for u in velocity)]
+        peaks += [xp.abs(window.velocity(flow.components)).max(), xp.sqrt(change.max())]
         largest = np.maximum(largest, [float(p) for p in peaks])
     return np.concatenate(rows), largest
 

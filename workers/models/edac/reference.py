@@ -16,6 +16,7 @@ from gridstride.workers.models.sections import Defaulted, Positive
 if TYPE_CHECKING:
     from gridstride.workers.models.edac.case import Edac
 
+Extent = dict[str, tuple[float, float]]  # from where to where a body is along each axis
 NONE: Any = None  # the default of what may not be there
 WALLED_MEAN = 2 / 3  # of a parabola, over its peak
 
@@ -74,8 +75,10 @@ def largest(velocity: dict[str, float]) -> float:
 
 
 def completed(case: Edac) -> Reference:
-    speed = case.reference.speed or next(found for found, _ in speeds(case) if found)
-    return case.reference.model_copy(update={"speed": speed})
+    """With the speed; `model_fields_set` tells whether it was given."""
+    found = case.reference.model_copy()
+    found._complete(speed=found.speed or next(speed for speed, _ in speeds(case) if speed))
+    return found
 
 
 def source_of_speed(case: Edac) -> str:
@@ -95,7 +98,7 @@ def usual_length(case: Edac) -> tuple[float, str]:
     return min((case.grid.size[axis], f"size along {axis}") for axis in walled or case.axes)
 
 
-def bodies(case: Edac) -> list[dict[str, tuple[float, float]]]:
+def bodies(case: Edac) -> list[Extent]:
     """From where to where each body of a known shape is along each axis, inside the grid."""
     found = []
     for obstacle in case.obstacles:
@@ -111,7 +114,7 @@ def bodies(case: Edac) -> list[dict[str, tuple[float, float]]]:
     return found
 
 
-def only_body(case: Edac) -> dict[str, tuple[float, float]] | None:
+def only_body(case: Edac) -> Extent | None:
     """The body, if there is one alone and its shape is known."""
     known = bodies(case)
     return known[0] if len(case.obstacles) == len(known) == 1 else None
@@ -139,15 +142,14 @@ def coefficients(case: Edac) -> Coefficients | None:
     if size is None:
         if body is None:
             return None
-        size = shadow(case, body, stream[0])
+        size = shadow(case.obstacles[0].shape, body, stream[0])
     speed, what = case.reference.speed, "length" if planar else "area"
     words = f"speed {speed:.4g} ({source_of_speed(case)}), {what} {size:.4g}"
     return Coefficients(*stream, speed**2 / 2 * size, words)
 
 
-def shadow(case: Edac, body: dict[str, tuple[float, float]], axis: str) -> float:
-    """The length or area of the only body seen along an axis."""
+def shadow(shape: str, body: Extent, axis: str) -> float:
+    """The length or area of a body seen along an axis."""
     sides = [high - low for a, (low, high) in body.items() if a != axis]
-    shape = case.obstacles[0].shape
     round_seen = len(sides) == 2 and (shape == "sphere" or (shape == "cylinder" and axis == "z"))
     return pi / 4 * sides[0] * sides[1] if round_seen else float(np.prod(sides))
