@@ -22,6 +22,7 @@ from gridstride.pipeline.planning.request import Request
 from gridstride.pipeline.storage import fingerprints
 from gridstride.pipeline.storage.attributes import attributes_of_result
 from gridstride.pipeline.storage.axes import axes_text
+from gridstride.pipeline.storage.chunks import check_chunks
 from gridstride.pipeline.storage.describe import ArrayInfo, describe
 from gridstride.pipeline.storage.journal import Journal, job_hash, json_bytes
 from gridstride.pipeline.storage.paths import StorePath, store_path
@@ -69,7 +70,10 @@ class Environment:
 
 @dataclass(frozen=True)
 class Job:
-    """Everything about one job. request: the user's own terms, kept for provenance"""
+    """Everything about one job.
+
+    request: the user's own terms, kept for provenance; notes: what a user would not expect, one line each
+    """
 
     input: ArrayInfo
     out: StorePath
@@ -80,6 +84,7 @@ class Job:
     options: RunOptions
     environment: Environment
     plan: Plan
+    notes: tuple[str, ...] = ()
 
     @property
     def out_grid(self) -> Grid:
@@ -252,6 +257,7 @@ def _planned(
 ) -> Job:
     environment = Environment.of(options)
     check_output(store_path(info.path), out, options)
+    notes = check_chunks(info, options.missing)
     block, stored = options.block, Journal(out)
     going_on = stored.exists() and not options.overwrite
     if going_on:
@@ -261,7 +267,7 @@ def _planned(
     plan = make_plan(replace(sweep, block=block, halos=options.halos))
     if going_on:
         check_input(stored, info, lambda index: operator.needed(plan.region(index), grid))
-    return Job(info, out, operator, grid, layout, request, options, environment, plan)
+    return Job(info, out, operator, grid, layout, request, options, environment, plan, tuple(notes))
 
 
 def _plain(terms: Mapping[str, Any]) -> dict[str, Any]:

@@ -30,6 +30,7 @@ class RunOptions(BaseModel):
     block: block shape
     halos: where blocks get them: exchange (from their neighbours, by `map_overlap`), read (each task reads its own), or
            auto
+    missing: what absent chunks of the input are: fill (the fill value, as Zarr says) or error
     overwrite: replace what is at the output
     ignore_disk: start even if the result, uncompressed, has no room
     force_labels: filter labels as if their numbers were measurements
@@ -47,6 +48,7 @@ class RunOptions(BaseModel):
     memory: Memory | None = None
     block: Shape | None = None
     halos: Halos = "auto"
+    missing: Literal["fill", "error"] = "fill"
     overwrite: bool = False
     ignore_disk: bool = False
     force_labels: bool = False

@@ -63,6 +63,8 @@ def run(
             mirrored(journal.folder, (events.FILE, spans.FILE)) as folder,
             open_events(folder, journal.hash, job.options, job.device, done > 0, **told) as story,
         ):
+            for note in job.notes:
+                story.say("note", note)
             _with_cluster(job, journal, summary, story, client, progress)
             return summary
     except KeyboardInterrupt:
@@ -75,7 +77,13 @@ def run(
 def _summary(job: Job) -> JobSummary:
     size = job.environment.size
     return JobSummary(
-        out=str(job.out), device=job.device, plan=job.plan, workers=size.workers, threads=size.threads, axes=job.axes
+        out=str(job.out),
+        device=job.device,
+        plan=job.plan,
+        workers=size.workers,
+        threads=size.threads,
+        axes=job.axes,
+        notes=job.notes,
     )
 
 

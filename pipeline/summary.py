@@ -18,6 +18,7 @@ class JobSummary(Summary):
 
     computed, skipped, retried: counts of blocks; failed: {block: reasons}; voxels: elements of the result computed
     axes: which were filtered and which were not, in words
+    notes: what a user would not expect of the job, a line each
     seconds: of the sweeps; startup_seconds: of the cluster; stages: seconds summed over threads; idle likewise
     """
 
@@ -28,6 +29,7 @@ class JobSummary(Summary):
     threads: int
     axes: str = ""
     startup_seconds: float = 0.0
+    notes: tuple[str, ...] = ()
 
     @property
     def idle(self) -> float:

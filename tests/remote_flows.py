@@ -35,7 +35,7 @@ def content(out: str | Path) -> dict[str, bytes]:
     if isinstance(root, Path):
         keys = [str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()]
     else:
-        keys = [key.removeprefix(f"{root.key}/") for key in root.all_keys()]
+        keys = [key.removeprefix(f"{root.key}/") for key in root.each_key()]
     return {key: (root / key).read_bytes() for key in sorted(keys) if not key.startswith(FOLDER)}
 
 

@@ -86,6 +86,8 @@ def run_job(job: Any, dry_run: bool = False) -> None:
     if options.watched and summary.computed:
         console.print(summary_table(summary.stages, summary.idle, summary.seconds))
     click.echo(summary_line(summary))
+    for note in summary.notes:
+        click.echo(f"note: {note}")
     for line in summary.failures() if not options.log_json else ():
         click.echo(line, err=True)
     summary.raise_if_failed()

@@ -96,6 +96,13 @@ RUN_OPTIONS = _apply(
             metavar="[auto|exchange|read]",
             help="Where blocks get their halos: from their neighbours (map_overlap), or each task reads its own.",
         ),
+        click.option(
+            "--missing",
+            type=click.Choice(["fill", "error"]),
+            default="fill",
+            show_default=True,
+            help="Absent chunks of an input: the fill value, which is said, or an error.",
+        ),
         click.option("--ignore-disk", is_flag=True, help="Start even if the uncompressed result has no room."),
         click.option("--quiet", is_flag=True, help="No progress, no plan."),
         click.option("--debug", is_flag=True, help="Tracebacks and Dask's own log."),

@@ -4,7 +4,7 @@
 An event is a dict: time (ISO 8601, UTC), level, event (its name), job (hash), text (for people), and further facts such
 as block (its index), worker and counts. The names:
 
-    waiting started resumed cluster progress checkpoint finished failed stopped
+    note waiting started resumed cluster progress checkpoint finished failed stopped
     block-failed block-retried block-alone block-lost
     worker-joined worker-lost worker-restarted worker-stuck state-lost job-replaced cluster-warning
     case-warning result-warning

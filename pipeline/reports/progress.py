@@ -74,6 +74,8 @@ def job_facts(job: Job) -> dict[str, str]:
         facts["shards"] = shape_text(layout.shards)
     if lost := dropped(job.input.attributes, job.attributes):
         facts["attributes"] = f"without {', '.join(lost)}, which would not be right for the result"
+    if job.notes:
+        facts["notes"] = "\n".join(job.notes)
     return facts | plan_facts(job.plan)
 
 

@@ -9,12 +9,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydantic import ValidationError
 
 from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.simulations.inputs import check_inputs
 from gridstride.pipeline.simulations.overrides import anchored, overridden
-from gridstride.pipeline.storage.create import CODECS
+from gridstride.pipeline.storage.create import compressor
 from gridstride.pipeline.validation import read_yaml
 from gridstride.workers.models import registry
 from gridstride.workers.models.base import Model as Case
@@ -35,10 +36,10 @@ def make_case(content: Any, source: str = "case") -> Case:
         case = model.model_validate(content)
     except ValidationError as error:
         raise UsageError(f"{source}: {complaint(error, model.tags)}") from None
-    name, colon, level = case.output.codec.partition(":")
-    if name not in CODECS or (colon and not level.isdigit()):
-        known = ", ".join(CODECS)
-        raise UsageError(f"{source}: output.codec is {case.output.codec!r}: expected one of {known}, or NAME:LEVEL")
+    try:
+        compressor(case.output.codec, np.dtype("f4"))
+    except UsageError as error:
+        raise UsageError(f"{source}: output.codec: {error}") from None
     return case
 
 

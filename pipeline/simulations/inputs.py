@@ -13,6 +13,7 @@ import numpy as np
 
 from gridstride.pipeline.errors import UsageError, first_line
 from gridstride.pipeline.storage import fingerprints, paths
+from gridstride.pipeline.storage.chunks import check_chunks
 from gridstride.pipeline.storage.describe import chunk_keys, describe
 from gridstride.pipeline.storage.journal import json_bytes
 from gridstride.pipeline.storage.remote import Remote
@@ -34,6 +35,12 @@ def check_inputs(case: Model, source: str) -> None:
             axes = "(z, y, x)" if len(wanted.shape) == 3 else "(y, x)"
             found = f"{array.dtype} of shape {tuple(array.shape)}"
             raise UsageError(f"{field}: {wanted.path} is {found}: expected numbers of shape {wanted.shape}, {axes}")
+
+
+def input_notes(case: Model, missing: str) -> list[str]:
+    """What to say of chunks that are absent in the arrays that a case reads; see `check_chunks`."""
+    arrays = {wanted.path: wanted.field for wanted in case.inputs() if Path(wanted.path).suffix != ".npy"}
+    return [f"{field}: {note}" for path, field in arrays.items() for note in check_chunks(describe(path), missing)]
 
 
 def input_versions(case: Model) -> dict[str, str]:

@@ -13,7 +13,7 @@ from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.options import ClusterConfig, RunOptions
 from gridstride.pipeline.simulations import states
 from gridstride.pipeline.simulations.case import Case, make_case
-from gridstride.pipeline.simulations.inputs import check_inputs, input_versions
+from gridstride.pipeline.simulations.inputs import check_inputs, input_notes, input_versions
 from gridstride.pipeline.simulations.pass_plan import plan_passes
 from gridstride.pipeline.simulations.plan import FlowPlan, Wishes, make_flow_plan
 from gridstride.pipeline.simulations.restart import check_snapshot, snapshot_version
@@ -36,6 +36,7 @@ class Simulation:
 
     reason: why on this device
     begins_with: number of the snapshot of another simulation that it begins with, if it does
+    notes: what is said of its inputs, a line each
     """
 
     case: Case
@@ -49,6 +50,7 @@ class Simulation:
     timeline: Timeline
     plan: FlowPlan
     begins_with: int | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def arrays(self) -> tuple[str, ...]:
@@ -61,7 +63,7 @@ class Simulation:
     @property
     def warnings(self) -> list[str]:
         """What is likely to be wrong with the case, a line each."""
-        return [*self.case.warnings(), *schedule_warnings(self.case, self.timeline)]
+        return [*self.notes, *self.case.warnings(), *schedule_warnings(self.case, self.timeline)]
 
     @property
     def write_unit(self) -> int:
@@ -95,7 +97,8 @@ def prepare(
     wishes = Wishes(None if case.run.substeps == "auto" else case.run.substeps, blocks, from_store)
     plan = make_flow_plan(setup, chunks[setup.domain.slab_axis], size, device, wishes)
     plan = replace(plan, chunks=chunks)
-    simulation = Simulation(case, out, options, config, size, device, reason, setup, timeline, plan)
+    notes = tuple(input_notes(case, options.missing))
+    simulation = Simulation(case, out, options, config, size, device, reason, setup, timeline, plan, notes=notes)
     if not plan.in_memory:
         checkpoint = None if options.overwrite else states.read_checkpoint(out)
         before = None if checkpoint is None else describe(states.state_path(out, checkpoint.state)).chunks[1:]

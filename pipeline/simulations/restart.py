@@ -10,6 +10,8 @@ import numpy as np
 from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.simulations.inputs import chunks_version
 from gridstride.pipeline.simulations.store import FlowStore, field_path
+from gridstride.pipeline.storage.chunks import check_chunks
+from gridstride.pipeline.storage.describe import describe
 from gridstride.pipeline.storage.journal import Journal
 from gridstride.pipeline.storage.paths import store_path
 from gridstride.pipeline.storage.regions import read_wrapped
@@ -24,6 +26,9 @@ def check_snapshot(case: Model, source: Snapshot) -> int:
     cells = tuple(store.centres[a].size for a in store.axes)
     if wanted != cells:
         raise UsageError(f"{source.path} has {' x '.join(map(str, cells))} cells: expected the case's own grid")
+    for name in source.arrays:
+        if name in store.fields:
+            check_chunks(describe(field_path(source.path, name)))  # absent are snapshots that are not written
     missing = [name for name in source.arrays if name not in store.fields]
     if missing:
         raise UsageError(f"{source.path} has no array {', '.join(missing)}: expected {', '.join(source.arrays)}")

@@ -275,5 +275,5 @@ def _numbers(folder: StorePath) -> set[int]:
 
 def _count(folder: StorePath) -> int:
     if isinstance(folder, Remote):
-        return sum(key.rpartition("/")[2].isdecimal() for key in folder.all_keys())
+        return sum(key.rpartition("/")[2].isdecimal() for key in folder.each_key())
     return sum(name.isdecimal() for _, _, names in os.walk(folder) for name in names)

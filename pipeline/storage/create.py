@@ -16,7 +16,8 @@ from gridstride.pipeline.storage.paths import StorePath, names, store_path, zarr
 from gridstride.pipeline.storage.remote import Remote
 from gridstride.pipeline.text import megabytes
 
-CODECS = ("lz4", "zstd", "blosc-zstd", "gzip", "none")
+# Codecs, with their lowest and highest level.
+LEVELS = {"lz4": (0, 9), "zstd": (1, 22), "blosc-zstd": (0, 9), "gzip": (0, 9), "none": (0, 0)}
 
 
 def create(
@@ -53,9 +54,13 @@ def compressor(codec: str, dtype: np.dtype) -> Any:
     """zarr-python's codec for NAME or NAME:LEVEL, or None. Raises UsageError for a codec that we do not know."""
     from zarr.codecs import BloscCodec, GzipCodec, ZstdCodec
 
-    name, _, level = codec.partition(":")
-    if name not in CODECS or (level and not level.isdigit()):
-        raise UsageError(f"unknown codec {codec!r}: expected one of {', '.join(CODECS)}, optionally with :LEVEL")
+    name, colon, level = codec.partition(":")
+    if name not in LEVELS:
+        raise UsageError(f"unknown codec {codec!r}: expected one of {', '.join(LEVELS)}, optionally with :LEVEL")
+    lowest, highest = LEVELS[name]
+    if colon and not (level.isdecimal() and lowest <= int(level) <= highest):
+        what = f"{name}:LEVEL, with a level from {lowest} to {highest}" if highest else f"{name}, which has no levels"
+        raise UsageError(f"codec {codec!r} has no such level: expected {what}")
     if name in ("lz4", "blosc-zstd"):
         cname: Any = name.removeprefix("blosc-")
         return BloscCodec(cname=cname, clevel=int(level or 5), shuffle="bitshuffle", typesize=dtype.itemsize)

@@ -6,7 +6,6 @@ writers in one unit lose each other's data, so blocks are whole write units.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,11 +17,11 @@ import zarr
 
 from gridstride.pipeline.errors import JobFailed, UsageError, first_line
 from gridstride.pipeline.storage.axes import Naming, naming_of
+from gridstride.pipeline.storage.formats import METADATA, what_it_is
+from gridstride.pipeline.storage.metadata import check_metadata
 from gridstride.pipeline.storage.paths import StorePath, absolute, store_path, version, zarr_store
 from gridstride.pipeline.storage.remote import Remote
 from gridstride.workers.operators.base import Grid
-
-METADATA = ("zarr.json", ".zarray", ".zgroup")
 
 
 @dataclass(frozen=True)
@@ -72,8 +71,8 @@ def describe(where: str | Path | Remote, array: str | None = None) -> ArrayInfo:
     if not has_metadata(path):
         if not path.exists():
             raise UsageError(f"{path} does not exist")
-        raise UsageError(f"{path} is not a Zarr store: it has none of {', '.join(METADATA)}")
-    _refuse_pickles(path)
+        raise UsageError(what_it_is(path))
+    check_metadata(path)
     try:
         node = zarr.open(zarr_store(path), mode="r")
     except Exception as error:
@@ -114,17 +113,6 @@ def describe(where: str | Path | Remote, array: str | None = None) -> ArrayInfo:
         codecs=codecs or "none",
         fill_value=None if node.fill_value is None else np.asarray(node.fill_value).item(),
     )
-
-
-def _refuse_pickles(where: StorePath) -> None:
-    """Raises UsageError for pickled chunks: Zarr v2 has a codec that unpickles, which can run any program."""
-    try:
-        content = json.loads((where / ".zarray").read_bytes())
-        codecs = [content.get("compressor"), *(content.get("filters") or ())]
-    except (OSError, ValueError, AttributeError, TypeError):
-        return  # there is no such file, or zarr-python will report what is wrong with it
-    if any(isinstance(codec, dict) and "pickle" in str(codec.get("id")) for codec in codecs):
-        raise UsageError(f"{where} is stored as Python pickles, which can run any program when they are read: refused")
 
 
 def has_metadata(where: StorePath) -> bool:

@@ -103,7 +103,11 @@ def ends_if_lost(where: StorePath, writing: bool = True) -> Iterator[None]:
 
 def zarr_store(where: StorePath, read_only: bool = True) -> Any:
     """A place as a store of zarr-python."""
-    return where.zarr_store(read_only) if isinstance(where, Remote) else str(where)
+    from zarr.storage import LocalStore
+
+    from gridstride.pipeline.storage.tidy import Tidy
+
+    return Tidy(where.zarr_store(read_only) if isinstance(where, Remote) else LocalStore(where, read_only=read_only))
 
 
 def kvstore(where: StorePath) -> dict[str, Any]:

@@ -143,15 +143,16 @@ class Remote:
         keys = [*found["common_prefixes"], *(item["path"] for item in found["objects"])]
         return {key.rstrip("/").rpartition("/")[2] for key in keys}
 
-    def all_keys(self) -> list[str]:
-        """Keys of all objects in this place, at any depth."""
+    def each_key(self) -> Iterator[str]:
+        """Keys of all objects in this place, at any depth, as they are listed."""
         with self._told():
-            return [item["path"] for page in obstore_module().list(self._store(), self.key or None) for item in page]
+            for page in obstore_module().list(self._store(), self.key or None, chunk_size=1000):
+                yield from (item["path"] for item in page)
 
     def clear(self, keep: str = "") -> None:
         """Delete every object in this place, except the one named `keep`."""
         kept = (self / keep).key
-        keys = [key for key in self.all_keys() if key != kept]
+        keys = [key for key in self.each_key() if key != kept]
         with self._told():
             for first in range(0, len(keys), DELETED_AT_ONCE):
                 obstore_module().delete(self._store(), keys[first : first + DELETED_AT_ONCE])

@@ -370,7 +370,7 @@ REFUSED = [
     ("output.snapshots={}", "output.snapshots: expected one of time (every), steps (every) and at"),
     ("output.snapshots={time: 1, steps: 2}", "output.snapshots: expected one of time (every)"),
     ("output.chunks.z=2", "output.chunks has a part along z"),
-    ("output.codec=lzma", "output.codec is 'lzma': expected one of lz4, zstd"),
+    ("output.codec=lzma", "output.codec: unknown codec 'lzma': expected one of lz4, zstd, blosc-zstd, gzip, none"),
 ]
 
 
