@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from gridstride.pipeline.commands.shared import guard, job_parameters, split_options
+from gridstride.pipeline.commands.shared import guard, job_parameters, print_table, split_options
 from gridstride.workers.operators.listing import names, summary
 
 
@@ -63,16 +63,13 @@ class Alias(click.Command):
 
 def run_job(job: Any, dry_run: bool = False) -> None:
     """Show the plan, run the job, show what it did."""
-    from rich.console import Console
-
     from gridstride.pipeline import api
     from gridstride.pipeline.reports.progress import job_facts, plan_table, summary_table
     from gridstride.pipeline.text import counted, shape_text
 
     options, plan, environment = job.options, job.plan, job.environment
-    console = Console(stderr=not dry_run)
     if dry_run:
-        console.print(plan_table(job_facts(job)))
+        print_table(plan_table(job_facts(job)))
         return
     if options.watched:
         size = environment.size
@@ -84,7 +81,7 @@ def run_job(job: Any, dry_run: bool = False) -> None:
         click.echo(f"plan: {blocks} of up to {shape}, {batches}, {algorithm}{axes}", err=True)
     summary = api.run(job)
     if options.watched and summary.computed:
-        console.print(summary_table(summary.stages, summary.idle, summary.seconds))
+        print_table(summary_table(summary.stages, summary.idle, summary.seconds), err=True)
     click.echo(summary_line(summary))
     for note in summary.notes:
         click.echo(f"note: {note}")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import click
 
-from gridstride.pipeline.commands.shared import Numbers, guard
+from gridstride.pipeline.commands.shared import Numbers, guard, print_table
 
 
 @click.command("info")
@@ -16,12 +15,10 @@ from gridstride.pipeline.commands.shared import Numbers, guard
 @click.option("--debug", is_flag=True, hidden=True)
 @guard
 def info(store: str, array: str | None, debug: bool) -> None:
-    """Describe a Zarr array, and the job that wrote it."""
-    from rich.console import Console
-
+    """Describe a Zarr array and the job that wrote it, or list what is in a group."""
     from gridstride.pipeline.reports.info import info_table
 
-    Console(width=None if sys.stdout.isatty() else 120).print(info_table(store, array))
+    print_table(info_table(store, array))
 
 
 @click.command("preview")

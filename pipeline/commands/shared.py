@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
 
-from gridstride.pipeline.text import shown
+from gridstride.pipeline.text import one_line, shown
 
 
 class Number(click.ParamType):
@@ -21,6 +22,9 @@ class Number(click.ParamType):
             return int(value) if str(value).strip().lstrip("+-").isdecimal() else float(value)
         except ValueError:
             self.fail(f"{shown(value)} is not a number", param, ctx)
+
+
+PIPED = 400  # columns of a table that is not for a terminal
 
 
 class Numbers(click.ParamType):
@@ -131,6 +135,14 @@ JOB_OPTIONS = _apply(
 )
 
 
+def print_table(table: Any, err: bool = False) -> None:
+    """Print a table of rich, whose lines are not broken where they go to a file or a pipe."""
+    from rich.console import Console
+
+    stream = sys.stderr if err else sys.stdout
+    Console(stderr=err, width=None if stream.isatty() else PIPED).print(table)
+
+
 def job_parameters() -> list[click.Parameter]:
     """The options of every job, for a command that is not made by decorators."""
     return click.command("job")(JOB_OPTIONS(lambda **_: None)).params
@@ -141,7 +153,6 @@ def guard(command: Callable[..., Any]) -> Callable[..., Any]:
     from functools import wraps
 
     from gridstride.pipeline.stopping import Stopped, orderly
-    from gridstride.pipeline.text import one_line
 
     def again(kwargs: dict[str, Any]) -> str:
         from gridstride.pipeline.reports.status import kept
@@ -160,6 +171,8 @@ def guard(command: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(command)
     def run(*args: Any, **kwargs: Any) -> Any:
         debug = bool(kwargs.get("debug"))
+        if not debug:
+            warnings.simplefilter("ignore")  # libraries warn of what their callers should change
         try:
             with orderly():
                 return command(*args, **kwargs)

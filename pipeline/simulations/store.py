@@ -197,7 +197,7 @@ def is_flow(path: str | StorePath) -> bool:
     except (OSError, ValueError):
         return False
     laid_out = all((store_path(path) / name / "zarr.json").is_file() for name in ("time", GROUP))
-    return metadata.get("node_type") == "group" and laid_out
+    return isinstance(metadata, dict) and metadata.get("node_type") == "group" and laid_out
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ def naming_of(
         inside, place, _ = groups[1]
         level = next(_levels(inside, datasource.attributes(place, inside)), None)
     near = [found for _, _, found in groups[:2]] if level is None else [level.attributes]
-    labels = any("image-label" in _ome(found) for found in near)
+    labels = any(map(labels_of, near))
     among = [place for _, place, _ in groups if place.name == "labels"]
     labels = labels or (dtype.kind in "iu" and any(map(_is_group, among)))
     stored = {
@@ -121,6 +121,11 @@ def _ome(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**attributes, **inner} if isinstance(inner, dict) else attributes
 
 
+def labels_of(attributes: Mapping[str, Any]) -> bool:
+    """Whether a group says of itself that it is an image of labels."""
+    return "image-label" in _ome(attributes)
+
+
 def images_of(attributes: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The multiscales of a group that have datasets."""
     images = _ome(attributes).get("multiscales")
@@ -133,6 +138,13 @@ def paths_of(image: Mapping[str, Any]) -> list[str]:
     return [path for path in map(_path, image["datasets"]) if path]
 
 
+def wells_of(attributes: Mapping[str, Any]) -> list[str]:
+    """The paths of the wells that a plate lists."""
+    plate = _ome(attributes).get("plate")
+    wells = plate.get("wells") if isinstance(plate, dict) else None
+    return [path for path in map(_path, wells) if path] if isinstance(wells, list) else []
+
+
 def _levels(inside: str, attributes: Mapping[str, Any]) -> Iterator[Level]:
     """The datasets of a group's multiscales whose path leads to the array that lies `inside`."""
     for image in images_of(attributes):
@@ -140,6 +152,7 @@ def _levels(inside: str, attributes: Mapping[str, Any]) -> Iterator[Level]:
 
 
 def _path(dataset: Any) -> str:
+    """The path of a level or a well, as it is in the tree; "" if there is none."""
     path = dataset.get("path") if isinstance(dataset, dict) else None
     return str(PurePosixPath(path.strip("/"))) if isinstance(path, str) else ""
 

@@ -7,7 +7,7 @@ writers in one unit lose each other's data, so blocks are whole write units.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import numpy as np
 import zarr
 
 from gridstride.pipeline.errors import JobFailed, UsageError, first_line
+from gridstride.pipeline.storage import tree
 from gridstride.pipeline.storage.axes import Naming, naming_of
 from gridstride.pipeline.storage.formats import METADATA, what_it_is
 from gridstride.pipeline.storage.metadata import check_metadata
@@ -61,7 +62,7 @@ class ArrayInfo:
 
 
 def describe(where: str | Path | Remote, array: str | None = None) -> ArrayInfo:
-    """Describe the array at a place, or the array named `array` in the group there.
+    """Describe the array at a place, or the array named `array` in the group there, or its only image.
 
     Raises UsageError if there is no such array, or if we do not compute with its dtype.
     """
@@ -73,20 +74,17 @@ def describe(where: str | Path | Remote, array: str | None = None) -> ArrayInfo:
             raise UsageError(f"{path} does not exist")
         raise UsageError(what_it_is(path))
     check_metadata(path)
+    root = tree.read(path)
+    if root is not None and not root.is_array:
+        info = describe(tree.array_in(path, root, array))
+        if array is not None:
+            return info
+        taken = f"array {info.path.removeprefix(absolute(path)).strip('/')} is taken of the group"
+        return replace(info, naming=replace(info.naming, notes=(taken, *info.naming.notes)))
     try:
-        node = zarr.open(zarr_store(path), mode="r")
+        node: Any = zarr.open_array(zarr_store(path), mode="r")
     except Exception as error:
         raise UsageError(f"{path} cannot be opened as Zarr: {first_line(error)}") from error
-    if isinstance(node, zarr.Group):
-        if array is not None and isinstance(path, Remote) and path.read_only:
-            return describe(f"{path}/{array.strip('/')}")  # a web server does not list
-        known = list_arrays(node, path)
-        if array is None:
-            shown = ", ".join(known[:8]) + (", ..." if len(known) > 8 else "") if known else "none"
-            raise UsageError(f"{path} is a group: name an array with --array (it holds {shown})")
-        if array.strip("/") not in known:
-            raise UsageError(f"{path} has no array {array!r} (it holds {', '.join(known[:8]) or 'none'})")
-        return describe(path / array.strip("/"))
     if array is not None:
         raise UsageError(f"{path} is an array, not a group: leave out --array")
     dtype = np.dtype(node.dtype)
@@ -125,16 +123,6 @@ def _codec_name(codec: Any) -> str:
         shuffle = getattr(codec.shuffle, "value", codec.shuffle)
         return f"blosc-{getattr(codec.cname, 'value', codec.cname)} ({shuffle})"
     return type(codec).__name__.removesuffix("Codec").lower()
-
-
-def list_arrays(group: zarr.Group, where: StorePath) -> list[str]:
-    """Names of the arrays in a group and in the groups inside it. Raises UsageError if they cannot be
-    listed."""
-    if isinstance(where, Remote) and where.read_only and group.metadata.consolidated_metadata is None:
-        raise UsageError(f"{where} is a group, and a web server does not list its files: name an array with --array")
-    members = group.members(max_depth=None)
-    # Metadata may name what lies elsewhere; a name with .. in it is none of this group's.
-    return sorted(name for name, node in members if isinstance(node, zarr.Array) and ".." not in name.split("/"))
 
 
 def chunk_keys(path: str, indices: Iterable[tuple[int, ...]]) -> list[str]:
