@@ -225,7 +225,9 @@ def make_job(
     except UsageError as error:
         raise UsageError("; ".join([str(error), *info.naming.notes])) from None
     layout = make_layout(info, operator.out_grid(info.grid), chunks, shards, codec)
-    return _planned(info, store_path(out), operator, info.grid, layout, request, options)
+    job = _planned(info, store_path(out), operator, info.grid, layout, request, options)
+    said = [f"{name}: {note}" for name, given in steps for note in make_recipe(name, given).notes()]
+    return replace(job, notes=(*job.notes, *said))
 
 
 def resume(out: str | Path, options: RunOptions | None = None) -> Job:

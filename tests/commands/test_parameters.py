@@ -111,3 +111,23 @@ def test_the_command_line_says_the_same_as_python(terms: Any, options: Any, imag
 
 def test_the_first_editions_words_for_halos_are_understood() -> None:
     assert [RunOptions(halos=word).halos for word in ("neighbours", "store")] == ["exchange", "read"]
+
+
+@pytest.mark.parametrize(
+    ("name", "terms", "said"),
+    [
+        ("gaussian", {"sigma": 1, "cval": 5}, True),
+        ("gaussian", {"sigma": 1, "cval": 5, "mode": ["wrap", "reflect"]}, True),
+        ("gaussian", {"sigma": 1, "cval": 5, "mode": ["wrap", "constant"]}, False),
+        ("convolve", {"kernel": "identity", "cval": 5, "mode": "constant"}, False),
+        ("median", {"cval": 0}, True),
+        ("median", {}, False),
+    ],
+)
+def test_a_value_outside_that_no_mode_uses_is_said(
+    name: str, terms: Any, said: bool, image: str, tmp_path: Path
+) -> None:
+    notes = api.prepare(name, image, tmp_path / "out.zarr", device="cpu", **terms).notes
+    assert [f"{name}: cval {terms.get('cval')} has no effect" in note for note in notes if "cval" in note] == [
+        True
+    ] * said

@@ -57,6 +57,21 @@ def test_a_mask_that_was_changed_is_refused(kind: str, client: Any, tmp_path: Pa
         simulation.resume(out, OPTIONS)
 
 
+def test_chunks_of_a_mask_that_are_absent_are_said(tmp_path: Path) -> None:
+    path, out = tmp_path / "mask.zarr", tmp_path / "out.zarr"
+    solid = np.zeros((12, 16))
+    solid[4:6, 6:8] = 1
+    write_mask(path, solid)
+    case = make_case({**CHANNEL, "obstacles": [{"shape": "mask", "path": str(path)}]})
+    said = "obstacles.0.path: input: 11 of 12 chunks absent, read as fill value 0.0"
+    assert said in simulation.prepare(case, out, OPTIONS).warnings
+    with pytest.raises(UsageError, match="11 of 12 chunks absent, such as c/0/0"):
+        simulation.prepare(case, out, OPTIONS.but(missing="error"))
+    (path / "c/1/1").rename(path / "c/1/9")
+    with pytest.raises(UsageError, match="none of its chunks is where its metadata says"):
+        simulation.prepare(case, out, OPTIONS)
+
+
 def test_a_run_that_was_begun_before_inputs_counted_is_resumed(client: Any, tmp_path: Path) -> None:
     path, out = tmp_path / "mask.npy", tmp_path / "out.zarr"
     write_mask(path, np.zeros((12, 16)))

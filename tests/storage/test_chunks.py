@@ -13,14 +13,16 @@ import numpy as np
 import pytest
 import zarr
 
-from gridstride.pipeline import api
+from gridstride.pipeline import api, runner
 from gridstride.pipeline.errors import UsageError
+from gridstride.pipeline.events.events import read_events
 from gridstride.pipeline.reports.progress import job_facts
 from gridstride.pipeline.storage import chunks
 from gridstride.pipeline.storage.chunks import Keys, check_chunks
 from gridstride.pipeline.storage.create import create
 from gridstride.pipeline.storage.describe import describe
 from gridstride.pipeline.storage.regions import open_regions
+from gridstride.workers import cluster
 
 IMAGE = np.arange(1, 41 * 43 + 1, dtype=np.uint16).reshape(41, 43)  # 5 x 5 chunks, with rims
 FORMS: dict[str, dict[str, Any]] = {
@@ -280,3 +282,18 @@ def test_codec_levels_that_exist_write(tmp_path: Path, codec: str) -> None:
     made = create(tmp_path / "a.zarr", IMAGE.shape, IMAGE.dtype, (10, 10), codec=codec)
     open_regions(made.path).write((0, 0), IMAGE)
     assert np.array_equal(zarr.open_array(made.path, mode="r")[...], IMAGE)
+
+
+@pytest.mark.slow
+def test_the_run_says_it(make: Make, tmp_path: Path) -> None:
+    path, out = make(), tmp_path / "out.zarr"
+    key(path, 2, 3).unlink()
+    with cluster.start("cpu", cluster.Size(1, 1, 4_000_000_000)) as client:
+        job = api.prepare("convolve", path, out, kernel="identity", device="cpu", workers=1)
+        assert runner.run(job, client).notes == job.notes != ()
+    lacking = IMAGE.copy()
+    lacking[20:30, 30:40] = 7
+    assert np.array_equal(zarr.open_array(str(out), mode="r")[...], lacking)
+    assert json.loads((out / ".gridstride/summary.json").read_text())["notes"] == list(job.notes)
+    assert [e["text"] for e in read_events(out / ".gridstride") if e["event"] == "note"] == list(job.notes)
+    assert api.prepare("convolve", path, out, kernel="identity", device="cpu", workers=1).notes == job.notes

@@ -153,6 +153,12 @@ class Neighbourhood(Filter):
                 raise ValueError(f"unknown mode {mode!r}: expected one of {', '.join(MODES)}")
         return [MODES[mode] for mode in modes]
 
+    def notes(self) -> list[str]:
+        given = [self.mode] if isinstance(self.mode, str) else self.mode
+        if "cval" not in self.model_fields_set or "constant" in {MODES.get(mode) for mode in given}:
+            return []
+        return [f"cval {self.cval:g} has no effect: it is of mode constant, and mode is {', '.join(given)}"]
+
     def outside(self, grid: Grid) -> float | int:
         """The value outside. Raises ValueError for one that integers cannot hold."""
         if not np.isfinite(float(self.cval)) and {grid.dtype.kind, self.out_dtype(grid).kind} & set("bui"):

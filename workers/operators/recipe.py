@@ -34,6 +34,10 @@ class Recipe(BaseModel):
         """What defaults come to on a grid (axes as numbers, dtype, ...), as plain values, for people and provenance."""
         return {}
 
+    def notes(self) -> list[str]:
+        """What was asked for and has no effect, a line each."""
+        return []
+
     def bind(self, grid: Grid) -> Operator:
         """The operator for a grid: names of axes, dtypes and defaults resolved. Raises ValueError if there is none."""
         raise NotImplementedError
