@@ -136,3 +136,34 @@ rank_of(const Key<T>* __restrict__ keys, T* __restrict__ out, const Windows* __r
         out[e] = from_key<T>(low);
     }
 }
+
+// As rank_of, among the values of a window that are not `missing`; ranks: by the number of these.
+template <class T>
+__global__ void __launch_bounds__(256)
+rank_of_valid(const Key<T>* __restrict__ keys, T* __restrict__ out, const Windows* __restrict__ geometry,
+              const int* __restrict__ offsets, i64 count, int taps, const int* __restrict__ ranks, T missing)
+{
+    const Key<T> nodata = to_key(missing);
+    const i64 stride = i64(gridDim.x) * blockDim.x;
+    for (i64 e = i64(blockIdx.x) * blockDim.x + threadIdx.x; e < count; e += stride) {
+        const Key<T>* window = keys + first_of(*geometry, e);
+        Key<T> low = Key<T>(~Key<T>(0)), high = 0;
+        int valid = 0;
+        for (int k = 0; k < taps; ++k) {
+            const Key<T> v = window[offsets[k]];
+            if (v == nodata) continue;
+            low = v < low ? v : low;
+            high = v > high ? v : high;
+            ++valid;
+        }
+        if (valid == 0) low = high = nodata;
+        while (low < high) {
+            const Key<T> middle = Key<T>(low + Key<T>(high - low) / 2);
+            int found = 0;
+            for (int k = 0; k < taps; ++k) found += window[offsets[k]] != nodata && window[offsets[k]] <= middle;
+            if (found > ranks[valid]) high = middle;
+            else low = Key<T>(middle + 1);
+        }
+        out[e] = from_key<T>(low);
+    }
+}

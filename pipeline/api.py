@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from gridstride.pipeline.simulations.case import Case
     from gridstride.pipeline.simulations.simulation import FlowSummary
 
-LAYOUT = ("array", "chunks", "shards", "codec")
+LAYOUT = ("array", "chunks", "shards", "codec", "nodata")
 Steps = Sequence[tuple[str, Parameters]]
 
 
@@ -74,8 +74,9 @@ def apply(steps: str | Steps, input: str | Path, out: str | Path, **arguments: A
 
     steps: an operator's name, whose parameters are keywords; or a chain of several, each (name, {parameter: value}):
            one read, one write, with the bytes of the operators applied one after another
-    Keywords: those of the operator, of `RunOptions`, and array (which one, where the input is a group), chunks, shards
-    and codec (of the result).
+    Keywords: those of the operator, of `RunOptions`, array (which one, where the input is a group), chunks, shards
+    and codec (of the result), and nodata: the value that stands for missing elements, several of them, "nan", "auto"
+    (what the array declares) or "none".
     Returns a summary. Raises UsageError if the request is wrong; blocks that failed are in `summary.failed`.
     """
     with ends_program(lambda: _kept(out)):

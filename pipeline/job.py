@@ -20,11 +20,12 @@ from gridstride.pipeline.options import ClusterConfig, RunOptions
 from gridstride.pipeline.planning.plan import Plan, make_plan
 from gridstride.pipeline.planning.request import Request
 from gridstride.pipeline.storage import fingerprints
-from gridstride.pipeline.storage.attributes import attributes_of_result
+from gridstride.pipeline.storage.attributes import attributes_of_result, note_on_values
 from gridstride.pipeline.storage.axes import axes_text
 from gridstride.pipeline.storage.chunks import check_chunks
 from gridstride.pipeline.storage.describe import ArrayInfo, describe
 from gridstride.pipeline.storage.journal import Journal, job_hash, json_bytes
+from gridstride.pipeline.storage.nodata import leaving_out, note_on_nodata
 from gridstride.pipeline.storage.paths import StorePath, store_path
 from gridstride.pipeline.validation import complaint, judged
 from gridstride.workers import cluster, saving
@@ -72,7 +73,8 @@ class Environment:
 class Job:
     """Everything about one job.
 
-    request: the user's own terms, kept for provenance; notes: what a user would not expect, one line each
+    request: the user's own terms, kept for provenance; attributes: of the result
+    notes: what a user would not expect, one line each
     """
 
     input: ArrayInfo
@@ -84,6 +86,7 @@ class Job:
     options: RunOptions
     environment: Environment
     plan: Plan
+    attributes: dict[str, Any]
     notes: tuple[str, ...] = ()
 
     @property
@@ -93,11 +96,6 @@ class Job:
     @property
     def device(self) -> str:
         return self.environment.device
-
-    @property
-    def attributes(self) -> dict[str, Any]:
-        """Those of the input that hold for the result too."""
-        return attributes_of_result(self.input, self.operator.meaning(), self.grid, self.out_grid)
 
     @property
     def axes(self) -> str:
@@ -127,6 +125,7 @@ class Job:
             "shards": self.layout.shards,
             "codec": self.layout.codec,
             "request": self.request,
+            "attributes": self.attributes,
         }
 
     def plan_sweep(self, operator: Operator, grid: Grid, block: Unit | None) -> Plan:
@@ -212,11 +211,13 @@ def make_job(
     chunks: Sequence[int] | None = None,
     shards: Sequence[int] | None = None,
     codec: str | None = None,
+    nodata: Any = None,
     options: RunOptions | None = None,
 ) -> Job:
     """Check and plan a job of one operator, or a chain of several. Nothing is written and nothing is started.
 
     steps: (name of an operator, its parameters), in order
+    nodata: what stands for no data in the input: a value, several, "nan", "auto" (what it declares) or "none"
     """
     options = options or RunOptions()
     info = describe(input, None if array is None else judged("array", array, word))
@@ -224,10 +225,13 @@ def make_job(
         operator, request = bind(steps, info.grid, info.naming.labels and not options.force_labels)
     except UsageError as error:
         raise UsageError("; ".join([str(error), *info.naming.notes])) from None
-    layout = make_layout(info, operator.out_grid(info.grid), chunks, shards, codec)
-    job = _planned(info, store_path(out), operator, info.grid, layout, request, options)
+    operator, left, terms = leaving_out(operator, info, nodata)
+    out_grid = operator.out_grid(info.grid)
+    attributes = attributes_of_result(info, operator.meaning(), info.grid, out_grid, left)
+    layout = make_layout(info, out_grid, chunks, shards, codec)
+    job = _planned(info, store_path(out), operator, info.grid, layout, request | terms, options)
     said = [f"{name}: {note}" for name, given in steps for note in make_recipe(name, given).notes()]
-    return replace(job, notes=(*job.notes, *said))
+    return replace(job, attributes=attributes, notes=(*job.notes, *said))
 
 
 def resume(out: str | Path, options: RunOptions | None = None) -> Job:
@@ -251,7 +255,8 @@ def resume(out: str | Path, options: RunOptions | None = None) -> Job:
         raise UsageError(
             f"{journal.folder} is damaged ({error}): use --overwrite with the original command to start again"
         ) from None
-    return _planned(info, where, operator, info.grid, layout, record["request"], options)
+    job = _planned(info, where, operator, info.grid, layout, record["request"], options)
+    return replace(job, attributes=record.get("attributes", {}))
 
 
 def _planned(
@@ -269,7 +274,10 @@ def _planned(
     plan = make_plan(replace(sweep, block=block, halos=options.halos))
     if going_on:
         check_input(stored, info, lambda index: operator.needed(plan.region(index), grid))
-    return Job(info, out, operator, grid, layout, request, options, environment, plan, tuple(notes))
+    notes += note_on_values(info, operator.meaning())
+    if "nodata" not in request:
+        notes += note_on_nodata(info)
+    return Job(info, out, operator, grid, layout, request, options, environment, plan, {}, tuple(notes))
 
 
 def _plain(terms: Mapping[str, Any]) -> dict[str, Any]:

@@ -122,6 +122,11 @@ TOLD_OPTIONS = _apply(
 JOB_OPTIONS = _apply(
     [
         click.option("--array", metavar="NAME", help="Which array, where the input is a group."),
+        click.option(
+            "--nodata",
+            metavar="VALUE|nan|auto|none",
+            help="What stands for no data: such elements are left out. auto: what the array declares.",
+        ),
         click.option("--block", type=Shape(), metavar="Z,Y,X", help="Block shape (default: the largest that fits)."),
         click.option("--chunks", type=Shape(), metavar="Z,Y,X", help="Chunks of the result (default: the input's)."),
         click.option("--shards", type=Shape(), metavar="Z,Y,X", help="Shards of the result (default: the input's)."),

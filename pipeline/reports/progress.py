@@ -72,6 +72,8 @@ def job_facts(job: Job) -> dict[str, str]:
     }
     if layout.shards:
         facts["shards"] = shape_text(layout.shards)
+    if isinstance(missing := job.request.get("nodata"), list):
+        facts["no data"] = f"{', '.join(missing)} in the input, {job.request['nodata_of_result']} in the result"
     if lost := dropped(job.input.attributes, job.attributes):
         facts["attributes"] = f"without {', '.join(lost)}, which would not be right for the result"
     if job.notes:

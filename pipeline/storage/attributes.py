@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import isclose
+from math import isclose, isfinite
 from typing import Any
 
 from gridstride.pipeline.storage.describe import ArrayInfo
 from gridstride.pipeline.storage.nodata import declared, fill_value_attribute, is_marker
+from gridstride.workers.nodata import NoData
 from gridstride.workers.operators.base import Grid, Meaning
 
 # Of the input's own layout and history, of other arrays, and of statistics of its values.
@@ -21,23 +22,47 @@ QUANTITY = ("units", "unit", "long_name", "standard_name")
 SPACINGS = ("voxel_size", "pixel_size", "spacing", "resolution", "scale")
 
 
-def attributes_of_result(info: ArrayInfo, meaning: Meaning, grid: Grid, out: Grid) -> dict[str, Any]:
-    """The input's attributes that are right for the result, recoded where that makes them so."""
+def attributes_of_result(
+    info: ArrayInfo, meaning: Meaning, grid: Grid, out: Grid, nodata: NoData | None = None
+) -> dict[str, Any]:
+    """The input's attributes that are right for the result, recoded where that makes them so.
+
+    nodata: what stands for no data in the result, if its elements were told apart
+    """
     if out.dtype.kind == "b" and grid.dtype.kind != "b":
         meaning = Meaning()
     same, markers = grid.dtype == out.dtype, declared(info)
     kept = {name: value for name, value in info.attributes.items() if _holds(name, meaning, same)}
     kept = {name: value for name, value in kept.items() if name in markers or not is_marker(name)}
-    if "_FillValue" in markers and same and meaning.gain is not None:
+    if nodata is not None:
+        kept = {name: value for name, value in kept.items() if markers.get(name) in (None, nodata.values)}
+        kept["_FillValue"] = fill_value_attribute(nodata.value, out.dtype)
+    elif "_FillValue" in markers and same and meaning.gain is not None:
         kept["_FillValue"] = fill_value_attribute(markers["_FillValue"][0], out.dtype)
     for name in set(OFFSETS) & set(kept):
         # A kernel of sum g makes scale * x + offset into scale * (kernel of x) + g * offset.
         kept[name] = _times(kept[name], meaning.gain or 0.0)
     ratios = [b.spacing / a.spacing for a, b in zip(grid.axes, out.axes, strict=True)] if grid.ndim == out.ndim else []
+    if not set(SPACINGS) & set(kept) and any(axis.spacing != 1 for axis in out.axes):
+        kept["voxel_size"] = [axis.spacing for axis in out.axes]  # of a level, whose group says it
+        ratios = []
     for name in set(SPACINGS) & set(kept):
         if isinstance(kept[name], list) and len(kept[name]) == len(ratios):
             kept[name] = [_times(size, ratio) for size, ratio in zip(kept[name], ratios, strict=True)]
-    return kept
+    return {name: _as_json(value) for name, value in kept.items()}
+
+
+def note_on_values(info: ArrayInfo, meaning: Meaning) -> list[str]:
+    """What must be said where elements, as they are stored, are not the numbers they stand for, a line each."""
+    notes, about = [], info.attributes
+    if str(about.get("_Unsigned")).lower() == "true" and info.dtype.kind == "i":
+        notes.append(
+            f"input: _Unsigned says that its {info.dtype} are unsigned, and they are computed with as signed: store it "
+            f"as u{info.dtype} first"
+        )
+    if meaning.gain is None and (scales := [f"{name} {about[name]}" for name in SCALES + OFFSETS if name in about]):
+        notes.append(f"input: elements are compared as they are stored, without {' and '.join(scales)}")
+    return notes
 
 
 def dropped(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
@@ -46,7 +71,7 @@ def dropped(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
 
 
 def _holds(name: str, meaning: Meaning, same_dtype: bool) -> bool:
-    """Whether an attribute of the input holds for a result of a meaning."""
+    """Whether an attribute of the input holds for a result."""
     quantity = meaning.gain is not None
     constant = quantity and meaning.gain != 0
     if name in NEVER or name.upper().startswith("STATISTICS_"):
@@ -71,3 +96,14 @@ def _times(value: Any, factor: float) -> Any:
         return [_times(one, factor) for one in value]
     number = isinstance(value, int | float) and not isinstance(value, bool)
     return value * factor if number and not isclose(factor, 1.0, rel_tol=1e-9) else value
+
+
+def _as_json(value: Any) -> Any:
+    """With NaN and infinities as the texts that Zarr has for them: JSON has no such numbers."""
+    if isinstance(value, dict):
+        return {name: _as_json(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_as_json(one) for one in value]
+    if isinstance(value, float) and not isfinite(value):
+        return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
+    return value

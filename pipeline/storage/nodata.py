@@ -10,17 +10,83 @@ import base64
 import binascii
 import struct
 from collections.abc import Iterator
-from math import isfinite, isnan
+from typing import Any
 
 import numpy as np
 
+from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.storage.describe import ArrayInfo
+from gridstride.workers.nodata import NoData, Number, as_element, number_text
+from gridstride.workers.operators.base import Operator
+from gridstride.workers.operators.kinds import plain
 
-Number = float | int
 # Names of attributes, without case, dashes and underscores.
 MARKERS = frozenset(
     ("fillvalue", "missingvalue", "missingvalues", "nodata", "nodatavals", "nodatavalue", "nodatavalues", "missingdata")
 )
+
+
+def nodata_of(info: ArrayInfo, given: Any) -> NoData | None:
+    """What stands for no data in an array, None if nothing does.
+
+    given: a number, several, or the words "nan", "auto" (what the array declares) or "none"; None: not given
+    Raises UsageError.
+    """
+    word = given.strip().lower() if isinstance(given, str) else ""
+    if given is None or word == "none":
+        return None
+    if word == "auto":
+        values = {repr(value): value for several in declared(info).values() for value in several}
+        if not values:
+            raise UsageError(
+                f"nodata is auto, and {info.path} declares no value of its dtype {info.dtype} for no data: give the "
+                "value, or leave nodata out"
+            )
+        return NoData(tuple(values.values()))
+    return NoData(_checked(given, info.dtype))
+
+
+def leaving_out(operator: Operator, info: ArrayInfo, given: Any) -> tuple[Operator, NoData | None, dict[str, Any]]:
+    """The operator that leaves out what stands for no data, what does so in its result, and both for provenance.
+
+    given: as in `nodata_of`. Raises UsageError.
+    """
+    missing = nodata_of(info, given)
+    if missing is None:
+        return operator, None, {} if given is None else {"nodata": "none"}
+    try:
+        operator, left = operator.without(missing, info.grid)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    after = "none" if left is None else number_text(left.value)
+    return operator, left, {"nodata": [number_text(value) for value in missing.values], "nodata_of_result": after}
+
+
+def note_on_nodata(info: ArrayInfo) -> list[str]:
+    """What must be said where an array declares no data and nobody said what to do with it: one line, or none."""
+    said = declared(info)
+    if not said:
+        return []
+    names = ", ".join(f"{name} {' and '.join(map(number_text, values))}" for name, values in said.items())
+    return [
+        f"input: a value stands for no data ({names}), and is computed with as any other: give --nodata auto "
+        "to leave such elements out, or --nodata none if they are values"
+    ]
+
+
+def _checked(given: Any, dtype: np.dtype) -> tuple[Number, ...]:
+    """The values that a user gives. Raises UsageError for what no element can be."""
+    several = plain(given.split(",") if isinstance(given, str) else given)
+    found: list[Number] = []
+    for one in several if isinstance(several, tuple) and several else (several,):
+        numbers = [] if isinstance(one, bool | tuple) else list(_numbers(one))
+        if not numbers:
+            raise UsageError(f"nodata is {given!r}: expected a number, nan, auto (what the array declares) or none")
+        element = as_element(numbers[0], dtype)
+        if element is None:
+            raise UsageError(f"nodata is {number_text(numbers[0])}: no element of dtype {dtype} can be that")
+        found.append(element)
+    return tuple(found)
 
 
 def is_marker(name: str) -> bool:
@@ -75,25 +141,8 @@ def parsed(text: str) -> Iterator[Number]:
         yield struct.unpack("<f" if len(content) == 4 else "<d", content)[0]
 
 
-def as_element(value: Number, dtype: np.dtype) -> Number | None:
-    """A number as an element of a dtype has it, or None where none can be it."""
-    if dtype.kind == "f":
-        with np.errstate(over="ignore"):
-            element = float(dtype.type(value))
-        return None if isfinite(value) and not isfinite(element) else element
-    if not isfinite(value) or value != int(value):
-        return None
-    low, high = (0, 1) if dtype.kind == "b" else (int(np.iinfo(dtype).min), int(np.iinfo(dtype).max))
-    return int(value) if low <= value <= high else None
-
-
 def fill_value_attribute(value: Number, dtype: np.dtype) -> Number | str:
     """The attribute _FillValue of a Zarr v3 array, as xarray reads it: of floats, the bytes of a float64 in base64."""
     if dtype.kind == "f":
         return base64.standard_b64encode(struct.pack("<d", float(value))).decode()
     return bool(value) if dtype.kind == "b" else int(value)
-
-
-def number_text(value: Number) -> str:
-    """A value as --nodata takes it."""
-    return "nan" if isnan(value) else f"{value!r}"

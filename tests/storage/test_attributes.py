@@ -55,7 +55,7 @@ def base64_of(value: float) -> str:
 def test_what_is_kept_is_right_for_the_result(
     store: Any, tmp_path: Path, name: str, terms: dict[str, Any], kept: set[str]
 ) -> None:
-    source = store(np.zeros((6, 8), np.uint16), (3, 8), attributes=CF)
+    source = store(np.ones((6, 8), np.uint16), (3, 8), attributes=CF)
     job = api.prepare(name, source, tmp_path / "out", device="cpu", **terms)
     assert set(job.attributes) == kept | ALWAYS
     factor = 2 if name == "downsample" else 1
@@ -65,13 +65,26 @@ def test_what_is_kept_is_right_for_the_result(
 
 
 def test_an_offset_follows_the_sum_of_the_kernel(store: Any, tmp_path: Path) -> None:
-    source = store(np.zeros((6, 8), np.uint16), (3, 8), attributes=CF)
+    source = store(np.ones((6, 8), np.uint16), (3, 8), attributes=CF)
     job = api.prepare("convolve", source, tmp_path / "out", device="cpu", kernel=np.full((3, 3), 2.0))
     assert (job.attributes["scale_factor"], job.attributes["add_offset"]) == (0.01, 18 * 5.0)
 
 
+def test_the_result_of_a_level_keeps_its_voxel_size(tmp_path: Path) -> None:
+    group = zarr.create_group(tmp_path / "image.zarr")
+    steps = [{"type": "scale", "scale": [4.0, 2.0]}]
+    datasets = [{"path": "s1", "coordinateTransformations": steps}]
+    axes = [{"name": name, "type": "space"} for name in "yx"]
+    group.attrs["ome"] = {"version": "0.5", "multiscales": [{"axes": axes, "datasets": datasets}]}
+    group.create_array("s1", shape=(6, 8), chunks=(6, 8), dtype="uint8")
+    source = tmp_path / "image.zarr" / "s1"
+    assert api.prepare("gaussian", source, tmp_path / "o", sigma=1, device="cpu").attributes == {"voxel_size": [4, 2]}
+    half = api.prepare("downsample", source, tmp_path / "o", factors=(1, 2), device="cpu")
+    assert half.attributes == {"voxel_size": [4, 4]}
+
+
 def test_a_chain_keeps_what_all_its_steps_keep(store: Any, tmp_path: Path) -> None:
-    source = store(np.zeros((6, 8), np.uint16), (3, 8), attributes=CF)
+    source = store(np.ones((6, 8), np.uint16), (3, 8), attributes=CF)
     steps: Any = [("median", {"size": 3}), ("gaussian", {"sigma": 1, "order": 1})]
     assert set(api.prepare(steps, source, tmp_path / "out", device="cpu").attributes) == SAME | ALWAYS | {
         "scale_factor"

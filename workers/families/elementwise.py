@@ -12,7 +12,9 @@ from math import floor, isnan, prod
 import numpy as np
 
 from gridstride.workers.families.casting import store
+from gridstride.workers.families.nodata import Touched
 from gridstride.workers.launches import Launches, Ref, ceil_div, type_name
+from gridstride.workers.nodata import NoData
 from gridstride.workers.operators.base import Grid, Meaning, Operator, Window
 from gridstride.workers.operators.graph import Graph, Step
 from gridstride.workers.region import Region
@@ -73,6 +75,11 @@ class Elementwise(Operator):
 
     def meaning(self) -> Meaning:
         return Meaning(1.0, between=True, chosen=True) if self.formula == "cast" else Meaning()
+
+    def without(self, nodata: NoData, grid: Grid) -> tuple[Operator, NoData | None]:
+        """A cast leaves no data no data; where there are none, nothing is true."""
+        left = nodata.stored_as(self.out_dtype) if self.formula == "cast" else None
+        return Touched(self, nodata, 0 if left is None else left.value), left
 
     def scratch(self, want: Region, grid: Grid, device: str) -> int:
         # NumPy converts in pieces of its own; a copy of what rounding or clipping gives, or of float16, is larger

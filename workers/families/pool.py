@@ -8,9 +8,12 @@ from typing import Literal
 
 import numpy as np
 
+from gridstride.workers.families.elementwise import Elementwise
 from gridstride.workers.families.local import Local
+from gridstride.workers.families.pool_valid import ExtremeOfValid, MeanOfValid
 from gridstride.workers.launches import Launches
-from gridstride.workers.operators.base import Grid, Meaning, Window
+from gridstride.workers.nodata import NoData
+from gridstride.workers.operators.base import Grid, Meaning, Operator, Window
 from gridstride.workers.operators.boundary import Taps
 from gridstride.workers.region import Region
 
@@ -43,6 +46,17 @@ class Pool(Local):
 
     def meaning(self) -> Meaning:
         return Meaning(1.0, between=True, chosen=self.method != "mean")
+
+    def without(self, nodata: NoData, grid: Grid) -> tuple[Operator, NoData]:
+        """Each box is of the elements that have a value."""
+        left = nodata.stored_as(self.out_dtype)
+        if self.method != "mean":
+            some = Pool(self.factors, "max", np.dtype(np.uint8))
+            return ExtremeOfValid(self, nodata, left.value, some, self.method == "max"), left
+        whole = grid.dtype.kind != "f" and self.out_dtype.kind != "f"
+        means = np.dtype(("uint64" if grid.dtype == np.uint64 else "int64") if whole else "float64")
+        stored = None if means == self.out_dtype else Elementwise("cast", self.out_dtype)
+        return MeanOfValid(self, nodata, left.value, stored, self.factors), left
 
     def scratch(self, want: Region, grid: Grid, device: str) -> int:
         if device == "gpu":

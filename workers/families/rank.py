@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from math import prod
 
 import numpy as np
 
 from gridstride.workers.families.local import Local
+from gridstride.workers.families.nodata import Unified
 from gridstride.workers.launches import Launches
-from gridstride.workers.operators.base import Grid, Meaning, Window
+from gridstride.workers.nodata import NoData
+from gridstride.workers.operators.base import Grid, Meaning, Operator, Window
 from gridstride.workers.operators.boundary import Taps
+from gridstride.workers.operators.graph import Graph, Step
 from gridstride.workers.region import Region
 
 WORK_BYTES = 2**18  # more than the lists, rows and tables that a twin works in besides the padded window
@@ -35,6 +39,17 @@ class Rank(Local):
     footprint: np.ndarray | None = None
 
     @property
+    def missing(self) -> float | int | None:
+        """The value of elements that are left out."""
+        return None
+
+    @property
+    def ranks(self) -> np.ndarray:
+        """The rank for each number of elements that are not left out, int64 (n + 1,)."""
+        n = len(self.taps)
+        return np.arange(n + 1) * (2 * self.rank + 1) // (2 * n)
+
+    @property
     def taps(self) -> np.ndarray:
         """The elements of the box that count, int64 (elements, axes)."""
         return np.argwhere(np.ones(self.size, bool) if self.footprint is None else self.footprint)
@@ -56,6 +71,15 @@ class Rank(Local):
     def meaning(self) -> Meaning:
         return Meaning(1.0, between=True, chosen=True)
 
+    def without(self, nodata: NoData, grid: Grid) -> tuple[Operator, NoData]:
+        """Missing elements are left out."""
+        fields, left = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}, NoData((nodata.value,))
+        ranked = RankOfValid(**fields, nodata=nodata.value)
+        if nodata.is_one_pattern:
+            return ranked, left
+        one = Unified(Operator(), nodata, nodata.value)
+        return Graph((Step("unified", one), Step("ranked", ranked, ("unified",)))), left
+
     def scratch(self, want: Region, grid: Grid, device: str) -> int:
         item = 4 if grid.dtype == np.float16 and device == "gpu" else grid.dtype.itemsize
         shape = self.padded_shape(want, grid)
@@ -72,6 +96,23 @@ class Rank(Local):
         from gridstride.workers.families.rank_gpu import launch_rank
 
         launch_rank(self, window, launches)
+
+
+@dataclass(frozen=True)
+class RankOfValid(Rank):
+    """A rank among the elements of a box of n that are not `nodata`: of m of them rank m (2 rank + 1) // (2 n), which
+    is the smallest of them, the largest or the median where that is asked for; `nodata` where there is none."""
+
+    nodata: float | int = 0
+
+    finds_median_of = None
+
+    @property
+    def missing(self) -> float | int:
+        return self.nodata
+
+    def describe(self) -> str:
+        return f"{super().describe()}, of elements that have a value"
 
 
 def constant(cval: float, dtype: np.dtype) -> float | int:

@@ -25,6 +25,17 @@ from numba.extending import intrinsic
 
 from gridstride.workers.families import networks
 from gridstride.workers.families.local import padded
+from gridstride.workers.families.rank_bisect import (
+    FLOAT,
+    SIGNED,
+    TILE,
+    UNSIGNED,
+    bisect,
+    bisect_valid,
+    from_keys,
+    key_of,
+    to_keys,
+)
 from gridstride.workers.operators.base import Window
 
 if TYPE_CHECKING:
@@ -33,9 +44,7 @@ if TYPE_CHECKING:
 VECTOR = 64  # bytes; a processor of shorter registers takes several for each
 CHUNK = 1024  # bytes of a row of outputs worked on at a time: the lists of 5 rows stay in the first-level cache
 PITCH = CHUNK + 2 * VECTOR  # bytes between lists: a chunk, its halo, and what the last vector holds too much
-TILE = 1024  # elements of a row that are bisected at a time
 SORT, MERGE, SELECT, SELECT_PLANE = range(4)
-UNSIGNED, SIGNED, FLOAT = range(3)
 
 
 def rank(op: Rank, window: Window, out: np.ndarray) -> None:
@@ -68,96 +77,17 @@ def rank(op: Rank, window: Window, out: np.ndarray) -> None:
 def _bisected(op: Rank, keys: np.ndarray, pitches: np.ndarray, kind: int, out: np.ndarray) -> None:
     taps = op.taps
     offsets = taps @ pitches
+    missing = None if op.missing is None else key_of(op.missing, out.dtype, kind)
     item = max(2, out.itemsize) if len(taps) < 2**16 else max(4, out.itemsize)
     count = np.empty(TILE, f"u{item}")
     for index in np.ndindex(*out.shape[:-2]):
         first = int(np.dot(index, pitches[: len(index)]))
         rows = out[index] if out.ndim > 1 else out[None]
         bases = first + np.arange(len(rows)) * (pitches[-2] if out.ndim > 1 else 0)
-        bisect(keys, bases, offsets, op.rank, kind, count, rows)
-
-
-@njit(nogil=True, cache=True)
-def to_keys(keys, kind):
-    """Bits of signed integers (or floating-point numbers) as unsigned integers of their order, in place."""
-    cast = keys.dtype.type
-    one = cast(1)
-    top = cast(one << cast(8 * keys.itemsize - 1))
-    largest = cast(~cast(0))
-    # Bits above those of infinity are NaN's. Exponents have 5, 8 or 11 bits.
-    mantissa = cast(10 if keys.itemsize == 2 else (23 if keys.itemsize == 4 else 52))
-    infinity = cast(cast(cast(top - one) >> mantissa) << mantissa)
-    for i in range(len(keys)):
-        k = keys[i]
-        if kind == SIGNED:
-            keys[i] = k ^ top
-        elif cast(k & cast(top - one)) > infinity:
-            keys[i] = largest
+        if missing is None:
+            bisect(keys, bases, offsets, op.rank, kind, count, rows)
         else:
-            keys[i] = cast(~k) if k & top else cast(k | top)
-
-
-@njit(nogil=True, cache=True)
-def from_keys(keys, kind, out):
-    """A row of keys as the bits of values."""
-    cast = keys.dtype.type
-    top = cast(cast(1) << cast(8 * keys.itemsize - 1))
-    if kind == UNSIGNED:
-        for x in range(len(out)):
-            out[x] = keys[x]
-    elif kind == SIGNED:
-        for x in range(len(out)):
-            out[x] = keys[x] ^ top
-    else:
-        for x in range(len(out)):
-            out[x] = keys[x] ^ top if keys[x] & top else cast(~keys[x])
-
-
-@njit(nogil=True, cache=True)
-def bisect(keys, bases, offsets, rank, kind, count, out):
-    """out[r, x] = the value of a rank among those at bases[r] + offsets + x."""
-    cast, counted, taps = keys.dtype.type, count.dtype.type, len(offsets)
-    enough = counted(rank)
-    low, high, middle = np.empty(TILE, keys.dtype), np.empty(TILE, keys.dtype), np.empty(TILE, keys.dtype)
-    for r in range(len(bases)):
-        for x0 in range(0, out.shape[1], TILE):
-            n, at = min(TILE, out.shape[1] - x0), bases[r] + x0
-            first = keys[at + offsets[0] : at + offsets[0] + n]
-            for x in range(n):
-                low[x] = high[x] = first[x]
-            for k in range(1, taps):
-                a = keys[at + offsets[k] : at + offsets[k] + n]
-                for x in range(n):
-                    low[x] = min(low[x], a[x])
-                    high[x] = max(high[x], a[x])
-            while True:
-                open_ = cast(0)
-                for x in range(n):
-                    open_ |= cast(high[x] - low[x])
-                    middle[x] = low[x] + (cast(high[x] - low[x]) >> cast(1))
-                    count[x] = 0
-                if open_ == 0:
-                    break
-                k = 0
-                while k + 4 <= taps:
-                    a = keys[at + offsets[k] : at + offsets[k] + n]
-                    b = keys[at + offsets[k + 1] : at + offsets[k + 1] + n]
-                    c = keys[at + offsets[k + 2] : at + offsets[k + 2] + n]
-                    d = keys[at + offsets[k + 3] : at + offsets[k + 3] + n]
-                    for x in range(n):
-                        m = middle[x]
-                        count[x] += counted(a[x] <= m) + counted(b[x] <= m) + counted(c[x] <= m) + counted(d[x] <= m)
-                    k += 4
-                while k < taps:
-                    a = keys[at + offsets[k] : at + offsets[k] + n]
-                    for x in range(n):
-                        count[x] += counted(a[x] <= middle[x])
-                    k += 1
-                for x in range(n):
-                    found = count[x] > enough  # more than `rank` elements are not above the middle
-                    high[x] = middle[x] if found else high[x]
-                    low[x] = low[x] if found else cast(middle[x] + cast(1))
-            from_keys(low, kind, out[r, x0 : x0 + n])
+            bisect_valid(keys, bases, offsets, op.ranks, missing, kind, rows)
 
 
 def _network(stage: int, size: int):

@@ -24,7 +24,7 @@ WINDOWS = np.dtype([(key, np.int64, AXES) for key in ("size", "stride")])
 
 def instantiations() -> list[tuple[str, str]]:
     """Every (file, name expression) that can be asked for."""
-    names = [name for t in INPUTS for name in (f"pad<{t}>", f"rank_of<{t}>")]
+    names = [name for t in INPUTS for name in (f"pad<{t}>", f"rank_of<{t}>", f"rank_of_valid<{t}>")]
     names += [f"median_of<{t}, {count}>" for t in INPUTS for count in MEDIANS]
     return [("rank.cu", name) for name in names]
 
@@ -46,7 +46,10 @@ def launch_rank(op: Rank, window: Window, launches: Launches) -> None:
     geometry["size"], geometry["stride"] = _six(window.want.shape, 1), _six(strides(padded), 0)
     args = [keys, Ref("out"), launches.constant(geometry), launches.constant(offsets.astype(np.int32)), np.int64(count)]
     name = type_name(dtype)
-    if len(taps) in MEDIANS and op.rank == len(taps) // 2:
+    if op.missing is not None:
+        expression = f"rank_of_valid<{name}>"
+        args += [np.int32(len(taps)), launches.constant(op.ranks.astype(np.int32)), dtype.type(op.missing)]
+    elif len(taps) in MEDIANS and op.rank == len(taps) // 2:
         expression = f"median_of<{name}, {len(taps)}>"
     else:
         expression = f"rank_of<{name}>"

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
 
 from gridstride.workers.families.local import Local
+from gridstride.workers.families.nodata import Normalised, Touched
 from gridstride.workers.launches import Launches
-from gridstride.workers.operators.base import Cast, Grid, Meaning, Window, accumulator
+from gridstride.workers.nodata import NoData
+from gridstride.workers.operators.base import Cast, Grid, Meaning, Operator, Window, accumulator
 from gridstride.workers.operators.boundary import Taps
 from gridstride.workers.region import Region
 
@@ -90,8 +92,33 @@ class Separable(Local):
         return f"separable, sums in {self.precision} precision"
 
     def meaning(self) -> Meaning:
-        gain = prod(float(p.weights.sum()) / p.divisor for p in self.passes)
-        return Meaning.of_sum(gain, all((p.weights >= 0).all() for p in self.passes))
+        return Meaning.of_sum(self.gain, self.is_positive)
+
+    def without(self, nodata: NoData, grid: Grid) -> tuple[Operator, NoData]:
+        """Means of the elements that have a value; other sums are no data where a missing one has a weight."""
+        left, cval = nodata.stored_as(self.out_dtype), self.passes[0].cval if self.passes else 0.0
+        # What lies outside counts, unless it is given as no data.
+        outside = float(nodata.counts(cval, grid.dtype))
+        if self.gain > 0 and self.is_positive:
+            # The largest weight is 1: of equal weights both sums are whole numbers, and their quotient is exact.
+            equal = [replace(p, weights=p.weights / p.weights.max()) for p in self.passes]
+            sums, weights = (
+                Separable(undivided(equal, value), np.dtype(np.float64), "double")
+                for value in (cval if outside else 0.0, outside)
+            )
+            stored = Separable((), self.out_dtype, "double", self.cast)
+            return Normalised(sums, nodata, left.value, weights, stored, self.meaning().gain or 0.0), left
+        used = [replace(p, weights=(p.weights != 0).astype(float)) for p in self.passes]
+        reach = Separable(undivided(used, 1 - outside), np.dtype(np.float32))
+        return Touched(self, nodata, left.value, reach), left
+
+    @property
+    def gain(self) -> float:
+        return prod(float(p.weights.sum()) / p.divisor for p in self.passes)
+
+    @property
+    def is_positive(self) -> bool:
+        return all((p.weights >= 0).all() for p in self.passes)
 
     def scratch(self, want: Region, grid: Grid, device: str) -> int:
         item, shape = accumulator(self.precision).itemsize, self.padded_shape(want, grid)
@@ -116,3 +143,12 @@ class Separable(Local):
         from gridstride.workers.families.separable_gpu import launch_separable
 
         launch_separable(self, window, launches)
+
+
+def undivided(passes: Iterable[Pass], value: float) -> tuple[Pass, ...]:
+    """The passes without their divisors; value: of the constant outside, of which each pass makes a multiple."""
+    found = []
+    for step in passes:
+        found.append(replace(step, divisor=1.0, cval=value))
+        value *= float(step.weights.sum())
+    return tuple(found)

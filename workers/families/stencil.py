@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gridstride.workers.families.local import WHOLE, Local
-from gridstride.workers.families.separable import GPU_BYTES
+from gridstride.workers.families.nodata import Normalised, Touched
+from gridstride.workers.families.separable import GPU_BYTES, Separable
 from gridstride.workers.launches import Launches
-from gridstride.workers.operators.base import Cast, Grid, Meaning, Window, accumulator
+from gridstride.workers.nodata import NoData
+from gridstride.workers.operators.base import Cast, Grid, Meaning, Operator, Window, accumulator
 from gridstride.workers.operators.boundary import Taps
 from gridstride.workers.region import Region
 
@@ -78,6 +80,25 @@ class Stencil(Local):
         if self.channel_axis is not None:
             return Meaning()
         return Meaning.of_sum(float(self.weights.sum()), bool((self.weights >= 0).all()))
+
+    def without(self, nodata: NoData, grid: Grid) -> tuple[Operator, NoData]:
+        """As of separable sums; those over channels are no data where a missing element has a weight."""
+        left, outside = nodata.stored_as(self.out_dtype), float(nodata.counts(self.cval, grid.dtype))
+        gain = self.meaning().gain
+        if gain is not None and gain > 0 and (self.weights >= 0).all():
+            # Tap by tap: an FFT's rounding would be large beside a small sum of weights. The largest weight is 1.
+            one = self.but(weights=self.weights / self.weights.max(), precision="double", cast="round")
+            sums, weights = (
+                one.but(cval=value, out_dtype=np.dtype(np.float64), algorithm="direct")
+                for value in (self.cval if outside else 0.0, outside)
+            )
+            stored = Separable((), self.out_dtype, "double", self.cast)
+            return Normalised(sums, nodata, left.value, weights, stored, gain), left
+        used = (self.weights != 0).astype(float)
+        reach = self.but(
+            weights=used, cval=1 - outside, out_dtype=np.dtype(np.float32), precision="single", cast="round", bias=None
+        )
+        return Touched(self, nodata, left.value, reach), left
 
     def scratch(self, want: Region, grid: Grid, device: str) -> int:
         padded = prod(self.padded_shape(want, grid))

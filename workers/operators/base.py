@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 import numpy as np
 
 from gridstride.workers.launches import Launches
+from gridstride.workers.nodata import NoData
 from gridstride.workers.region import Region
 
 if TYPE_CHECKING:
@@ -183,6 +184,12 @@ class Operator:
 
     version: ClassVar[int] = 1  # raised when the bytes of the result change; part of a job's identity
     exact: ClassVar[bool] = True  # the same bits however the grid is cut
+
+    # --- elements that are missing ---
+    def without(self, nodata: NoData, grid: Grid) -> tuple[Operator, NoData | None]:
+        """The operator for an array in which some values stand for no data, and what stands for it in the result (None:
+        all its elements have a value). Families say how. Raises ValueError where there is none."""
+        raise ValueError(f"{self.describe()} cannot leave out elements without data: leave nodata out, or make it none")
 
     # --- geometry: pure, on grids alone ---
     def out_grid(self, grid: Grid) -> Grid:

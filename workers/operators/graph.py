@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gridstride.workers.nodata import NoData
 from gridstride.workers.operators.base import Grid, Meaning, Operator, Report, Window, crop
 from gridstride.workers.region import Region, hull_of
 
@@ -68,6 +69,22 @@ class Graph(Operator):
             found = found.then(step.operator.meaning()) if step.reads == (source,) else Meaning()
             source = step.name
         return found
+
+    def without(self, nodata: NoData, grid: Grid) -> tuple[Graph, NoData | None]:
+        """Every step leaves out what the one before it leaves without data."""
+        if self.inputs != (INPUT,) or any(len(step.reads) > 1 for step in self.steps):
+            raise ValueError(
+                f"{self.describe()} joins several arrays: elements without data cannot be left out of them"
+            )
+        grids, steps = self.grids(grid), []
+        missing: dict[str, NoData | None] = {INPUT: nodata}
+        for step in self.steps:
+            there, operator, left = missing[step.reads[0]], step.operator, None
+            if there is not None:
+                operator, left = operator.without(there, _read_by(step, grids))
+            missing[step.name] = left
+            steps.append(replace(step, operator=operator))
+        return self.but(steps=tuple(steps)), left
 
     # --- geometry ---
     def grids(self, grid: Grid) -> dict[str, Grid]:

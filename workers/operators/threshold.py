@@ -12,6 +12,8 @@ from pydantic import Field
 
 from gridstride.workers.families.elementwise import above
 from gridstride.workers.families.histogram import Extremes, Histogram, counted_as, extremes
+from gridstride.workers.families.nodata import Awaiting
+from gridstride.workers.nodata import NoData
 from gridstride.workers.operators.base import Grid, Operator, Report
 from gridstride.workers.operators.kinds import Value
 from gridstride.workers.operators.recipe import Recipe
@@ -51,6 +53,9 @@ class Otsu(Operator):
 
     def out_grid(self, grid: Grid) -> Grid:
         return grid.having(bool)
+
+    def without(self, nodata: NoData, grid: Grid) -> tuple[Operator, None]:
+        return Awaiting(self, nodata, 0), None
 
     def first_sweep(self) -> Operator:
         dtype = counted_as(self.dtype)

@@ -1,0 +1,82 @@
+"""Pooling of arrays with elements that are missing: each box is of those that have a value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from gridstride.workers.families.nodata import Masked, Run, as_bytes, chosen, filled
+from gridstride.workers.families.parts import nothing
+from gridstride.workers.operators.base import Grid, Operator, Window
+from gridstride.workers.region import Region
+
+
+@dataclass(frozen=True)
+class ExtremeOfValid(Masked):
+    """The largest or smallest element of each box. any: the largest of a mask's boxes"""
+
+    any: Operator
+    largest: bool
+
+    def helpers(self, grid: Grid) -> list[tuple[Operator, Grid]]:
+        return [(self.operator, grid), (self.any, grid.having(np.uint8))]
+
+    def made(self, window: Window, valid: Any, xp: Any, run: Run) -> Any:
+        low, high = nothing(window.data.dtype)
+        result = run(self.operator, filled(window, valid, xp, high if self.largest else low))
+        return chosen(run(self.any, as_bytes(window, valid)) > 0, result, self.missing, xp)
+
+
+@dataclass(frozen=True)
+class MeanOfValid(Masked):
+    """The mean of each box, as `Pool` makes it: of integers exact, half to even; else of sums in float64 in C order.
+
+    stored: writes the means, in float64 or 64-bit integers, as the result; None where they are it
+    """
+
+    stored: Operator | None
+    factors: tuple[int, ...]
+
+    def describe(self) -> str:
+        return f"{self.operator.describe()}, of elements that have a value"
+
+    def scratch(self, want: Region, grid: Grid, device: str) -> int:
+        return super().scratch(want, grid, device) + 64 * want.size
+
+    def made(self, window: Window, valid: Any, xp: Any, run: Run) -> Any:
+        out = self.out_grid(window.grid)
+        whole = window.grid.dtype.kind != "f" and out.dtype.kind != "f"
+        count = self.sums(valid, window.want.shape, np.int64, xp)
+        some = count > 0
+        count = chosen(some, count, 1, xp)
+        if whole:
+            means = self.whole_means(filled(window, valid, xp).data, count, window.want.shape, xp)
+        else:
+            means = self.sums(filled(window, valid, xp, -0.0).data, window.want.shape, np.float64, xp) / count
+        if self.stored is not None:
+            means = run(self.stored, Window(means, window.want, window.want, out.having(means.dtype)))
+        return chosen(some, means, self.missing, xp)
+
+    def sums(self, data: Any, shape: tuple[int, ...], dtype: Any, xp: Any) -> Any:
+        """The sum of each box, element by element in C order; boxes at the end of an axis are of what exists."""
+        total = xp.full(shape, -0.0, dtype)
+        for first in product(*(range(n) for n in self.factors)):
+            part = data[tuple(slice(k, None, n) for k, n in zip(first, self.factors, strict=True))]
+            total[tuple(slice(0, n) for n in part.shape)] += part.astype(dtype)
+        return total
+
+    def whole_means(self, data: Any, count: Any, shape: tuple[int, ...], xp: Any) -> Any:
+        """Exact: the high and the low 32 bits are summed apart; divisions are towards -infinity."""
+        wide = data.astype(np.uint64 if data.dtype == np.uint64 else np.int64)
+        high = self.sums(wide >> wide.dtype.type(32), shape, np.int64, xp)
+        low = self.sums(wide & wide.dtype.type(0xFFFFFFFF), shape, np.int64, xp)
+        quotient = high // count
+        low += (high - quotient * count) << 32
+        below = low // count
+        twice = 2 * (low - below * count)
+        mean = (quotient << 32) + below
+        mean += (twice > count) | ((twice == count) & (mean % 2 == 1))
+        return mean.view(wide.dtype)
