@@ -27,7 +27,7 @@ from gridstride.workers.operators.kinds import LARGEST, within
 
 if TYPE_CHECKING:
     from gridstride.pipeline.simulations.case import Case
-    from gridstride.pipeline.simulations.simulation import FlowSummary
+    from gridstride.pipeline.simulations.simulation import FlowSummary, Simulation
 
 LAYOUT = ("array", "chunks", "shards", "codec", "nodata")
 Steps = Sequence[tuple[str, Parameters]]
@@ -153,12 +153,28 @@ def _warned(summary: FlowSummary) -> FlowSummary:
     return summary
 
 
-def resume(out: str | Path, **options: Any) -> JobSummary | FlowSummary:
-    """Go on with the unfinished job or simulation at `out`. Keywords: those of `RunOptions`."""
-    with ends_program(lambda: _kept(out)):
-        if not Journal(out).is_simulation():
-            return run(jobs.resume(out, RunOptions(**options)))
-        from gridstride.pipeline.reports.simulations import run_shown
-        from gridstride.pipeline.simulations import simulation
+def prepare_resume(out: str | Path, options: RunOptions, until: float | None = None) -> Job | Simulation:
+    """Check and plan to go on with what writes `out`; see `resume`."""
+    journal = Journal(out)
+    if not journal.is_simulation():
+        if until is not None and journal.exists():
+            raise UsageError(f"{out} is not the output of a simulation, which alone is made longer by until")
+        return jobs.resume(out, options)
+    from gridstride.pipeline.simulations import simulation
 
-        return _warned(run_shown(simulation.resume(out, RunOptions(**options))))
+    return simulation.resume(out, options, until)
+
+
+def resume(out: str | Path, until: float | None = None, **options: Any) -> JobSummary | FlowSummary:
+    """Go on with the unfinished job or simulation at `out`.
+
+    until: make a simulation longer, finished or not: the time at which it ends, in place of its case's run.until
+    Keywords: those of `RunOptions`. Raises UsageError for an end before that of the run that is there.
+    """
+    with ends_program(lambda: _kept(out)):
+        prepared = prepare_resume(out, RunOptions(**options), until)
+        if isinstance(prepared, Job):
+            return run(prepared)
+        from gridstride.pipeline.reports.simulations import run_shown
+
+        return run_shown(prepared)

@@ -62,18 +62,17 @@ def _warn(prepared: Any, lines: list[str]) -> None:
 
 @click.command("resume")
 @click.argument("out", metavar="OUT")
+@click.option("--until", type=float, metavar="T", help="Make a simulation longer, finished or not: run.until.")
 @TOLD_OPTIONS
 @RUN_OPTIONS
 @guard
-def resume(out: str, **values: Any) -> None:
-    """Go on with the unfinished job or simulation that writes OUT."""
-    from gridstride.pipeline import job as jobs
+def resume(out: str, until: float | None, **values: Any) -> None:
+    """Go on with the unfinished job or simulation that writes OUT, or with a simulation beyond its end."""
+    from gridstride.pipeline import api
     from gridstride.pipeline.commands.filter import run_job
-    from gridstride.pipeline.simulations import simulation
-    from gridstride.pipeline.storage.journal import Journal
 
-    options = split_options(values)[1]
-    if Journal(out).is_simulation():
-        _simulate(simulation.resume(out, options))
+    prepared = api.prepare_resume(out, split_options(values)[1], until)
+    if isinstance(prepared, api.Job):
+        run_job(prepared)
     else:
-        run_job(jobs.resume(out, options))
+        _simulate(prepared)

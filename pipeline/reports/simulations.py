@@ -39,7 +39,8 @@ def plan_facts(prepared: Simulation) -> dict[str, str]:
         "case": f"{case.name}: {case.about()}",
         "grid": f"{shape_text(cells.values())} ({', '.join(cells)}), state {megabytes(state)}",
         "time": f"{timeline.last} steps of {timeline.dt:.4g} to t = {timeline.last * timeline.dt:g} "
-        f"({timeline.dt / case.stable_step():.0%} of the longest stable step)",
+        f"({timeline.dt / case.stable_step():.0%} of the longest stable step)"
+        + "".join(f"; {note}" for note in timeline.notes),
         **case.facts(prepared.setup),
         "output": f"{len(timeline.snapshots)} snapshots of {', '.join(prepared.arrays)}, "
         f"{megabytes(prepared.bytes_out - 2 * state)}, and up to two checkpoints, {megabytes(2 * state)}, before "

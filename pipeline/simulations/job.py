@@ -27,7 +27,8 @@ from gridstride.workers.models.base import Setup
 
 # Raised when a change to the code changes the bytes of results: a run begun before cannot be resumed after.
 # 3: EDAC's pressure is carried as a flux, a force between closed ends is held by pressure, inflows mind solids.
-RESULT_VERSION = 3
+# 4: times are rounded once, and the end falls on a step where it can.
+RESULT_VERSION = 4
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Simulation:
     reason: why on this device
     begins_with: number of the snapshot of another simulation that it begins with, if it does
     notes: what is said of its inputs, a line each
+    longer: whether it goes on beyond the end of the run that is there
     """
 
     case: Case
@@ -51,6 +53,7 @@ class Simulation:
     plan: FlowPlan
     begins_with: int | None = None
     notes: tuple[str, ...] = ()
+    longer: bool = False
 
     @property
     def arrays(self) -> tuple[str, ...]:
@@ -72,9 +75,10 @@ class Simulation:
 
     @property
     def bytes_out(self) -> int:
-        """Bytes of all snapshots and of two states, uncompressed."""
-        domain = self.setup.domain
-        arrays = len(self.arrays) * len(self.timeline.snapshots) + 2 * domain.arrays
+        """Bytes of all snapshots that are not there yet and of two states, uncompressed."""
+        domain, timeline = self.setup.domain, self.timeline
+        there = timeline.ends[-1] if self.longer else -1
+        arrays = len(self.arrays) * int((timeline.snapshots > there).sum()) + 2 * domain.arrays
         return arrays * self.cells * domain.dtype.itemsize
 
 
@@ -88,7 +92,8 @@ def prepare(
     out = store_path(out)
     config, device, reason, size = deployment.environment(options)
     checks.check_place(out, options)
-    timeline = make_timeline(case)
+    stored = None if options.overwrite or not Journal(out).exists() else Journal(out).read()
+    timeline = make_timeline(case, None if stored is None else stored.get("timeline"))
     try:
         setup = case.setup(timeline.dt)
     except ValueError as error:
@@ -104,16 +109,17 @@ def prepare(
         before = None if checkpoint is None else describe(states.state_path(out, checkpoint.state)).chunks[1:]
         passes = plan_passes(setup, size, device, options.block, wishes.substeps, before)
         simulation = replace(simulation, plan=replace(passes, edges=plan.edges))
-    stored = Journal(out)
-    if stored.exists() and not options.overwrite:
+    if stored is not None:
         return _as_begun(stored, simulation)
     source = case.snapshot()
     return simulation if source is None else replace(simulation, begins_with=check_snapshot(case, source))
 
 
-def resume(out: str | StorePath, options: RunOptions | None = None) -> Simulation:
-    """The unfinished simulation at `out`, prepared to go on."""
+def resume(out: str | StorePath, options: RunOptions | None = None, until: float | None = None) -> Simulation:
+    """The simulation at `out`, prepared to go on. until: a later end than it was begun with"""
     record = Journal(out).read()
+    if until is not None:
+        record["case"]["run"]["until"] = until
     options = options or RunOptions()
     if options.device == "auto":
         options = options.but(device=record["identity"]["device"])
@@ -125,7 +131,7 @@ def resume(out: str | StorePath, options: RunOptions | None = None) -> Simulatio
 def identity(simulation: Simulation) -> dict[str, Any]:
     """Everything that determines the bytes of the result."""
     case = simulation.case.resolved()
-    case["run"].pop("substeps")  # does not
+    del case["run"]["substeps"], case["run"]["until"]  # do not
     if case["model"] == registry.DEFAULT:
         del case["model"]  # as in runs that were begun when there was no other
     content: dict[str, Any] = {"result_version": RESULT_VERSION, "case": case, "device": simulation.device}
@@ -138,9 +144,8 @@ def identity(simulation: Simulation) -> dict[str, Any]:
     return json.loads(json_bytes(content))
 
 
-def _as_begun(stored: Journal, simulation: Simulation) -> Simulation:
-    """The simulation, if it is the one that the journal is of. Raises UsageError if it is not."""
-    record = stored.read()
+def _as_begun(record: dict[str, Any], simulation: Simulation) -> Simulation:
+    """The simulation, if it is the one of a journal's record, or makes it longer. Raises UsageError if it is not."""
     if record.get("kind") != "simulation":
         raise UsageError(f"{simulation.out} holds another job's output: give another place, or --overwrite")
     simulation = replace(simulation, begins_with=record.get("snapshot"))
@@ -151,7 +156,16 @@ def _as_begun(stored: Journal, simulation: Simulation) -> Simulation:
         # The store that it began with is gone, and no longer needed.
         now["inputs"]["initial.path"] = before.get("inputs", {}).get("initial.path")
     if job_hash(before) == job_hash(now):
-        return simulation
+        ends, last = record["timeline"]["last"], simulation.timeline.last
+        if last < ends:
+            raise UsageError(
+                f"{simulation.out} is a run to t = {ends * simulation.timeline.dt:g}: "
+                f"run.until {simulation.case.run.until:g} is before that; give a later time, or --overwrite"
+            )
+        return replace(simulation, longer=last > ends)
+    again = f"{simulation.out} was begun by another version of gridstride: use --overwrite to start again"
+    if before.get("result_version") != now["result_version"]:
+        raise UsageError(again)
     if before["device"] != now["device"]:
         raise UsageError(
             f"{simulation.out} was begun on {before['device']} and this would go on on {now['device']}, whose last "
@@ -168,7 +182,7 @@ def _as_begun(stored: Journal, simulation: Simulation) -> Simulation:
             f"what {', '.join(inputs)} names has changed since {simulation.out} was begun: "
             "use --overwrite to start again"
         )
-    raise UsageError(f"{simulation.out} was begun by another version of gridstride: use --overwrite to start again")
+    raise UsageError(again)
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:

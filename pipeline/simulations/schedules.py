@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from math import ceil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from math import ceil, gcd, lcm
+from typing import Any
 
 import numpy as np
 
@@ -11,16 +14,42 @@ from gridstride.pipeline.errors import UsageError
 from gridstride.workers.models.base import Model
 from gridstride.workers.models.sections import Schedule
 
+UNSEEN = 1e-6  # share of a step by which times may differ and still be called the same
+# A step may be so much shorter than the scheme allows to make the end fall on a step too.
+WORTH = 0.8
+
 
 @dataclass(frozen=True)
 class Timeline:
-    """dt; the last step; and the steps after which there is a snapshot, a sample of diagnostics, a checkpoint."""
+    """dt; the last step; and the steps after which there is a snapshot, a sample of diagnostics, a checkpoint.
+
+    ratio: dt as a ratio of whole numbers, from which times are made: 3 steps of 0.1 are 0.3
+    ends: last steps of the shorter runs that this one makes longer
+    notes: where something falls on another time than asked for
+    """
 
     dt: float
     last: int
     snapshots: np.ndarray
     diagnostics: np.ndarray
     checkpoints: np.ndarray
+    ratio: tuple[int, int]
+    ends: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def times(self, steps: np.ndarray) -> np.ndarray:
+        """The times after some steps, each rounded once."""
+        numerator, denominator = self.ratio
+        return np.array([int(step) * numerator / denominator for step in steps], np.float64)
+
+    def plain(self) -> dict[str, Any]:
+        """What a longer run needs of this one, as JSON holds it."""
+        return {"dt": self.dt, "ratio": list(self.ratio), "last": self.last, "ends": list(self.ends)}
+
+    def cut(self, end: int) -> Timeline:
+        """As it was while `end`, one of the ends, was the last step."""
+        snapshots, diagnostics = (steps[steps <= end] for steps in (self.snapshots, self.diagnostics))
+        return replace(self, last=end, snapshots=snapshots, diagnostics=diagnostics)
 
     def next_event(self, step: int) -> int:
         """The first step after `step` at which something is due; the last step at the latest."""
@@ -42,32 +71,59 @@ class Timeline:
         return step == self.last or bool(np.isin(step, self.checkpoints))
 
 
-def time_step(case: Model) -> float:
-    """The case's dt, or run.cfl of the stable one, shortened so that a whole number of steps makes up the time between
-    snapshots (or the whole run). Raises UsageError for a dt that is not stable."""
-    stable = case.stable_step()
+def time_step(case: Model) -> tuple[float, Fraction]:
+    """The case's dt, as a number and as the ratio that it stands for. It is run.dt, or run.cfl of the stable step,
+    shortened so that snapshots, and the end too where that is worth it, fall on steps.
+
+    Raises UsageError for a dt that is not stable.
+    """
+    stable, until = case.stable_step(), _decimal(case.run.until)
     if case.run.dt is not None:
         if case.run.dt > stable:
             raise UsageError(
                 f"run.dt is {case.run.dt:g}: expected at most {stable:.4g}, beyond which the scheme is unstable"
             )
-        return case.run.dt
-    every = case.output.snapshots.time if case.output.snapshots else None
-    span = min(every or case.run.until, case.run.until)
-    return span / ceil(span / (case.run.cfl * stable))
+        return case.run.dt, _decimal(case.run.dt)
+
+    def step(unit: Fraction) -> Fraction:
+        return unit / ceil(float(unit) / (case.run.cfl * stable))
+
+    snapshots, unit = case.output.snapshots, until
+    if snapshots is not None and snapshots.time is not None:
+        unit = min(_decimal(snapshots.time), until)
+    elif snapshots is not None and snapshots.at is not None and any(snapshots.at):
+        listed = _common([_decimal(t) for t in snapshots.at if t])
+        unit = listed if step(listed) >= WORTH * step(until) else until
+    both = _common([unit, until])
+    unit = both if step(both) >= WORTH * step(unit) else unit
+    return float(unit) / ceil(float(unit) / (case.run.cfl * stable)), step(unit)
 
 
-def make_timeline(case: Model) -> Timeline:
-    dt = time_step(case)
-    last = max(1, round(case.run.until / dt))
-    snapshots = np.union1d(_steps(case.output.snapshots, dt, last), [last])
-    return Timeline(
+def make_timeline(case: Model, begun: Mapping[str, Any] | None = None) -> Timeline:
+    """When things happen in a case. begun: `Timeline.plain` of the run that is there, whose step this one keeps."""
+    dt, ratio = time_step(case)
+    notes, ends = [], ()
+    if begun is not None:
+        if begun["dt"] != dt:
+            notes.append(f"the step is that of the run so far; a run of this length at once has steps of {dt:.4g}")
+        dt, ratio = begun["dt"], Fraction(*begun["ratio"])
+    last = max(1, round(_decimal(case.run.until) / ratio))
+    if begun is not None:
+        ends = (*begun["ends"], begun["last"]) if begun["last"] < last else tuple(begun["ends"])
+    output = case.output
+    timeline = Timeline(
         dt,
         last,
-        snapshots.astype(np.int64),
-        _steps(case.output.diagnostics, dt, last),
-        _steps(case.output.checkpoints, dt, last),
+        np.union1d(_steps(output.snapshots, dt, last), [*ends, last]).astype(np.int64),
+        _steps(output.diagnostics, dt, last),
+        _steps(output.checkpoints, dt, last),
+        ratio.as_integer_ratio(),
+        ends,
     )
+    notes += _shifted("snapshots", output.snapshots, timeline) + _shifted("diagnostics", output.diagnostics, timeline)
+    if abs(timeline.times(np.array([last]))[0] - case.run.until) > UNSEEN * dt:
+        notes.append(f"the end is the step nearest to run.until, {case.run.until:g}")
+    return replace(timeline, notes=tuple(notes))
 
 
 def schedule_warnings(case: Model, timeline: Timeline) -> list[str]:
@@ -89,6 +145,38 @@ def schedule_warnings(case: Model, timeline: Timeline) -> list[str]:
     return found
 
 
+def _decimal(number: float) -> Fraction:
+    """The number as it is written: 0.1 is a tenth."""
+    return Fraction(repr(float(number)))
+
+
+def _common(numbers: Sequence[Fraction]) -> Fraction:
+    """The largest number that divides all of them."""
+    whole = lcm(*(n.denominator for n in numbers))
+    return Fraction(gcd(*(int(n * whole) for n in numbers)), whole)
+
+
+def _shifted(name: str, schedule: Schedule | None, timeline: Timeline) -> list[str]:
+    """How far from the times asked for things happen."""
+    if schedule is None or schedule.steps is not None:
+        return []
+    end = timeline.last * timeline.dt
+    times = np.array(schedule.at) if schedule.at is not None else _every(schedule, end)
+    times = times[times <= end]
+    off = np.abs(np.rint(times / timeline.dt) * timeline.dt - times).max(initial=0.0)
+    return (
+        [f"{name} are of the steps nearest to the times asked for, up to {off:.2g} away"]
+        if off > UNSEEN * timeline.dt
+        else []
+    )
+
+
+def _every(schedule: Schedule, end: float) -> np.ndarray:
+    """The times of a schedule that has one interval."""
+    assert schedule.time is not None
+    return np.arange(int(end / schedule.time * (1 + 1e-9)) + 1) * schedule.time
+
+
 def _steps(schedule: Schedule | None, dt: float, last: int) -> np.ndarray:
     """Steps of a schedule, 0 and the last included where they fall on it; every time at its nearest step."""
     if schedule is None:
@@ -98,7 +186,6 @@ def _steps(schedule: Schedule | None, dt: float, last: int) -> np.ndarray:
     elif schedule.steps is not None:
         steps = np.arange(0, last + 1, schedule.steps)
     else:
-        assert schedule.time is not None
-        steps = np.rint(np.arange(int(last * dt / schedule.time * (1 + 1e-9)) + 1) * schedule.time / dt)
+        steps = np.rint(_every(schedule, last * dt) / dt)
     steps = np.unique(steps.astype(np.int64))
     return steps[steps <= last]

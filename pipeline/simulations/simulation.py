@@ -26,6 +26,7 @@ from gridstride.pipeline.simulations.job import Simulation, identity, prepare, r
 from gridstride.pipeline.simulations.out_of_core import go_out_of_core
 from gridstride.pipeline.simulations.plan import slabs
 from gridstride.pipeline.simulations.recorder import Recorder
+from gridstride.pipeline.simulations.schedules import Timeline
 from gridstride.pipeline.simulations.states import Checkpoint
 from gridstride.pipeline.simulations.tasks import LostState
 from gridstride.pipeline.storage import paths
@@ -97,7 +98,7 @@ def run(simulation: Simulation, client: Client | None = None, reporting: Reporti
     reporting = reporting or Reporting()
     out, options = simulation.out, simulation.options
     journal = Journal(out)
-    if not options.ignore_disk and not journal.exists():
+    if not options.ignore_disk and (simulation.longer or not journal.exists()):
         check_disk(out.resolve(), simulation.bytes_out)
     journal.lock(say_waiting(options))
     try:
@@ -193,11 +194,14 @@ def _create(simulation: Simulation, journal: Journal) -> None:
             "hash": job_hash(what),
             "identity": what,
             "case": case.resolved(),
+            "timeline": simulation.timeline.plain(),
         }
         source = case.snapshot()
         if source is not None:
             record |= {"source": source.path, "snapshot": simulation.begins_with}
         journal.begin(record)
+    elif simulation.longer:
+        journal.begin({**journal.read(), "case": case.resolved(), "timeline": simulation.timeline.plain()})
     folder = journal.folder
     saving.save(simulation.setup, folder, "setup")
     durable_write(folder / "arrays.json", json_bytes(simulation.arrays))
@@ -209,20 +213,21 @@ def _create(simulation: Simulation, journal: Journal) -> None:
         "steps": simulation.timeline.last,
         **case.attributes(simulation.setup),
     }
-    flow_store.create(simulation.out, _layout(simulation), {"gridstride": attributes})
+    shorter = [_layout(simulation, simulation.timeline.cut(end)) for end in simulation.timeline.ends]
+    flow_store.create(simulation.out, _layout(simulation, simulation.timeline), {"gridstride": attributes}, shorter)
 
 
-def _layout(simulation: Simulation) -> flow_store.Layout:
-    case, timeline = simulation.case, simulation.timeline
+def _layout(simulation: Simulation, timeline: Timeline) -> flow_store.Layout:
+    case = simulation.case
     return flow_store.Layout(
         cells=dict(case.grid.cells),
         spacing=dict(case.spacing),
         origin=dict(case.grid.origin),
         fields=simulation.arrays,
         dtype=case.dtype,
-        times=timeline.snapshots * timeline.dt,
+        times=timeline.times(timeline.snapshots),
         diagnostic_steps=timeline.diagnostics,
-        diagnostic_times=timeline.diagnostics * timeline.dt,
+        diagnostic_times=timeline.times(timeline.diagnostics),
         diagnostic_columns=case.columns(),
         chunks=tuple(case.output.chunks[a] for a in case.axes[::-1]),
         codec=case.output.codec,

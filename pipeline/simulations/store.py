@@ -10,6 +10,7 @@
 
 dt is fixed, so every time is known beforehand, and nothing in the layout changes while the run goes on: no axis grows,
 and no metadata is written twice. That is what makes the bytes after a kill and a resume those of an undisturbed run.
+A run that is made longer is laid out anew, as if it had been so long from the beginning.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from math import ceil, prod
 from pathlib import Path, PurePosixPath
@@ -31,7 +33,15 @@ from gridstride.pipeline.errors import UsageError, first_line
 from gridstride.pipeline.simulations.diagnostics import CSV, GROUP, Diagnostics, header
 from gridstride.pipeline.storage.create import compressor
 from gridstride.pipeline.storage.describe import chunk_key, describe
-from gridstride.pipeline.storage.paths import StorePath, durable_write, names, store_path, sync_folder, zarr_store
+from gridstride.pipeline.storage.paths import (
+    StorePath,
+    durable_write,
+    names,
+    remove,
+    store_path,
+    sync_folder,
+    zarr_store,
+)
 from gridstride.pipeline.storage.remote import Remote
 
 __all__ = ["Diagnostics", "FlowStore", "Layout", "create", "field_path", "is_flow"]
@@ -93,19 +103,24 @@ def field_path(out: str | StorePath, name: str) -> str:
     return str(store_path(out).resolve() / name)
 
 
-def create(out: str | StorePath, layout: Layout, attributes: Mapping[str, Any]) -> None:
+def create(out: str | StorePath, layout: Layout, attributes: Mapping[str, Any], shorter: Sequence[Layout] = ()) -> None:
     """Lay out the group at `out`; `attributes` are the group's, {"gridstride": {...}}.
 
     What is there stays, so a creation that was killed is completed, and a second one changes nothing.
+    shorter: layouts of shorter runs, which become this one; diagnostics are then in their CSV file alone until `flush`
     Raises UsageError, before anything is written, if what is there has another layout.
     """
     out = store_path(out)
-    wanted = _files(layout, attributes)
-    missing = [name for name, data in wanted.items() if not _agrees(out, name, data)]
+    wanted, before = _files(layout, attributes), [_files(one, attributes) for one in shorter]
+    missing = [name for name, data in wanted.items() if not _agrees(out, name, data, [one[name] for one in before])]
     if isinstance(out, Path):
         for folder in {(out / name).parent for name in wanted}:
             for leftover in folder.glob("*.tmp"):  # of a creation that was killed
                 leftover.unlink()
+    for name in missing if before else ():
+        if name.startswith(GROUP) and name.endswith("zarr.json"):  # its chunks are as long as the shorter array
+            with suppress(FileNotFoundError):
+                remove((out / name).parent / "c")
     for name in missing:
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         durable_write(out / name, wanted[name])
@@ -165,29 +180,33 @@ def _files(layout: Layout, attributes: Mapping[str, Any]) -> dict[str, bytes]:
     return {**files, CSV: header(layout.columns), "zarr.json": root}
 
 
-def _agrees(out: StorePath, name: str, data: bytes) -> bool:
-    """Whether a file of the layout is there. Raises UsageError if it is that of another layout."""
+def _agrees(out: StorePath, name: str, data: bytes, shorter: Sequence[bytes]) -> bool:
+    """Whether a file of the layout is there, and not that of a shorter run. Raises UsageError if it is of another."""
     try:
         found = (out / name).read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return False
-    if name == CSV:
-        same = found.startswith(data)
-    elif name.endswith("zarr.json"):
-        try:
-            same = _layout_of(json.loads(found)) == _layout_of(json.loads(data))
-        except ValueError:
-            same = False
-    else:
-        same = found == data
-    if not same:
+    if _same(name, found, data):
+        return True
+    if not any(_same(name, found, one) for one in shorter):
         raise UsageError(f"{out} holds another simulation ({name} differs): choose another folder, or --overwrite")
-    return True
+    return False
+
+
+def _same(name: str, found: bytes, data: bytes) -> bool:
+    """Whether two contents of a file of the group lay it out alike."""
+    if not name.endswith("zarr.json"):
+        return found.startswith(data) if name == CSV else found == data
+    try:
+        return _layout_of(json.loads(found)) == _layout_of(json.loads(data))
+    except ValueError:
+        return False
 
 
 def _layout_of(metadata: dict[str, Any]) -> dict[str, Any]:
     members = (metadata.get("consolidated_metadata") or {}).get("metadata", {})
-    return {**{key: metadata.get(key) for key in LAID_OUT}, "members": sorted(members)}
+    shapes = {name: member.get("shape") for name, member in members.items()}
+    return {**{key: metadata.get(key) for key in LAID_OUT}, "members": shapes}
 
 
 def is_flow(path: str | StorePath) -> bool:
