@@ -17,6 +17,7 @@ from gridstride.workers.models.sections import Schedule
 UNSEEN = 1e-6  # share of a step by which times may differ and still be called the same
 # A step may be so much shorter than the scheme allows to make the end fall on a step too.
 WORTH = 0.8
+MOST_STEPS, MOST_SAMPLES = 2**40, 10_000_000  # of a run; samples are kept in memory
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,7 @@ def make_timeline(case: Model, begun: Mapping[str, Any] | None = None) -> Timeli
             notes.append(f"the step is that of the run so far; a run of this length at once has steps of {dt:.4g}")
         dt, ratio = begun["dt"], Fraction(*begun["ratio"])
     last = max(1, round(_decimal(case.run.until) / ratio))
+    _check_counts(case, dt, last)
     if begun is not None:
         ends = (*begun["ends"], begun["last"]) if begun["last"] < last else tuple(begun["ends"])
     output = case.output
@@ -126,10 +128,28 @@ def make_timeline(case: Model, begun: Mapping[str, Any] | None = None) -> Timeli
     return replace(timeline, notes=tuple(notes))
 
 
+def _check_counts(case: Model, dt: float, last: int) -> None:
+    """Raise UsageError for more steps or samples than any run has."""
+    if last > MOST_STEPS:
+        raise UsageError(
+            f"run.until {case.run.until:g} takes {last:.3g} steps of {dt:.3g}: expected up to {MOST_STEPS:g}; check "
+            "units, and what makes the stable step so short"
+        )
+    for name in ("snapshots", "diagnostics", "checkpoints"):
+        schedule: Schedule | None = getattr(case.output, name)
+        if schedule is None or schedule.at is not None:
+            continue
+        count = last / schedule.steps if schedule.steps else min(last, case.run.until / (schedule.time or dt))
+        if count > MOST_SAMPLES:
+            raise UsageError(
+                f"output.{name} makes {count:.3g} of them: expected up to {MOST_SAMPLES:g}; make them rarer"
+            )
+
+
 def schedule_warnings(case: Model, timeline: Timeline) -> list[str]:
     """Schedules of which the run's time leaves nothing, or a part, a line each."""
     found, until = [], case.run.until
-    for name in ("snapshots", "diagnostics", "checkpoints"):
+    for name in ("snapshots", "diagnostics"):
         schedule: Schedule | None = getattr(case.output, name)
         if schedule is None:
             continue

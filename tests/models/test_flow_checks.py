@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from flow_cases import RIGHT
 
 import gridstride
 from gridstride.pipeline.errors import UsageError
@@ -17,59 +18,7 @@ from gridstride.pipeline.simulations.overrides import overridden
 from gridstride.pipeline.simulations.schedules import make_timeline, schedule_warnings
 
 EXAMPLES = sorted((Path(gridstride.__file__).parent.resolve() / "examples" / "cases").glob("*.yaml"))
-# Each is right as it is. A row of the table changes it by overrides.
-TUNNEL = {  # a cylinder in a wide stream, a little off the middle
-    "grid": {"cells": {"x": 240, "y": 120}, "size": {"x": 20.0, "y": 10.0}},
-    "fluid": {"viscosity": 0.01, "speed": 1.5, "mach": 0.15},
-    "boundaries": {
-        "x-": {"kind": "inflow", "velocity": {"x": 1.0}},
-        "x+": {"kind": "outflow", "sponge": 2.0},
-        "y": "slip",
-    },
-    "obstacles": [{"shape": "cylinder", "center": {"x": 5.0, "y": 5.2}, "radius": 0.5}],
-    "initial": {"problem": "uniform", "velocity": {"x": 1.0}},
-    "run": {"until": 60.0},
-}
-BALL = {
-    **TUNNEL,
-    "grid": {"cells": {"x": 128, "y": 64, "z": 64}, "size": {"x": 12.0, "y": 6.0, "z": 6.0}},
-    "boundaries": {**TUNNEL["boundaries"], "z": "slip"},
-    "obstacles": [{"shape": "sphere", "center": {"x": 3.0, "y": 3.0, "z": 3.0}, "radius": 0.5}],
-}
-CAVITY = {
-    "grid": {"cells": {"x": 100, "y": 100}, "size": {"x": 1.0, "y": 1.0}},
-    "fluid": {"reynolds": 1000},
-    "boundaries": {"x": "wall", "y": "wall", "y+": {"velocity": {"x": 1.0}}},
-    "run": {"until": 40.0},
-}
-CHANNEL = {
-    "grid": {"cells": {"x": 16, "y": 64}, "size": {"x": 0.25, "y": 1.0}},
-    "fluid": {"viscosity": 0.1, "speed": 1.0},
-    "force": {"x": 0.8},
-    "boundaries": {"x": "periodic", "y": "wall"},
-    "run": {"until": 10.0},
-}
-DUCT = {  # walls, an inflow that starts gently, and nothing in the way
-    "grid": {"cells": {"x": 200, "y": 40}, "size": {"x": 2.0, "y": 0.4}},
-    "fluid": {"reynolds": 100, "length": 0.4, "speed": 1.5},
-    "boundaries": {
-        "x-": {"kind": "inflow", "velocity": {"x": 1.5}, "profile": "parabolic"},
-        "x+": {"kind": "outflow"},
-        "y": "wall",
-    },
-    "reference": {"speed": 1.0},
-    "run": {"until": 8.0, "ramp": 1.0},
-}
-BOX = {
-    "grid": {"cells": {"x": 64, "y": 64}, "size": {"x": 1.0, "y": 1.0}},
-    "fluid": {"viscosity": 0.01, "speed": 1.0},
-    "initial": {"problem": "shear-layer", "sharpness": 20},
-    "run": {"until": 1.0},
-}
-RIGHT: dict[str, dict[str, Any]] = {
-    "tunnel": TUNNEL, "ball": BALL, "cavity": CAVITY, "channel": CHANNEL, "duct": DUCT, "box": BOX,
-}  # fmt: skip
-
+# Each row changes a case that is right.
 WARNED = [
     # the grid and the Reynolds number
     ("ball", "fluid.viscosity=1e-4", "cell Reynolds number (speed x cell / viscosity) is 938"),
@@ -103,12 +52,15 @@ WARNED = [
     ("tunnel", "run.until=5", "run.until 5 is shorter than the flow takes through the grid, 20"),
     ("channel", "run.until=1", "run.until 1 is 0.1 of the viscous time H^2 / viscosity, 10"),
     ("channel", "force={} boundaries.y+={kind: wall, velocity: {x: 1}} run.until=1", "of the viscous time"),
-    ("duct", "run.ramp=0", "starts within 0 against fluid at rest, and sound takes 0.133"),
-    ("duct", "run.ramp=0.1", "set run.ramp to 0.67 or more"),
+    ("duct", "run.ramp=0", "the inflow at x- starts within 0 against fluid that moves"),
+    ("duct", "run.ramp=0.1", "set run.ramp to 0.667 or more"),
     ("tunnel", "run.ramp=5", "run.ramp 5 starts the inflow from 0, and the initial flow moves at 1"),
     ("box", "output.snapshots.time=5", "output.snapshots.time 5 is longer than run.until 1"),
     ("box", "output.snapshots={at: [0.5, 7]}", "output.snapshots.at 7 is after the end"),
     ("box", "output.diagnostics.steps=1000000", "output.diagnostics.steps 1000000 is more than the run has"),
+    ("cavity", "fluid.reynolds=0.01", "friction makes pressures of 100, 100.0% of c^2"),  # nu U / L, and c = 10
+    ("duct", "grid.size.x=200", "friction makes pressures of 60"),  # 12 nu U L / H^2
+    ("tunnel", "initial.velocity={y: 1}", "against fluid that moves into the grid at 0"),
     # outflow and bodies
     ("tunnel", "boundaries.x+.sponge=15", "boundaries.x+.sponge is 15, 75% of the grid"),
     ("tunnel", "boundaries.x+.sponge=0.1", "boundaries.x+.sponge is 0.1, 1.2 cells, and absorbs no sound"),
@@ -194,6 +146,32 @@ def test_a_perturbed_or_slow_symmetric_flow_is_not_warned_of() -> None:
     for overrides in ("initial.velocity.y=0.1", "fluid.viscosity=0.03"):
         lines = told(make_case(changed("tunnel", f"obstacles.0.center.y=5 {overrides}")))
         assert not any("symmetric" in line for line in lines)
+
+
+def test_a_step_below_the_inflow_takes_nothing_of_the_section() -> None:
+    lines = told(make_case(changed("duct", "obstacles=[{shape: box, low: {x: 0, y: 0}, high: {x: 0.5, y: 0.2}}]")))
+    assert not any("section" in line for line in lines)
+
+
+def test_two_bodies_are_symmetric_about_the_middle_between_them() -> None:
+    other = "{shape: cylinder, center: {x: 5, y: 6}, radius: 0.5}"
+    pair = "obstacles=[{shape: cylinder, center: {x: 5, y: %s}, radius: 0.5}, " + other + "]"
+    assert any("symmetric about y = 5" in line for line in told(make_case(changed("tunnel", pair % 4))))
+    assert not any("symmetric" in line for line in told(make_case(changed("tunnel", pair % 3))))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        ("fluid={viscosity: 1e+12}", "run.until 40 takes"),
+        ("output.diagnostics.steps=1 run.until=1e5", "output.diagnostics makes 2.02e+08 of them: expected up to 1e+07"),
+        ("output.snapshots.time=1e-6", "output.snapshots makes 4e+07 of them: expected up to 1e+07"),
+    ],
+)
+def test_more_steps_or_samples_than_a_run_can_have_are_refused(overrides: str, words: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        make_timeline(make_case(changed("cavity", overrides)))
+    assert words in str(refused.value)
 
 
 def test_the_plan_says_the_figures() -> None:

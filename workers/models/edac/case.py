@@ -207,7 +207,7 @@ class Edac(Model):
             met = largest.get("max_speed", 0.0)
             likely = (
                 f"dt is {setup.domain.dt / self.stable_step():.0%} of the stable one for speeds up to fluid.max_speed "
-                f"{fluid.max_speed:g}" + (f", and {met:.3g} was measured" if met > fluid.max_speed else "")
+                f"{fluid.max_speed:g}" + (f" ({met:.3g} was measured last)" if met > fluid.max_speed else "")
             )
             likely += f": raise fluid.max_speed to {2 * fluid.max_speed:g}, which shortens dt and changes nothing else"
         peclet = self.reference.speed * max(self.spacing.values()) / fluid.viscosity

@@ -7,7 +7,14 @@ from math import isclose, pi
 from typing import TYPE_CHECKING
 
 from gridstride.workers.models.edac import body_checks
-from gridstride.workers.models.edac.reference import bodies, largest, source_of_speed, stream_of, usual_length
+from gridstride.workers.models.edac.reference import (
+    bodies,
+    largest,
+    mean_inflow,
+    source_of_speed,
+    stream_of,
+    usual_length,
+)
 from gridstride.workers.models.edac.scales import (
     Scales,
     closed,
@@ -31,6 +38,8 @@ LONGEST_SPONGE = 0.5  # of the axis
 SPONGE_CELLS = 4
 STRETCHED = 5  # longest edge of a cell over the shortest
 RAMP = 2  # passages of sound
+COMPRESSED = 0.01  # largest |p| / c^2
+JUMP = 0.5  # of the speed, between inflow and initial flow
 STEADY = 0.5  # viscous times: what is left then of the start is 1 %
 TALL = {2: 8, 1: 2}  # F H^2 / (8 nu) is the largest speed between two walls, / (2 nu) over one
 
@@ -49,8 +58,8 @@ def resolution(case: Edac, s: Scales) -> Iterator[str]:
         reynolds = s.reynolds / max(s.cell / most, 1 / s.layer**2 if rough else 0.0)
         yield (
             f"the cell Reynolds number (speed x cell / viscosity) is {figure(s.cell)}{layer}: this grid does not "
-            f"resolve Reynolds number {figure(s.reynolds)}; take cells {finer:.2g} times smaller, or a Reynolds number "
-            f"up to {figure(reynolds)}"
+            f"resolve Reynolds number {figure(s.reynolds)}; take cells {figure(finer)} times smaller, or a Reynolds "
+            f"number up to {figure(reynolds)}"
         )
     sharpness = getattr(case.initial, "sharpness", None)
     if sharpness and case.grid.cells["y"] / sharpness < SHEAR_CELLS:
@@ -142,14 +151,11 @@ def _runaway(case: Edac, axis: str) -> Iterator[str]:
     if case.obstacles or kinds(case, axis) != {"periodic"}:
         return
     walls = [[case.boundaries[a + side].kind for side in "-+"].count("wall") for a in others]
-    final = [
-        force * case.grid.size[a] ** 2 / (TALL[n] * case.fluid.viscosity)
-        for a, n in zip(others, walls, strict=True)
-        if n
-    ]
-    reached = min([force * case.run.until, *final])
+    # How strongly each pair of walls holds a unit of speed back.
+    held = [TALL[n] * case.fluid.viscosity / case.grid.size[a] ** 2 for a, n in zip(others, walls, strict=True) if n]
+    reached = min([force * case.run.until, *([force / sum(held)] if held else [])])
     if reached > 1.05 * case.fluid.max_speed:
-        resists = "" if final else ", for no wall or body resists it"
+        resists = "" if held else ", for no wall or body resists it"
         yield (
             f"force.{axis} drives the flow to about {reached:.3g} by t = {case.run.until:g}{resists}: faster than "
             f"fluid.speed {case.fluid.speed:g}; set fluid.speed to that, or a smaller force"
@@ -165,12 +171,12 @@ def until(case: Edac, s: Scales) -> Iterator[str]:
         if end < STEADY * s.viscosity:
             yield (
                 f"run.until {end:g} is {end / s.viscosity:.2g} of the viscous time H^2 / viscosity, "
-                f"{figure(s.viscosity)}: laminar flow is not steady before {STEADY * s.viscosity:.3g}"
+                f"{figure(s.viscosity)}: laminar flow is not steady before {figure(STEADY * s.viscosity)}"
             )
     elif driven(case) and not slides and end < s.passage * (1 - 1e-9):
         yield (
-            f"run.until {end:g} is shorter than the flow takes through the grid, {s.passage:.4g}: what was there at "
-            f"the start is still in it; set run.until to {2 * s.passage:.3g} or more"
+            f"run.until {end:g} is shorter than the flow takes through the grid, {figure(s.passage)}: what was there "
+            f"at the start is still in it; set run.until to {figure(2 * s.passage)} or more"
         )
 
 
@@ -180,19 +186,40 @@ def _slides(case: Edac, axis: str) -> bool:
 
 
 def start(case: Edac, s: Scales) -> Iterator[str]:
-    ramp, rest = case.run.ramp, case.initial.problem == "rest"
-    if not any(faces(case, "inflow")):
+    ramp, inflow = (
+        case.run.ramp,
+        max(((mean_inflow(case, name), name) for name, _ in faces(case, "inflow")), default=None),
+    )
+    if inflow is None or case.initial.problem not in ("rest", "uniform"):
         return
-    if rest and ramp < RAMP * s.sound:
+    axis, sign = inflow[1][0], 1 if inflow[1][1] == "-" else -1
+    begun = sign * (getattr(case.initial, "velocity", None) or {}).get(axis, 0.0)
+    jump = abs(inflow[0] - begun)
+    if jump > JUMP * s.speed and ramp < RAMP * s.sound:
         yield (
-            f"the inflow starts within {ramp:g} against fluid at rest, and sound takes {s.sound:.3g} through the grid: "
-            f"a pressure of {s.speed * s.sound_speed:.3g} runs to and fro; set run.ramp to {5 * s.sound:.2g} or more, "
-            "or begin with initial.problem uniform"
+            f"the inflow at {inflow[1]} starts within {ramp:g} against fluid that moves into the grid at {begun:.3g}, "
+            f"and sound takes {s.sound:.3g} through it: a pressure of {jump * s.sound_speed:.3g} runs to and fro; set "
+            f"run.ramp to {figure(5 * s.sound)} or more, or begin with initial.problem uniform"
         )
-    if ramp and s.start and not rest:
+    if ramp and begun:
         yield (
-            f"run.ramp {ramp:g} starts the inflow from 0, and the initial flow moves at {s.start:.3g}: leave out "
+            f"run.ramp {ramp:g} starts the inflow from 0, and the initial flow moves at {begun:.3g}: leave out "
             "run.ramp, or begin at rest"
+        )
+
+
+def friction(case: Edac, s: Scales) -> Iterator[str]:
+    """Pressures of slow flow and of long channels beside the square of the speed of sound."""
+    fluid = case.fluid
+    pressure = fluid.viscosity * s.speed / fluid.length
+    gaps = [case.grid.size[a] for a in case.axes if kinds(case, a) == {"wall"}]
+    if gaps and any(faces(case, "inflow")):
+        pressure = max(pressure, 12 * fluid.viscosity * s.passage * s.speed**2 / min(gaps) ** 2)
+    if pressure > COMPRESSED * s.sound_speed**2:
+        mach = fluid.speed * (COMPRESSED / pressure) ** 0.5
+        yield (
+            f"friction makes pressures of {figure(pressure)}, {pressure / s.sound_speed**2:.1%} of c^2, by about which "
+            f"the flow differs from an incompressible one: set fluid.mach to {mach:.2g} or less"
         )
 
 
@@ -211,4 +238,4 @@ def sponges(case: Edac, s: Scales) -> Iterator[str]:
             )
 
 
-CHECKS = (resolution, speed, reynolds, drive, until, start, sponges)
+CHECKS = (resolution, speed, reynolds, drive, until, start, friction, sponges)

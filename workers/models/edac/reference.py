@@ -90,7 +90,7 @@ def usual_length(case: Edac) -> tuple[float, str]:
     """The length that people would give the Reynolds number of a case on, and what it is of."""
     if case.reference.length:
         return case.reference.length, "reference.length"
-    body, stream = only_body(case), stream_of(case)
+    body, stream = next(iter(bodies(case)), None), stream_of(case)
     if body is not None:
         across = [axis for axis in body if stream is None or axis != stream[0]]
         return min(body[axis][1] - body[axis][0] for axis in across[:2]), "body"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gridstride.workers.models.edac.reference import largest, source_of_speed, stream_of
+from gridstride.workers.models.edac.reference import coefficients, largest, source_of_speed, stream_of
 
 if TYPE_CHECKING:
     from gridstride.workers.models.edac.boundaries import Face
@@ -54,13 +54,18 @@ def scales(case: Edac) -> Scales:
 
 def figures(case: Edac) -> dict[str, str]:
     """The figures of the plan."""
-    s, fluid = scales(case), case.fluid
+    s, fluid, made = scales(case), case.fluid, coefficients(case)
+    size = "length" if len(case.axes) == 2 else "area"
+    found = {
+        "coefficients": f"forces over speed^2 / 2 x {size}; {made.words}" if made else f"none: give reference.{size}"
+    }
     return {
         "physics": f"Reynolds number {figure(s.reynolds)} (speed {s.speed:.4g}, {source_of_speed(case)}; length "
         f"{fluid.length:.4g}; viscosity {fluid.viscosity:.4g}), cell Reynolds number {figure(s.cell)}; Mach number "
         f"{fluid.mach:g}, speed of sound {s.sound_speed:.4g}",
         "times": f"the flow passes the grid in {s.passage:.4g}, sound in {s.sound:.3g}; viscous time "
         f"{figure(s.viscosity)}",
+        **(found if case.obstacles else {}),
     }
 
 
