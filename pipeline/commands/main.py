@@ -12,6 +12,7 @@ from gridstride.pipeline.commands.filter import Alias, filters
 from gridstride.pipeline.commands.inspect import info, movie, plot, preview
 from gridstride.pipeline.commands.shared import guard
 from gridstride.pipeline.commands.simulate import resume, simulate
+from gridstride.pipeline.commands.streams import make_lasting
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -27,5 +28,11 @@ for command in (info, preview, movie, plot, Alias("convolve"), Alias("correlate"
 report.register(main, guard)
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """The command line in a process of its own."""
+    make_lasting()
     main()
+
+
+if __name__ == "__main__":
+    run()
