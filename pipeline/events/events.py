@@ -35,7 +35,7 @@ from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.events.lines import LinesFile, read_lines
 from gridstride.pipeline.events.machine import machine, versions
 from gridstride.pipeline.events.spans import Spans
-from gridstride.pipeline.storage.paths import StorePath
+from gridstride.pipeline.storage.paths import StorePath, at_home
 from gridstride.pipeline.text import one_line
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Events:
         self.console = Console(stderr=True)
         self.spans = Spans(folder)
         self.faults: Counter[str] = Counter()
-        self._files = [LinesFile(Path(path)) for path in (folder and folder / FILE, log) if path]
+        self._files = [LinesFile(at_home(path)) for path in (folder and folder / FILE, log) if path]
         self._lock = threading.Lock()
         self._begin = self._progressed = time.monotonic()
         # The clock is read once, so that setting it during a run neither repeats nor skips a time.

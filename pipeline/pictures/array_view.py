@@ -30,6 +30,7 @@ from gridstride.pipeline.text import shape_text
 
 BUDGET = 256_000_000  # bytes
 FEWEST_LAYERS = 4
+LETTERS = 40  # of an axis' name in a picture
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ def view(info: ArrayInfo, axis: str | int | None, index: int | None, select: Seq
         fixed[reduced] = element(reduced, index)
         reduced = None
     fixed |= dict.fromkeys((a for a in free if a not in (*shown, reduced, *fixed)), 0)
-    return View(info, names, tuple(shown), reduced, fixed)
+    return View(info, tuple(name[:LETTERS] for name in names), tuple(shown), reduced, fixed)
 
 
 def cost(seen: View, window: Sequence[tuple[int, int]], layers: Sequence[tuple[int, int]]) -> int:

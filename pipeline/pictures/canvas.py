@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from gridstride.pipeline.errors import UsageError, first_line
-from gridstride.pipeline.storage.paths import durable_write
+from gridstride.pipeline.storage.paths import at_home, durable_write
 
 ENDINGS = (".png", ".jpg", ".pdf")
 NAN_COLOUR = "gold"  # is in no colour map
@@ -42,7 +42,7 @@ def colour_limits(samples: Sequence[np.ndarray], scale: Scale, percentile: tuple
 
 def check_file(path: str | Path, overwrite: bool, endings: Sequence[str] = ENDINGS) -> Path:
     """The path of a file to be written. Raises UsageError if it cannot or must not be written."""
-    path = Path(path)
+    path = at_home(path)
     if path.suffix.lower() not in endings:
         raise UsageError(f"{path}: expected a file name that ends in {', '.join(endings)}")
     if not path.parent.is_dir():

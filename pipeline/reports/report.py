@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from gridstride.pipeline.errors import JobFailed, UsageError, first_line
-from gridstride.pipeline.storage.paths import StorePath, durable_write
+from gridstride.pipeline.storage.paths import StorePath, at_home, durable_write
 
 T = TypeVar("T")
 GENERATOR = "gridstride report"  # marks our own files, which a new report may replace
@@ -19,7 +19,7 @@ def check_report(file: str | Path) -> Path:
     """The path of a report to be written. Raises UsageError if the file exists and is not one of our reports."""
     from gridstride.pipeline.pictures.canvas import check_file
 
-    path = Path(file)
+    path = at_home(file)
     try:
         with path.open("rb") as there:
             ours = f'content="{GENERATOR}"'.encode() in there.read(1000)

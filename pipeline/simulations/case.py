@@ -16,6 +16,7 @@ from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.simulations.inputs import check_inputs
 from gridstride.pipeline.simulations.overrides import anchored, overridden
 from gridstride.pipeline.storage.create import compressor
+from gridstride.pipeline.storage.paths import at_home
 from gridstride.pipeline.validation import read_yaml
 from gridstride.workers.models import registry
 from gridstride.workers.models.base import Model as Case
@@ -69,6 +70,6 @@ def _content(case: str | Path | Mapping[str, Any]) -> tuple[Any, str]:
         return anchored(dict(case), Path.cwd()), "case"
     if not isinstance(case, str | Path):
         raise UsageError(f"case is {case!r:.80}: expected the path of a case file, a mapping of its content or a Case")
-    path = Path(case)
+    path = at_home(case)
     content = read_yaml(path)
     return anchored({} if content is None else content, path.parent), str(path)

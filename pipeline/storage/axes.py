@@ -18,7 +18,7 @@ import numpy as np
 
 from gridstride.pipeline.storage import datasource
 from gridstride.pipeline.storage.paths import StorePath
-from gridstride.pipeline.storage.remote import Remote
+from gridstride.pipeline.storage.remote import Denied, Remote
 from gridstride.pipeline.text import counted, one_line
 from gridstride.workers.operators.base import Axis, named_axes
 
@@ -60,7 +60,8 @@ def naming_of(
     where: StorePath, zarr_format: int, shape: Sequence[int], dtype: np.dtype, own: Any, attributes: Mapping[str, Any]
 ) -> Naming:
     """The meaning of the array at a place. own: its dimension names, as stored"""
-    groups = list(_groups(where, zarr_format))
+    notes: list[str] = []
+    groups = list(_groups(where, zarr_format, notes))
     level = next((level for inside, _, found in groups for level in _levels(inside, found)), None)
     if level is None and len(groups) > 1:  # the layers of a WEBKNOSSOS dataset lie in folders of their own
         inside, place, _ = groups[1]
@@ -76,7 +77,6 @@ def naming_of(
         "axes": attributes.get("axes"),
     }
     stored = {source: names for source, names in stored.items() if names is not None and names != ()}
-    notes: list[str] = []
     chosen: tuple[Axis, ...] = ()
     kept = ""
     for source, names in stored.items():
@@ -92,7 +92,7 @@ def naming_of(
     return Naming(_spaced(chosen, level, attributes), kept, labels, tuple(notes))
 
 
-def _groups(where: StorePath, zarr_format: int) -> Iterator[tuple[str, StorePath, Mapping[str, Any]]]:
+def _groups(where: StorePath, zarr_format: int, notes: list[str]) -> Iterator[tuple[str, StorePath, Mapping[str, Any]]]:
     """The groups around a place, the nearest first: the path from there to it, where, attributes. What may not be read
     has none. An array that is a link is first looked for where the link is."""
     given: StorePath = where if isinstance(where, Remote) else Path(os.path.abspath(where))  # noqa: PTH100
@@ -100,20 +100,27 @@ def _groups(where: StorePath, zarr_format: int) -> Iterator[tuple[str, StorePath
         inside = start.name
         parents: Sequence[StorePath] = list(start.parents)
         for place in parents[:LEVELS]:
-            try:
-                content = json.loads((place / ("zarr.json" if zarr_format == 3 else ".zattrs")).read_bytes())
-            except Exception:  # there is no such group, or it may not be read, or it is damaged
-                content = None
+            file = place / ("zarr.json" if zarr_format == 3 else ".zattrs")
+            content = read_json(file)
+            if isinstance(content, ValueError) and not (isinstance(file, Remote) and file.read_only):
+                notes.append(f"{file} is damaged: what it says of axes is not known")
             found = content.get("attributes") if zarr_format == 3 and isinstance(content, dict) else content
             yield inside, place, found if isinstance(found, dict) else {}
             inside = f"{place.name}/{inside}"
 
 
-def _is_group(place: StorePath) -> bool:
+def read_json(file: StorePath) -> Any:
+    """The content of a JSON file; None if it is not there or may not be read, a ValueError if it is damaged."""
     try:
-        return any((place / name).is_file() for name in ("zarr.json", ".zgroup"))
-    except Exception:  # it may not be read
-        return False
+        return json.loads(file.read_bytes())
+    except (OSError, Denied):
+        return None
+    except (ValueError, RecursionError) as error:
+        return ValueError(str(error))
+
+
+def _is_group(place: StorePath) -> bool:
+    return any(isinstance(read_json(place / name), dict) for name in ("zarr.json", ".zgroup"))
 
 
 def _ome(attributes: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -41,7 +41,12 @@ def store_path(where: str | Path | Remote) -> StorePath:
         return parse(where)
     if isinstance(where, Path) and where.parts[:1] and where.parts[0].rstrip(":") in SCHEMES and ":" in where.parts[0]:
         raise UsageError(f"{where} is an address inside a Path: give it as a string")
-    return where if isinstance(where, Remote) else Path(where)
+    return where if isinstance(where, Remote) else at_home(where)
+
+
+def at_home(where: str | Path) -> Path:
+    """The path of a file or a folder, with ~ at its beginning as the home folder."""
+    return Path(os.path.expanduser(where))  # noqa: PTH111 (Path's own fails where there is no such user)
 
 
 def absolute(where: str | Path | Remote) -> str:

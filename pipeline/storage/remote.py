@@ -24,6 +24,10 @@ class RemoteError(JobFailed):
     """A request to an object store or a web server failed; the text says what to check."""
 
 
+class Denied(RemoteError):
+    """The store answered that we may not do it."""
+
+
 @dataclass(frozen=True)
 class Head:
     """Metadata of an object: its size in bytes, its tag (changes with its content), its time in seconds."""
@@ -210,6 +214,8 @@ class Remote:
             raise FileNotFoundError(f"{self} does not exist") from error
         except passed:
             raise
+        except (obstore.exceptions.PermissionDeniedError, obstore.exceptions.UnauthenticatedError) as error:
+            raise Denied(self.explain(str(error))) from error
         except obstore.exceptions.BaseError as error:
             raise RemoteError(self.explain(str(error))) from error
 

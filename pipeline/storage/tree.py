@@ -6,7 +6,6 @@ servers alone, which do not list.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from gridstride.pipeline.errors import UsageError
-from gridstride.pipeline.storage.axes import images_of, labels_of, paths_of
+from gridstride.pipeline.storage.axes import images_of, labels_of, paths_of, read_json
 from gridstride.pipeline.storage.paths import StorePath, names
 from gridstride.pipeline.storage.remote import Remote
 
@@ -81,18 +80,20 @@ def _node_v3(path: str, content: Mapping[str, Any]) -> Node:
 
 def _json(file: StorePath) -> dict[str, Any] | None:
     """The content of a JSON file; None if there is none, or none that can be used."""
-    try:
-        content = json.loads(file.read_bytes())
-    except Exception:  # it is not there, or may not be read, or is damaged
-        return None
+    content = read_json(file)
     return content if isinstance(content, dict) else None
 
 
 def walk(place: StorePath, root: Node) -> list[Node]:
     """The root and all that is in it, in the order of names (2 before 10)."""
     if isinstance(place, Remote) and place.read_only:
-        found = [root, *consolidated(place, root)]
-        return sorted(found, key=lambda node: natural(node.path))
+        levels = [read(place / path, path) for image in images_of(root.attributes) for path in paths_of(image)]
+        found = list(consolidated(place, root)) or [node for node in levels if node]
+        if not found:
+            raise UsageError(
+                f"{place} is a group, and a web server does not list its files: name an array with --array"
+            )
+        return sorted([root, *found], key=lambda node: natural(node.path))
     found, waiting, seen = [root], [root], {place.resolve()}
     with ThreadPoolExecutor(16 if isinstance(place, Remote) else 1) as several:
         while waiting:
@@ -138,12 +139,12 @@ def array_in(place: StorePath, root: Node, name: str | None) -> StorePath:
         inside = name.strip("/")
         if _is_inside(name) and read(place / inside):
             return place / inside
+        if isinstance(place, Remote) and place.read_only:
+            raise UsageError(f"{place} has no array {name!r}")
         raise UsageError(f"{place} has no array {name!r} (it holds {_some(_arrays(place, root))})")
     chosen = the_array(place, root)
     if chosen:
         return place / chosen
-    if isinstance(place, Remote) and place.read_only and not _arrays(place, root):
-        raise UsageError(f"{place} is a group, and a web server does not list its files: name an array with --array")
     raise UsageError(f"{place} is a group: name an array with --array (it holds {_some(_arrays(place, root))})")
 
 

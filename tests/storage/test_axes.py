@@ -13,7 +13,10 @@ from numpy.testing import assert_allclose
 
 from gridstride.pipeline import api
 from gridstride.pipeline.errors import UsageError
+from gridstride.pipeline.storage.axes import LEVELS, naming_of
 from gridstride.pipeline.storage.describe import describe
+from gridstride.pipeline.storage.paths import store_path
+from gridstride.pipeline.storage.remote import Denied, Remote, RemoteError
 from gridstride.workers.operators.base import named_axes
 
 Z, Y, X = ({"name": n, "type": "space", "unit": "micrometer"} for n in "zyx")
@@ -276,3 +279,43 @@ def test_webknossos_says_it_in_a_file_beside_its_layers(tmp_path: Path) -> None:
 
 def test_names_are_known_in_any_case() -> None:
     assert [axis.type for axis in named_axes(["Time", "Lat", "LON", "?"])] == ["time", "space", "space", "unknown"]
+
+
+def test_a_damaged_group_leaves_axes_unknown(tmp_path: Path) -> None:
+    level = write(tmp_path / "a.zarr", "0", (3, 5), 2, {"multiscales": [image("0", ["c", "x"])]})
+    (tmp_path / "a.zarr/.zattrs").write_text('{"multiscales": [')
+    assert said(level)[0] == ":u :u"
+    with pytest.raises(UsageError, match=r"none of the array's axes is known to be space.*\.zattrs is damaged"):
+        api.prepare("gaussian", level, tmp_path / "out", sigma=1)
+
+
+@pytest.mark.parametrize("refused", [Denied, RemoteError])
+def test_groups_of_a_store_that_denies_access_say_nothing(refused: Any, monkeypatch: Any) -> None:
+    """A store that does not answer is an error: what it says of axes would be missed without a word."""
+    place = Remote("s3", "bucket", "a/b/c.zarr/0")
+    asked = []
+
+    def read_bytes(file: Remote) -> bytes:
+        asked.append(file.key)
+        if file.key == "a/b/c.zarr/zarr.json":
+            content = {"attributes": {"ome": {"multiscales": [image("0", ["c", "x"])]}}}
+            return json.dumps(content).encode()
+        raise refused(file.key)
+
+    monkeypatch.setattr(Remote, "read_bytes", read_bytes)
+    if refused is RemoteError:
+        with pytest.raises(RemoteError):
+            naming_of(place, 3, (2, 3), np.dtype("u1"), None, {})
+    else:
+        found = naming_of(place, 3, (2, 3), np.dtype("u1"), None, {})
+        assert [axis.type for axis in found.axes] == ["channel", "space"]
+        assert len(asked) <= LEVELS
+
+
+def test_home_is_known(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    zarr.create_array(tmp_path / "a.zarr", shape=(4, 5), dtype="u1", dimension_names=["y", "x"])
+    np.save(tmp_path / "k.npy", np.ones((3, 3)))
+    job = api.prepare("convolve", "~/a.zarr", "~/out.zarr", kernel="~/k.npy")
+    assert (job.input.path, str(job.out)) == (str(tmp_path / "a.zarr"), str(tmp_path / "out.zarr"))
+    assert str(store_path("~nobody-of-this-name/a")) == "~nobody-of-this-name/a"

@@ -6,6 +6,7 @@ or 1,2,2, a Literal is a choice, a bool is a flag.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,14 +40,14 @@ def words(value: Any) -> Any:
 
 
 def array_of(value: Any) -> Any:
-    """Nested sequences as an array; what is an array, a path or a name already stays."""
+    """Nested sequences as an array, ~ in a path as the home folder; what is an array or a name already stays."""
     try:
         found = np.array(value) if isinstance(value, list | tuple) else value
     except ValueError:
         raise ValueError("expected rows of the same length") from None
     if not isinstance(found, np.ndarray | Path | str):
         raise ValueError("expected an array, or the path of a .npy file")
-    return found
+    return found if isinstance(found, np.ndarray) else os.path.expanduser(found)  # noqa: PTH111 (it may be a name)
 
 
 def dtype_name(value: Any) -> str | None:
