@@ -73,6 +73,15 @@ MAGIC = {
     b"GIF8": ("a GIF picture", PICTURE),
     b"BM": ("a BMP picture", PICTURE),
 }
+# By the end of a file's name, where the first bytes do not tell.
+NIFTI = ARRAY.format("numpy, nibabel", "numpy.asarray(nibabel.load(IN).dataobj).T")
+MRC = ARRAY.format("mrcfile", "mrcfile.mmap(IN).data")
+DICOM = ARRAY.format("pydicom", "pydicom.dcmread(IN).pixel_array")
+ENDS = {
+    (".nii", ".nii.gz"): ("a NIfTI file (pip install nibabel first)", NIFTI),
+    (".mrc", ".map", ".rec"): ("an MRC file (pip install mrcfile first)", MRC),
+    (".dcm",): ("a DICOM file (pip install pydicom first)", DICOM),
+}
 PICTURE_FILES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
 MICROSCOPES = (".czi", ".lif", ".nd2", ".oib", ".oir", ".vsi")
 
@@ -80,8 +89,9 @@ MICROSCOPES = (".czi", ".lif", ".nd2", ".oib", ".oir", ".vsi")
 def what_it_is(where: StorePath) -> str:
     """One line for a place that is there and is no Zarr store: what it is, and what to type."""
     if isinstance(where, Remote):
-        kind = "an object and " if where.key and where.is_file() else ""
-        return f"{where} is {kind}not a Zarr store: it has none of {', '.join(METADATA)}"
+        if where.key and where.is_file():
+            return f"{where} is a file, not a Zarr store: copy it to a disk, give that, and what to type is said"
+        return f"{where} is not a Zarr store: it has none of {', '.join(METADATA)}"
     if where.is_dir():
         return _folder(where)
     if where.name in (*METADATA, ".zattrs", ".zmetadata"):
@@ -102,6 +112,9 @@ def _other_file(where: Path, begin: bytes) -> str:
         return _zip(where)
     if begin[257:262] == b"ustar" or (begin.startswith(b"\x1f\x8b") and ".t" in where.name):
         return f"{where} is a tar file: {_make(where, 'tarfile')}"
+    for ends, (what, code) in ENDS.items():
+        if where.name.lower().endswith(ends):
+            return f"{where} is {what}: {_make(where, code)}"
     if where.suffix.lower() in MICROSCOPES:
         return f"{where} is a microscope's file: type bioformats2raw {shlex.join([str(where), _out(where)])}"
     what = "an empty file" if not begin else "a file of an unknown kind"

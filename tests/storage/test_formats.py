@@ -145,6 +145,21 @@ def test_hdf5(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert describe(store, "group/image").shape == VOLUME.shape
 
 
+@pytest.mark.parametrize("name", ["a.nii.gz", "a.mrc"])
+def test_formats_of_medicine_and_of_electron_microscopy(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, values = tmp_path / name, VOLUME.astype(np.int16)
+    if name == "a.mrc":
+        mrcfile = pytest.importorskip("mrcfile", reason="needs mrcfile")
+        mrcfile.new(path, values).close()
+    else:
+        nibabel = pytest.importorskip("nibabel", reason="needs nibabel")
+        nibabel.save(nibabel.Nifti1Image(values.T, np.eye(4)), path)
+    store = type_it(what_it_is(path), monkeypatch)
+    assert np.array_equal(zarr.open_array(store, mode="r")[...], values)
+
+
 def test_hdf5_is_named_without_h5py(tmp_path: Path) -> None:
     (tmp_path / "a.nc").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
     assert "is an HDF5 file, as NetCDF 4 is (pip install h5py first): type" in what_it_is(tmp_path / "a.nc")

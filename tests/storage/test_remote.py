@@ -20,6 +20,8 @@ from gridstride.pipeline.errors import JobFailed, UsageError
 from gridstride.pipeline.options import RunOptions
 from gridstride.pipeline.reports.status import status
 from gridstride.pipeline.storage import lock, paths
+from gridstride.pipeline.storage.chunks import check_chunks
+from gridstride.pipeline.storage.create import create
 from gridstride.pipeline.storage.describe import describe
 from gridstride.pipeline.storage.journal import FOLDER, Journal
 from gridstride.pipeline.storage.regions import open_regions, tensorstore_context
@@ -52,6 +54,23 @@ def test_from_s3_to_s3_is_the_local_job(source: str, calm: Path, client: Any, s3
     assert api.run(prepared(source, out), client).skipped == BLOCKS
     with pytest.raises(UsageError, match="another job's output"):
         api.prepare("gaussian", source, out, sigma=2.0, options=RunOptions(device="cpu"))
+
+
+def test_absent_objects_are_counted(client: Any, s3: Server) -> None:
+    path = out_of("absent.zarr")
+    create(path, (20, 20), np.dtype("u1"), (10, 10), attributes={"a": 1})
+    open_regions(str(path)).write((0, 0), np.ones((20, 10), np.uint8))
+    parse(f"{path}/c/0/.DS_Store").write_bytes(b"x")
+    assert check_chunks(describe(path)) == ["input: 2 of 4 chunks absent, read as fill value 0"]
+    with pytest.raises(UsageError, match="2 of 4 chunks absent, such as c/0/1: restore them"):
+        check_chunks(describe(path), "error")
+    for key in ("c/0/0", "c/1/0"):
+        parse(f"{path}/{key}").unlink()
+    parse(f"{path}/0/0").write_bytes(b"x")
+    with pytest.raises(UsageError, match="expected keys such as c/0/0, found 0/0"):
+        check_chunks(describe(path))
+    with pytest.raises(UsageError, match="is a file, not a Zarr store: copy it to a disk"):
+        describe(f"{path}/0/0")
 
 
 @pytest.mark.slow
