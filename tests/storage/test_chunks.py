@@ -89,10 +89,12 @@ def test_litter_counts_for_nothing(make: Make) -> None:
     path = make()
     key(path, 2, 3).unlink()
     for folder, name in product(
-        (path, path / "c", path / "c/2"), (".DS_Store", "._0", "3.5f2a.partial", "3.__lock", ".nfs01")
+        (path, path / "c", path / "c/2"), (".DS_Store", "._0", "3.5f2a.partial", "3.af2a.partial", "3.__lock", ".nfs01")
     ):
         (folder / name).write_bytes(b"x")
     (path / "readme.txt").write_text("2.3")
+    (path / ".gridstride/blocks").mkdir(parents=True)
+    (path / ".gridstride/blocks/0.0").write_bytes(b"")
     assert check_chunks(describe(path)) == ["input: 1 of 25 chunks absent, read as fill value 7"]
 
 
