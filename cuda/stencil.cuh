@@ -60,7 +60,7 @@ template <class T, class Acc> __device__ inline T truncate_to(Acc v)
 
 template <class Out, class Acc> __device__ inline Out cast_to(Acc v, int truncate)
 {
-    if constexpr (is_float<Out>) return Out(v);
+    if constexpr (is_float<Out> || same<Out, Acc>) return Out(v);
     else if constexpr (same<Out, bool>) return truncate ? !(fabs(v) < Acc(1)) : v > Acc(0.5);
     else return truncate ? truncate_to<Out>(v) : round_to<Out>(v);
 }

@@ -31,8 +31,10 @@ def check_output(source: StorePath, out: StorePath, options: RunOptions) -> None
 
 
 def check_place(out: StorePath, options: RunOptions) -> None:
-    """Refuse an output that cannot be made, or that would overwrite what is not ours."""
+    """Refuse an output that cannot be made, or that would overwrite what is not ours; and a log that cannot be."""
     out = out.resolve()
+    if options.log is not None:
+        _check_log(Path(options.log))
     if isinstance(out, Remote):
         _check_remote(out)
     else:
@@ -50,6 +52,15 @@ def check_place(out: StorePath, options: RunOptions) -> None:
             raise UsageError(f"{out} is no Zarr store: --overwrite does not delete it")
     elif not Journal(out).exists() and not (out.is_dir() and names(out) <= {FOLDER}):
         raise UsageError(f"{out} exists: give another place, or --overwrite")
+
+
+def _check_log(file: Path) -> None:
+    folder = file.absolute().parent
+    if file.is_dir() or not folder.is_dir():
+        what = f"{file} is a folder" if file.is_dir() else f"there is no folder {folder}"
+        raise UsageError(f"log is {file}: {what}; give the name of a file in a folder that there is")
+    if not os.access(file if file.exists() else folder, os.W_OK):
+        raise UsageError(f"log is {file}: it cannot be written; give another place")
 
 
 def _check_links(folder: Path) -> None:

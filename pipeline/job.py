@@ -264,7 +264,7 @@ def _planned(
 ) -> Job:
     environment = Environment.of(options)
     check_output(store_path(info.path), out, options)
-    notes = check_chunks(info, options.missing)
+    notes = [*operator.remarks(grid), *check_chunks(info, options.missing)]
     block, stored = options.block, Journal(out)
     going_on = stored.exists() and not options.overwrite
     if going_on:

@@ -129,6 +129,7 @@ def along(plane, table, first, last, order, weights, symmetry, cval, divisor, ou
 KERNELS = {
     np.dtype(np.float32): [njit(nogil=True, cache=True, fastmath={"contract"})(f) for f in (rows, sliding, along)],
     np.dtype(np.float64): [njit(nogil=True, cache=True)(f) for f in (rows, sliding, along)],
+    np.dtype(np.int64): [njit(nogil=True, cache=True)(f) for f in (rows, sliding, along)],
 }
 
 

@@ -22,6 +22,7 @@ from gridstride.pipeline.storage.remote import SCHEMES, Remote, RemoteError, par
 from gridstride.pipeline.text import shown
 
 StorePath = Path | Remote
+NAME_BYTES = 255  # of a file's or a folder's name
 
 # Errors that every later write would meet too, and what to do about each.
 LOST = {
@@ -41,7 +42,11 @@ def store_path(where: str | Path | Remote) -> StorePath:
         return parse(where)
     if isinstance(where, Path) and where.parts[:1] and where.parts[0].rstrip(":") in SCHEMES and ":" in where.parts[0]:
         raise UsageError(f"{where} is an address inside a Path: give it as a string")
-    return where if isinstance(where, Remote) else at_home(where)
+    if isinstance(where, Remote):
+        return where
+    if any("\0" in name or len(os.fsencode(name)) > NAME_BYTES for name in Path(where).parts):
+        raise UsageError(f"{shown(str(where))} is no path: a name in it is longer than {NAME_BYTES} bytes, or has a NUL")
+    return at_home(where)
 
 
 def at_home(where: str | Path) -> Path:

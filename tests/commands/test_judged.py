@@ -64,7 +64,8 @@ RUNS: dict[str, list[Any]] = {
     "array": [3, "", "foo", True],
     "memory": [1000, "2GB"],
     "input": [None, 3, "", b"in.zarr", "no.zarr", ["in.zarr"]],
-    "out": [None, 3, "", b"out.zarr", ["out.zarr"]],
+    "out": [None, 3, "", b"out.zarr", ["out.zarr"], "x" * 300, Path("a") / ("é" * 200), "out\0"],
+    "log": [".", "no/such/folder/log.jsonl"],
     "options": [3, {"device": "cpu"}, "cpu"],
     "sigmma": [1.0],
 }
@@ -239,3 +240,14 @@ def test_options_beside_run_options_are_not_lost(image: str, tmp_path: Path) -> 
     given = RunOptions(device="cpu", workers=3)
     job = api.prepare("gaussian", image, tmp_path / "out", sigma=1.0, options=given, workers=2)
     assert job.options == given.but(workers=2)
+
+
+def test_rounding_of_large_integers_is_said_in_the_plan(tmp_path: Path) -> None:
+    zarr.create_array(str(tmp_path / "in"), shape=(6, 7), chunks=(3, 7), dtype="int64")[...] = 2**60 + 1
+    said = {}
+    for name, terms in (("gaussian", ["--sigma", "1"]), ("uniform", ["--size", "3"])):
+        words = ["filter", name, str(tmp_path / "in"), str(tmp_path / "out"), *terms, "--dry-run"]
+        said[name] = " ".join(CliRunner().invoke(main, words).output.split())
+    assert "integers beyond 2^53 are rounded" in said["gaussian"]
+    assert "exact sums of whole numbers" in said["uniform"]
+    assert "rounded" not in said["uniform"]

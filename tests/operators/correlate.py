@@ -11,6 +11,7 @@ EXAMPLES = [
     ({"kernel": EVEN, "origin": (0, -1), "mode": "constant", "cval": 9.0, **EXACT}, (13, 17), "uint16"),
     ({"kernel": LINE, "mode": "wrap", **EXACT}, (13, 6), "int16"),
     ({"kernel": DENSE, "mode": "nearest", **EXACT}, (5, 6, 7), "float64"),
+    ({"kernel": np.array([[2, -1, 3], [0, 5, -7]]), "mode": "mirror"}, (13, 11), "int64"),
     ({"kernel": DENSE, "mode": "reflect", "algorithm": "fft"}, (7, 9, 6), "float32"),
 ]
 TOLERANCE = 2e-2

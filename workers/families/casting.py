@@ -6,12 +6,14 @@ import numpy as np
 
 
 def store(values: np.ndarray, out: np.ndarray, cast: str) -> None:
-    """Write floating-point values into `out`, of the same shape and any dtype.
+    """Write floating-point values into `out`, of the same shape and any dtype; integers into one of their own.
 
     To integers, "round" rounds half to even and saturates, "scipy" truncates and keeps the low bits.
     """
     kind = out.dtype.kind
-    if kind == "f":
+    if out.dtype == values.dtype:
+        out[...] = values
+    elif kind == "f":
         with np.errstate(over="ignore"):
             out[...] = values
     elif kind == "b":

@@ -8,6 +8,7 @@ from math import prod
 
 import numpy as np
 
+from gridstride.workers.families.exact import whole_factors
 from gridstride.workers.families.separable import Pass, Separable
 from gridstride.workers.families.stencil import Stencil
 from gridstride.workers.families.weights import rank_one, taps_before
@@ -26,23 +27,26 @@ class Correlation:
 
     weights: float64 (outputs, channels, *taps of `axes`), in the order of correlation; (1, 1, ...) without channels
     befores, modes: for each of `axes`
+    whole: whether factors of whole weights are to be whole
     """
 
     weights: np.ndarray
     axes: tuple[int, ...]
     befores: tuple[int, ...]
     modes: tuple[str, ...]
-    cval: float
+    cval: float | int
     out_dtype: np.dtype
     precision: str
     cast: Cast
     channel_axis: int | None = None
     bias: np.ndarray | None = None
+    whole: bool = False
 
     def operator(self, shape: Sequence[int], algorithm: str) -> Separable | Stencil:
         """The operator for a grid of `shape` by an algorithm: "direct", "separable", "fft", or "auto" for the one
         measured to be fastest. With cast "scipy", auto is direct, in scipy's order."""
-        factors = rank_one(self.weights[0, 0]) if self.channel_axis is None else None
+        find = whole_factors if self.whole else rank_one
+        factors = find(self.weights[0, 0]) if self.channel_axis is None else None
         if algorithm == "separable" and factors is None:
             raise ValueError("the kernel is not separable: use direct or fft")
         if algorithm == "auto":
@@ -62,7 +66,10 @@ class Correlation:
         passes, value = [], self.cval
         for axis, factor, before, mode in zip(self.axes, factors, self.befores, self.modes, strict=True):
             passes.append(Pass(axis, factor, before, mode, value))
-            value *= float(factor.sum())  # what the passes so far have made of the constant outside
+            total = float(factor.sum())
+            # What the passes so far have made of the constant outside; a whole number is not rounded.
+            whole = self.whole and value == int(value) and total == int(total)
+            value = int(value) * int(total) if whole else value * total
         return Separable(tuple(passes), self.out_dtype, self.precision, self.cast)
 
     def stencil(self, ndim: int, algorithm: str) -> Stencil:

@@ -61,6 +61,9 @@ class Masked(Operator):
     def meaning(self) -> Meaning:
         return self.operator.meaning()
 
+    def remarks(self, grid: Grid) -> tuple[str, ...]:
+        return self.operator.remarks(grid)
+
     def helpers(self, grid: Grid) -> list[tuple[Operator, Grid]]:
         """The operators that work one after another on the window, and the grids that each reads."""
         return [(self.operator, grid)]

@@ -12,7 +12,7 @@ from gridstride.workers.families.local import Local
 from gridstride.workers.families.nodata import Normalised, Touched
 from gridstride.workers.launches import Launches
 from gridstride.workers.nodata import NoData
-from gridstride.workers.operators.base import Cast, Grid, Meaning, Operator, Window, accumulator
+from gridstride.workers.operators.base import Cast, Grid, Meaning, Operator, Window, accumulator, rounding
 from gridstride.workers.operators.boundary import Taps
 from gridstride.workers.region import Region
 
@@ -33,7 +33,7 @@ class Pass:
     weights: np.ndarray
     before: int
     mode: str
-    cval: float = 0.0
+    cval: float | int = 0.0
     divisor: float = 1.0
 
     @property
@@ -71,10 +71,12 @@ class Separable(Local):
 
     @classmethod
     def of(cls, passes: Iterable[Pass], out_dtype: np.dtype, precision: str, cast: Cast) -> Separable:
-        """The passes in the axes' order, which can be fused, or in the one they are given in, which is scipy's."""
-        scipys = cast == "scipy"
-        ordered = tuple(passes) if scipys else tuple(sorted(passes, key=lambda p: p.axis))
-        return cls(ordered, out_dtype, precision, cast, between=scipys)
+        """The passes in the axes' order, which can be fused, or in the one they are given in, which is scipy's: for its
+        bytes, or where each pass takes what is outside to be a number that the others would change."""
+        passes, scipys = tuple(passes), cast == "scipy"
+        if not scipys and not any(p.mode == "constant" and p.cval != 0 for p in passes):
+            passes = tuple(sorted(passes, key=lambda p: p.axis))
+        return cls(passes, out_dtype, precision, cast, between=scipys)
 
     @staticmethod
     def identity(ndim: int) -> tuple[Pass, ...]:
@@ -90,6 +92,9 @@ class Separable(Local):
 
     def describe(self) -> str:
         return f"separable, sums in {self.precision} precision"
+
+    def remarks(self, grid: Grid) -> tuple[str, ...]:
+        return rounding(grid, self.precision)
 
     def meaning(self) -> Meaning:
         return Meaning.of_sum(self.gain, self.is_positive)

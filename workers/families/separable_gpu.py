@@ -44,6 +44,8 @@ def instantiations() -> list[tuple[str, str]]:
         found += [("separable.cu", f"cast<{acc}, {o}, {o}>") for o in OUTPUTS if o != acc]
         found += [("separable.cu", f"cast<{acc}, {o}, {acc}>") for o in OUTPUTS if o != acc]
         found += [("separable.cu", f"halves<{acc}>")]
+    for name in ("pass_columns", "pass_rows", "pass_direct"):  # sums of whole numbers
+        found.append(("separable.cu", f"{name}<i64, i64, i64>"))
     return found
 
 

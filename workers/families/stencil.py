@@ -13,7 +13,7 @@ from gridstride.workers.families.nodata import Normalised, Touched
 from gridstride.workers.families.separable import GPU_BYTES, Separable
 from gridstride.workers.launches import Launches
 from gridstride.workers.nodata import NoData
-from gridstride.workers.operators.base import Cast, Grid, Meaning, Operator, Window, accumulator
+from gridstride.workers.operators.base import Cast, Grid, Meaning, Operator, Window, accumulator, rounding
 from gridstride.workers.operators.boundary import Taps
 from gridstride.workers.region import Region
 
@@ -38,7 +38,7 @@ class Stencil(Local):
     weights: np.ndarray
     before: tuple[int, ...]
     modes: tuple[str, ...]
-    cval: float
+    cval: float | int
     out_dtype: np.dtype
     precision: str = "single"
     cast: Cast = "round"
@@ -73,8 +73,14 @@ class Stencil(Local):
         return frozenset() if self.channel_axis is None else frozenset([self.channel_axis])
 
     def describe(self) -> str:
-        precision = "double" if self.algorithm == "fft" else self.precision
-        return f"{self.algorithm}, sums in {precision} precision"
+        return f"{self.algorithm}, sums in {self._summed} precision"
+
+    def remarks(self, grid: Grid) -> tuple[str, ...]:
+        return rounding(grid, self._summed)
+
+    @property
+    def _summed(self) -> str:
+        return "double" if self.algorithm == "fft" else self.precision
 
     def meaning(self) -> Meaning:
         if self.channel_axis is not None:

@@ -218,6 +218,10 @@ class Operator:
         are names of objects, are refused to operators whose results are neither `chosen` nor truth values."""
         return Meaning()
 
+    def remarks(self, grid: Grid) -> tuple[str, ...]:
+        """What a user would not expect of the result's numbers, a line each."""
+        return ()
+
     # --- work ---
     def cpu(self, window: Window, out: np.ndarray) -> Report | None:
         """Compute `window.want` into `out`, every element of it; `out` may have any strides. A first sweep that only
@@ -256,6 +260,14 @@ class Operator:
         return replace(self, **changes)
 
 
+def rounding(grid: Grid, precision: str) -> tuple[str, ...]:
+    """The remark on sums in floating-point numbers of integers that they cannot hold."""
+    if grid.dtype.kind not in "iu" or grid.dtype.itemsize < 8 or precision == "whole":
+        return ()
+    bits = {"single": 24, "double": 53}[precision]
+    return (f"integers beyond 2^{bits} are rounded: sums are made in {precision} precision",)
+
+
 def accumulator(precision: str) -> np.dtype:
-    """The floating-point type that sums are made in."""
-    return np.dtype({"single": np.float32, "double": np.float64}[precision])
+    """The type that sums are made in."""
+    return np.dtype({"single": np.float32, "double": np.float64, "whole": np.int64}[precision])

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
 from gridstride.workers.families.convolution import Correlation, in_order
-from gridstride.workers.families.separable import Separable
-from gridstride.workers.families.stencil import Stencil
+from gridstride.workers.families.exact import exactly, is_exact
 from gridstride.workers.families.weights import NAMED_KERNELS, named_kernel
-from gridstride.workers.operators.base import Grid
+from gridstride.workers.operators.base import Grid, Operator
 from gridstride.workers.operators.fields import (
     ArrayOrFile,
     AxisName,
@@ -41,7 +41,7 @@ class Convolve(Linear):
     bias: ArrayOrFile | None = Field(None, description="A number for each output channel, in a .npy file.")
     algorithm: Literal["auto", "direct", "separable", "fft"] = Field("auto", description="How the sums are made.")
 
-    def bind(self, grid: Grid) -> Separable | Stencil:
+    def bind(self, grid: Grid) -> Operator:
         self.check_given()
         channel_axis = None if self.channels is None else find_axis(grid, self.channels)
         kernel, axes = self.kernel_and_axes(grid, channel_axis)
@@ -51,7 +51,8 @@ class Convolve(Linear):
         ordered = in_order(stacked, axes, self.modes(axes), per_axis(self.origin, axes, "origin"), self.flip)
         out, precision, bias = self.out_dtype(grid), self.sums(grid), self.loaded_bias(len(stacked))
         asked = Correlation(*ordered, self.outside(grid), out, precision, self.cast, channel_axis, bias)
-        return asked.operator(grid.shape, self.algorithm)
+        asked = replace(asked, whole=is_exact(grid, self.precision, self.cast))
+        return exactly(asked.operator(grid.shape, self.algorithm), grid, self.precision)
 
     def filtered(self, grid: Grid, last: int | None = None, without: int | None = None) -> list[int]:
         if last is None and not self.is_named:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from gridstride.workers.families.exact import exactly
 from gridstride.workers.families.separable import Pass, Separable
 from gridstride.workers.families.weights import gaussian_weights
-from gridstride.workers.operators.base import Grid
+from gridstride.workers.operators.base import Grid, Operator
 from gridstride.workers.operators.fields import Linear, per_axis
 from gridstride.workers.operators.kinds import Counts, Numbers, Positive
 
@@ -24,7 +25,7 @@ class Gaussian(Linear):
     truncate: Positive = Field(4.0, description="Cut the Gaussian at this many sigma.")
     radius: Counts | None = Field(None, description="Cut the Gaussian at this many elements instead.")
 
-    def bind(self, grid: Grid) -> Separable:
+    def bind(self, grid: Grid) -> Operator:
         axes, outside = self.filtered(grid), self.outside(grid)
         sigmas, orders = per_axis(self.sigma, axes, "sigma"), per_axis(self.order, axes, "order")
         self.check_sigmas(grid, axes, sigmas, orders)
@@ -33,7 +34,8 @@ class Gaussian(Linear):
         for axis, sigma, order, mode, radius in parts:
             weights = gaussian_weights(float(sigma), order, self.truncate, radius)
             passes.append(Pass(axis, weights, len(weights) // 2, mode, outside))
-        return Separable.of(passes, self.out_dtype(grid), self.sums(grid), self.cast)
+        operator = Separable.of(passes, self.out_dtype(grid), self.sums(grid), self.cast)
+        return exactly(operator, grid, self.precision)
 
     def check_sigmas(self, grid: Grid, axes: list[int], sigmas: list[float], orders: list[int]) -> None:
         """Refuse a Gaussian without width, with what to type where it is meant to leave an axis out."""

@@ -62,6 +62,11 @@ class Graph(Operator):
     def describe(self) -> str:
         return " | ".join(step.operator.describe() for step in self.steps)
 
+    def remarks(self, grid: Grid) -> tuple[str, ...]:
+        known = self.grids(grid)
+        found = [line for step in self.steps for line in step.operator.remarks(_read_by(step, known))]
+        return tuple(dict.fromkeys(found))
+
     def meaning(self) -> Meaning:
         """Of a chain; what joins several steps is another quantity."""
         found, source = Meaning(1.0, between=True, chosen=True), INPUT

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from pydantic import Field
 
+from gridstride.workers.families.exact import exactly
 from gridstride.workers.families.separable import Pass, Separable
-from gridstride.workers.operators.base import Grid
+from gridstride.workers.operators.base import Grid, Operator
 from gridstride.workers.operators.fields import AxisName, Linear, find_axis
 
 
@@ -18,16 +19,14 @@ class Sobel(Linear):
 
     axis: AxisName | None = Field(None, description="Axis along which differences are taken (default: the last).")
 
-    def bind(self, grid: Grid) -> Separable:
+    def bind(self, grid: Grid) -> Operator:
         axes = self.filtered(grid)
         along = max(axes) if self.axis is None else find_axis(grid, self.axis)
         if along not in axes:
             raise ValueError(f"axis {self.axis} is not among the filtered axes: name it in axes too")
         modes = dict(zip(axes, self.modes(axes), strict=True))
-        passes = [Pass(along, np.array([-1.0, 0.0, 1.0]), 1, modes[along], self.outside(grid))]
-        value = 0.0  # what differences have made of the constant outside
-        for axis in axes:
-            if axis != along:
-                outside = self.cval if self.cast == "scipy" else value
-                passes.append(Pass(axis, np.array([1.0, 2.0, 1.0]), 1, modes[axis], outside))
-        return Separable.of(passes, self.out_dtype(grid), self.sums(grid), self.cast)
+        outside = self.outside(grid)
+        passes = [Pass(along, np.array([-1.0, 0.0, 1.0]), 1, modes[along], outside)]
+        passes += [Pass(axis, np.array([1.0, 2.0, 1.0]), 1, modes[axis], outside) for axis in axes if axis != along]
+        operator = Separable.of(passes, self.out_dtype(grid), self.sums(grid), self.cast)
+        return exactly(operator, grid, self.precision)

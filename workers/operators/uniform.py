@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from pydantic import Field
 
+from gridstride.workers.families.exact import exactly
 from gridstride.workers.families.separable import Pass, Separable
 from gridstride.workers.families.weights import box_taps, taps_before
-from gridstride.workers.operators.base import Grid
+from gridstride.workers.operators.base import Grid, Operator
 from gridstride.workers.operators.fields import Linear, per_axis
 from gridstride.workers.operators.kinds import Offsets, Sizes
 
@@ -21,7 +22,7 @@ class Uniform(Linear):
     size: Sizes = Field(3, description="Of the box in elements, one or one per filtered axis.")
     origin: Offsets = Field(0, description="Shift, one or one per filtered axis.")
 
-    def bind(self, grid: Grid) -> Separable:
+    def bind(self, grid: Grid) -> Operator:
         axes = self.filtered(grid)
         passes, outside = [], self.outside(grid)
         sizes, origins = per_axis(self.size, axes, "size"), per_axis(self.origin, axes, "origin")
@@ -29,4 +30,5 @@ class Uniform(Linear):
             before = taps_before(box_taps(size), origin)
             if size > 1:
                 passes.append(Pass(axis, np.ones(size), before, mode, outside, float(size)))
-        return Separable.of(passes, self.out_dtype(grid), self.sums(grid), self.cast)
+        operator = Separable.of(passes, self.out_dtype(grid), self.sums(grid), self.cast)
+        return exactly(operator, grid, self.precision)
