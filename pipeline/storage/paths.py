@@ -45,7 +45,9 @@ def store_path(where: str | Path | Remote) -> StorePath:
     if isinstance(where, Remote):
         return where
     if any("\0" in name or len(os.fsencode(name)) > NAME_BYTES for name in Path(where).parts):
-        raise UsageError(f"{shown(str(where))} is no path: a name in it is longer than {NAME_BYTES} bytes, or has a NUL")
+        raise UsageError(
+            f"{shown(str(where))} is no path: a name in it is longer than {NAME_BYTES} bytes, or has a NUL"
+        )
     return at_home(where)
 
 
