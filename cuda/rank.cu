@@ -157,11 +157,15 @@ rank_of_valid(const Key<T>* __restrict__ keys, T* __restrict__ out, const Window
             ++valid;
         }
         if (valid == 0) low = high = nodata;
+        const int rank = ranks[valid];
         while (low < high) {
             const Key<T> middle = Key<T>(low + Key<T>(high - low) / 2);
             int found = 0;
-            for (int k = 0; k < taps; ++k) found += window[offsets[k]] != nodata && window[offsets[k]] <= middle;
-            if (found > ranks[valid]) high = middle;
+            for (int k = 0; k < taps; ++k) {
+                const Key<T> v = window[offsets[k]];
+                found += v != nodata && v <= middle;
+            }
+            if (found > rank) high = middle;
             else low = Key<T>(middle + 1);
         }
         out[e] = from_key<T>(low);

@@ -19,14 +19,14 @@ from numpy.lib.stride_tricks import sliding_window_view
 from scipy import ndimage
 from skimage.filters import threshold_otsu
 
-from gridstride.workers import gpu, saving
+from gridstride.workers import gpu, kernels, saving
 from gridstride.workers.gpu import Machine
 from gridstride.workers.nodata import NoData
 from gridstride.workers.operators import registry
 from gridstride.workers.operators.base import Grid, Operator, Region, Window
 from gridstride.workers.operators.graph import chain
 from tests.blockwise import apply, bound, grid_of, on_cpu, window_of
-from tests.cuda_host.host import Host, build
+from tests.cuda_host.host import Host, HostError, build
 
 DTYPES = ("uint8", "int16", "uint16", "int32", "float32", "float64")
 MODES = ("reflect", "mirror", "nearest", "wrap", "constant")
@@ -254,14 +254,15 @@ def test_an_array_of_nothing_has_no_threshold() -> None:
 
 
 def test_a_chain_passes_on_what_is_missing() -> None:
-    array, _ = with_holes((14, 15), "int16")
+    array, _ = with_holes((14, 15), "float64")
+    array[array == HOLES["float64"]] = 1e300  # of float32, NaN
     terms: list[tuple[str, dict[str, Any]]] = [
         ("median", {"size": 3, "dtype": "float32"}), ("gaussian", {"sigma": 1.0, "mode": "wrap"}),
         ("sobel", {"mode": "nearest"}), ("downsample", {"factors": 2}), ("threshold", {"value": 1}),
     ]  # fmt: skip
     recipes = [registry.find(name)(**fields) for name, fields in terms]
-    operator, left = chain(recipes, grid_of(array)).without(NoData((-32768,)), grid_of(array))
-    step, missing = array, NoData((-32768,))
+    operator, left = chain(recipes, grid_of(array)).without(NoData((1e300,)), grid_of(array))
+    step, missing = array, NoData((1e300,))
     for recipe in recipes:
         one, missing = recipe.bind(grid_of(step)).without(missing, grid_of(step))
         step = apply(one, step)
@@ -387,3 +388,27 @@ def test_the_cuda_source_gives_what_the_cpu_gives(name: str, fields: dict[str, A
         np.testing.assert_allclose(theirs, ours, atol=1e-4)
     else:
         np.testing.assert_array_equal(theirs, ours, strict=True)
+
+
+PLANTED = (
+    ("if (v == nodata) continue;", ""),
+    ("found += v != nodata && v <= middle;", "found += v <= middle;"),
+    ("if (valid == 0) low = high = nodata;", ""),
+    ("const int rank = ranks[valid];", "const int rank = ranks[taps];"),
+)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="g++ builds the kernels for the CPU; it is missing")
+def test_planted_bugs_are_noticed(tmp_path: Path) -> None:
+    array, _ = with_holes((9, 11), "uint8")
+    array[array == 255] = 100
+    operator, _ = masked("median", array, 100, size=3)
+    wanted = apply(operator, array)
+    for number, (old, new) in enumerate(PLANTED):
+        assert old in kernels.source("rank.cu"), "the bug's text is no longer there: plant it anew"
+        edit = lambda text, old=old, new=new: text.replace(old, new)  # noqa: E731
+        edited = Host(build(tmp_path / str(number), asked(operator, array), edit))
+        with pytest.raises((AssertionError, HostError)):
+            np.testing.assert_array_equal(apply(operator, array, None, edited.compute), wanted)
+        edited.close()
