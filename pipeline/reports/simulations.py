@@ -42,6 +42,7 @@ def plan_facts(prepared: Simulation) -> dict[str, str]:
         f"({timeline.dt / case.stable_step():.0%} of the longest stable step)"
         + "".join(f"; {note}" for note in timeline.notes),
         **case.facts(prepared.setup),
+        **({"begins with": prepared.begins_with.about()} if prepared.begins_with else {}),
         "output": f"{len(timeline.snapshots)} snapshots of {', '.join(prepared.arrays)}, "
         f"{megabytes(prepared.bytes_out - 2 * state)}, and up to two checkpoints, {megabytes(2 * state)}, before "
         f"compression; {len(timeline.diagnostics)} samples of diagnostics",

@@ -16,7 +16,7 @@ from gridstride.pipeline.simulations.case import Case, make_case
 from gridstride.pipeline.simulations.inputs import check_inputs, input_notes, input_versions
 from gridstride.pipeline.simulations.pass_plan import plan_passes
 from gridstride.pipeline.simulations.plan import FlowPlan, Wishes, make_flow_plan
-from gridstride.pipeline.simulations.restart import check_snapshot, snapshot_version
+from gridstride.pipeline.simulations.restart import Origin, find_origin, origin_of, origin_version, reader
 from gridstride.pipeline.simulations.schedules import Timeline, make_timeline, schedule_warnings
 from gridstride.pipeline.storage.describe import describe
 from gridstride.pipeline.storage.journal import Journal, job_hash, json_bytes
@@ -36,7 +36,7 @@ class Simulation:
     """A simulation with its plan, ready to run.
 
     reason: why on this device
-    begins_with: number of the snapshot of another simulation that it begins with, if it does
+    begins_with: the state of another simulation that it begins with, if it does
     notes: what is said of its inputs, a line each
     longer: whether it goes on beyond the end of the run that is there
     """
@@ -51,7 +51,7 @@ class Simulation:
     setup: Setup
     timeline: Timeline
     plan: FlowPlan
-    begins_with: int | None = None
+    begins_with: Origin | None = None
     notes: tuple[str, ...] = ()
     longer: bool = False
 
@@ -112,7 +112,12 @@ def prepare(
     if stored is not None:
         return _as_begun(stored, simulation)
     source = case.snapshot()
-    return simulation if source is None else replace(simulation, begins_with=check_snapshot(case, source))
+    if source is None:
+        return simulation
+    origin = find_origin(case, source)
+    if not origin.exact:
+        origin = replace(origin, note=setup.interpolation_note(reader(origin, setup.domain)))
+    return replace(simulation, begins_with=origin)
 
 
 def resume(out: str | StorePath, options: RunOptions | None = None, until: float | None = None) -> Simulation:
@@ -136,9 +141,8 @@ def identity(simulation: Simulation) -> dict[str, Any]:
         del case["model"]  # as in runs that were begun when there was no other
     content: dict[str, Any] = {"result_version": RESULT_VERSION, "case": case, "device": simulation.device}
     inputs: dict[str, str | None] = dict(input_versions(simulation.case))
-    source = simulation.case.snapshot()
-    if source is not None and simulation.begins_with is not None:
-        inputs["initial.path"] = snapshot_version(source, simulation.begins_with)
+    if simulation.begins_with is not None:
+        inputs["initial.path"] = origin_version(simulation.begins_with)
     if inputs:
         content["inputs"] = inputs
     return json.loads(json_bytes(content))
@@ -148,7 +152,7 @@ def _as_begun(record: dict[str, Any], simulation: Simulation) -> Simulation:
     """The simulation, if it is the one of a journal's record, or makes it longer. Raises UsageError if it is not."""
     if record.get("kind") != "simulation":
         raise UsageError(f"{simulation.out} holds another job's output: give another place, or --overwrite")
-    simulation = replace(simulation, begins_with=record.get("snapshot"))
+    simulation = replace(simulation, begins_with=origin_of(record))
     before, now = record["identity"], identity(simulation)
     if "inputs" not in before:
         now.pop("inputs", None)  # begun by a version that did not look at them

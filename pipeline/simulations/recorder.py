@@ -12,6 +12,7 @@ from gridstride.pipeline.events.events import Events
 from gridstride.pipeline.simulations import states
 from gridstride.pipeline.simulations.diagnostics import Diagnostics
 from gridstride.pipeline.simulations.job import Simulation
+from gridstride.pipeline.simulations.restart import check_unchanged
 from gridstride.pipeline.simulations.states import Checkpoint
 from gridstride.pipeline.simulations.tasks import Due, Record
 from gridstride.pipeline.sweep.record import Record as BlockRecord
@@ -59,6 +60,8 @@ class Recorder:
 
     def take(self, step: int, due: Due, records: Sequence[Record]) -> None:
         """Put together what the blocks say after a round. Raises JobFailed if the state blew up."""
+        if step == 0:
+            check_unchanged(self.out)
         for record in records:
             self.add_stages(record.stages)
             self.events.spans.take(record.worker, record.spans)

@@ -1,13 +1,21 @@
-"""Beginning a simulation with a snapshot of another one."""
+"""Beginning a simulation with the state of another one.
+
+That is exact where the other store holds all of a state: at its checkpoint, which is at its end once it has finished,
+and in snapshots with the arrays that make up a state. From values at cell centres alone it is interpolated, if the case
+says so.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
-from gridstride.pipeline.errors import UsageError
+from gridstride.pipeline.errors import JobFailed, UsageError
+from gridstride.pipeline.simulations import states
 from gridstride.pipeline.simulations.inputs import chunks_version
 from gridstride.pipeline.simulations.store import FlowStore, field_path
 from gridstride.pipeline.storage.chunks import check_chunks
@@ -15,56 +23,149 @@ from gridstride.pipeline.storage.describe import describe
 from gridstride.pipeline.storage.journal import Journal
 from gridstride.pipeline.storage.paths import store_path
 from gridstride.pipeline.storage.regions import read_wrapped
-from gridstride.workers.models.base import Model, Setup, Snapshot
+from gridstride.workers.models.base import Model, Read, Setup, Snapshot
 from gridstride.workers.models.block import Block
+from gridstride.workers.models.domain import Domain
 
 
-def check_snapshot(case: Model, source: Snapshot) -> int:
-    """Number of the snapshot that a case begins with. Raises UsageError if there is none of its grid."""
-    store = FlowStore.open(source.path)
-    wanted = tuple(case.grid.cells[a] for a in store.axes) if set(store.axes) == set(case.axes) else ()
-    cells = tuple(store.centres[a].size for a in store.axes)
-    if wanted != cells:
-        raise UsageError(f"{source.path} has {' x '.join(map(str, cells))} cells: expected the case's own grid")
-    for name in source.arrays:
-        if name in store.fields:
-            check_chunks(describe(field_path(source.path, name)))  # absent are snapshots that are not written
-    missing = [name for name in source.arrays if name not in store.fields]
-    if missing:
-        raise UsageError(f"{source.path} has no array {', '.join(missing)}: expected {', '.join(source.arrays)}")
-    written = sorted(store.written(source.arrays))
-    if source.time is None:
-        if not written:
-            raise UsageError(f"{source.path} has no snapshot yet")
-        return written[-1]
-    number = int(np.abs(store.times - source.time).argmin())
-    spacing = np.diff(store.times).min() if store.times.size > 1 else np.inf
-    if abs(store.times[number] - source.time) > 0.01 * spacing or number not in written:
-        times = ", ".join(f"{store.times[n]:g}" for n in written[:8])
-        raise UsageError(f"{source.path} has no snapshot at time {source.time:g}: expected one of {times}")
-    return number
+@dataclass(frozen=True)
+class Origin:
+    """Where a state to begin with is: the store, the state's time there, and the time step of that run.
+
+    state: name of a checkpoint's state, or None; else the number of a snapshot, and its arrays
+    exact: whether these hold all of the state, else values that it is interpolated from; note: what that means
+    """
+
+    path: str
+    time: float
+    dt: float
+    state: str | None = None
+    snapshot: int = -1
+    arrays: tuple[str, ...] = ()
+    exact: bool = True
+    note: str = ""
+
+    @property
+    def places(self) -> list[tuple[str, tuple[int, ...]]]:
+        """The Zarr arrays that hold it, each with the index along leading axes."""
+        if self.state is not None:
+            return [(states.state_path(self.path, self.state), ())]
+        return [(field_path(self.path, name), (self.snapshot,)) for name in self.arrays]
+
+    def about(self) -> str:
+        what = "exactly" if self.exact else f"interpolated from cell centres{self.note}"
+        return f"{self.path} at its time {self.time:g}, {what}"
 
 
-def snapshot_version(source: Snapshot, number: int) -> str | None:
-    """What tells a snapshot's content from any other; None if its store is gone."""
-    if not store_path(source.path).exists():
+def find_origin(case: Model, wanted: Snapshot) -> Origin:
+    """The state that a case begins with. Raises UsageError if there is none of its time, grid and model."""
+    store = FlowStore.open(wanted.path)
+    _check_grid(case, store)
+    about = store.attributes["gridstride"]
+    model, dt = about["case"].get("model", case.model), float(about["dt"])
+    if model != case.model:
+        raise UsageError(f"{wanted.path} is of model {model}: expected {case.model}")
+    whole = [*_snapshots(store, wanted.path, dt, wanted.arrays, True), *_checkpoint(store, wanted.path, dt)]
+    centres = list(_snapshots(store, wanted.path, dt, wanted.centres, False))
+
+    def at_the_time(origins: list[Origin]) -> list[Origin]:
+        return [o for o in origins if wanted.time is None or abs(o.time - wanted.time) < 0.51 * dt]
+
+    found = at_the_time([*whole, *centres] if wanted.interpolate else whole)
+    if found:
+        return max(found, key=lambda origin: (round(origin.time / dt), origin.exact))
+    at = "" if wanted.time is None else f" at time {wanted.time:g}"
+    if at_the_time(centres):
+        ways = [f"begin at its time {whole[-1].time:g}"] if whole else []
+        ways += ["write it with state in output.fields", "accept that with initial.interpolate: true"]
+        raise UsageError(
+            f"{wanted.path} has velocities at cell centres alone{at}, and to interpolate them to faces loses energy: "
+            f"{', or '.join(ways)}"
+        )
+    times = ", ".join(f"{time:g}" for time in sorted({origin.time for origin in (*whole, *centres)})[:8])
+    raise UsageError(f"{wanted.path} has no snapshot{at}{': expected one of ' + times if times else ' yet'}")
+
+
+def _check_grid(case: Model, store: FlowStore) -> None:
+    """Raise UsageError unless a store has the case's grid."""
+    if set(store.axes) != set(case.axes) or any(store.centres[a].size != case.grid.cells[a] for a in store.axes):
+        cells = " x ".join(str(store.centres[axis].size) for axis in store.axes)
+        raise UsageError(f"{store.path} has {cells} cells ({', '.join(store.axes)}): expected the case's own grid")
+    for axis, origin in case.grid.origin.items():
+        h = store.spacing(axis)
+        found = store.centres[axis][0] - h / 2, store.centres[axis][-1] + h / 2
+        wanted = origin, origin + case.grid.size[axis]
+        if np.abs(np.subtract(found, wanted)).max() > 1e-3 * h:
+            raise UsageError(
+                f"{store.path} reaches from {found[0]:g} to {found[1]:g} along {axis}: expected the case's own grid, "
+                f"from {wanted[0]:g} to {wanted[1]:g}"
+            )
+
+
+def _checkpoint(store: FlowStore, path: str, dt: float) -> Iterator[Origin]:
+    found = states.read_checkpoint(store.path)
+    if found is not None and (store_path(states.state_path(path, found.state)) / "zarr.json").is_file():
+        yield Origin(path, found.step * dt, dt, found.state)
+
+
+def _snapshots(store: FlowStore, path: str, dt: float, arrays: Sequence[str], exact: bool) -> Iterator[Origin]:
+    if arrays and set(arrays) <= set(store.fields):
+        for name in arrays:
+            check_chunks(describe(field_path(path, name)))  # absent are snapshots that are not written
+        for number in store.written(arrays):
+            yield Origin(path, float(store.times[number]), dt, None, number, tuple(arrays), exact)
+
+
+def origin_version(origin: Origin) -> str | None:
+    """What tells a state's content from any other; None if it is gone."""
+    if not all((store_path(path) / "zarr.json").is_file() for path, _ in origin.places):
         return None
-    return "-".join(chunks_version(field_path(source.path, name), (number,)) for name in source.arrays)
+    return "-".join(chunks_version(path, first) for path, first in origin.places)
+
+
+def origin_of(record: dict[str, Any]) -> Origin | None:
+    """What the job of a record begins with."""
+    found = record.get("origin")
+    return None if found is None else Origin(**{**found, "arrays": tuple(found["arrays"])})
+
+
+def check_unchanged(out: str) -> None:
+    """Raise JobFailed if the state that the simulation at `out` begins with changed since it was prepared: the other
+    run went on meanwhile, say."""
+    record = Journal(out).read()
+    origin = origin_of(record)
+    if origin is not None and origin_version(origin) != record["identity"]["inputs"]["initial.path"]:
+        raise JobFailed(f"{origin.path} was written while {out} began with it: start again with --overwrite after that")
 
 
 @lru_cache(maxsize=4)
-def _source(out: str) -> tuple[str, int]:
-    record = Journal(out).read()
-    return record.get("source") or record["case"]["initial"]["path"], int(record["snapshot"])
+def _origin(out: str, run_id: str) -> Origin:
+    found = origin_of(Journal(out).read())
+    assert found is not None
+    return found
 
 
-def begin_from_store(out: str, setup: Setup, block: Block) -> None:
-    """Fill a block and its halos from the snapshot."""
-    path, number = _source(out)
-    domain = setup.domain
+def begin_from_store(out: str, run_id: str, setup: Setup, block: Block) -> None:
+    """Fill a block and its halos from the state that the simulation at `out` begins with."""
+    origin = _origin(out, run_id)
+    if not origin.exact:
+        setup.interpolate(block, reader(origin, setup.domain))
+        return
+    low, high = block.held()
+    skip = 1 if setup.domain.planar else 0
+    if origin.state is not None:
+        levels = read_wrapped(origin.places[0][0], (0, *low), (setup.domain.arrays, *high))
+    else:
+        ends = (origin.snapshot, *low[skip:]), (origin.snapshot + 1, *high[skip:])
+        levels = np.concatenate([read_wrapped(path, *ends) for path, _ in origin.places])
+        levels = levels[:, None] if skip else levels
+    setup.begin_from(block, levels, origin.dt)
+
+
+def reader(origin: Origin, domain: Domain) -> Read:
+    """What reads a region (z, y, x) of an array of a snapshot; past a face that is not periodic, its last cells."""
 
     def read(name: str, low: Sequence[int], high: Sequence[int]) -> np.ndarray:
-        """A region of the snapshot; past a face that is not periodic, its last cells."""
         inside = []
         for axis, (a, b) in enumerate(zip(low, high, strict=True)):
             index = np.arange(a, b)
@@ -72,8 +173,9 @@ def begin_from_store(out: str, setup: Setup, block: Block) -> None:
         skip = 1 if domain.planar else 0
         first = [int(i.min()) for i in inside]
         last = [int(i.max()) + 1 for i in inside]
-        data = read_wrapped(field_path(path, name), (number, *first[skip:]), (number + 1, *last[skip:]))[0]
+        ends = (origin.snapshot, *first[skip:]), (origin.snapshot + 1, *last[skip:])
+        data = read_wrapped(field_path(origin.path, name), *ends)[0]
         data = data[None] if domain.planar else data
         return data[np.ix_(*(i - f for i, f in zip(inside, first, strict=True)))]
 
-    setup.begin_from(block, read)
+    return read

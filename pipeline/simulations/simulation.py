@@ -196,9 +196,8 @@ def _create(simulation: Simulation, journal: Journal) -> None:
             "case": case.resolved(),
             "timeline": simulation.timeline.plain(),
         }
-        source = case.snapshot()
-        if source is not None:
-            record |= {"source": source.path, "snapshot": simulation.begins_with}
+        if simulation.begins_with is not None:
+            record["origin"] = asdict(simulation.begins_with)
         journal.begin(record)
     elif simulation.longer:
         journal.begin({**journal.read(), "case": case.resolved(), "timeline": simulation.timeline.plain()})

@@ -115,7 +115,7 @@ def begin_block(
         elif setup.starts:
             setup.begin(block)
         else:
-            begin_from_store(at.out, setup, block)
+            begin_from_store(at.out, at.run_id, setup, block)
     record = Record(at.index, block.step, this_worker(), {})
     if checkpoint is None:
         _observe(at, block, due, record)

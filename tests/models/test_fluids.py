@@ -62,6 +62,23 @@ def test_ghost_cells_hold_what_is_beyond_the_face(axis: int, kind: int) -> None:
             np.testing.assert_array_equal(f[n + 1], f[n])
 
 
+def test_a_state_of_another_step_is_moved_along_straight_lines() -> None:
+    """Fields that are linear in time are what they are at the new times; p belongs to half a step after velocity."""
+    case = {"grid": {"cells": {"x": 6, "y": 5}, "size": {"x": 1.0, "y": 1.0}}, "fluid": {"viscosity": 0.1}}
+    setup = begun({**case, "run": {"until": 1.0, "precision": "double"}})[1]
+    flow, theirs = setup.flow, 0.7 * setup.flow.dt
+    start, slope = np.random.default_rng(2).random((2, flow.fields, *flow.cells))
+    half = np.array([0.0, 0.0, 0.5]).reshape(-1, 1, 1, 1)
+
+    def levels(dt: float) -> np.ndarray:
+        return np.concatenate([start + slope * (half - age) * dt for age in (0, 1)])
+
+    for dt, tolerance in ((flow.dt, 0.0), (theirs, 1e-12)):
+        block = setup.block((0, 0, 0), flow.cells, 0, "cpu")
+        setup.begin_from(block, levels(dt), dt)
+        np.testing.assert_allclose(block.saved(), levels(flow.dt), rtol=0, atol=tolerance)
+
+
 def test_an_exact_flow_begins_with_the_level_before_and_pressure_half_a_step_ahead() -> None:
     block, setup, _ = begun(
         {

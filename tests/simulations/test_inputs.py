@@ -86,7 +86,7 @@ def test_a_run_that_was_begun_before_inputs_counted_is_resumed(client: Any, tmp_
 def test_a_source_that_was_changed_is_refused_and_one_that_is_gone_is_not_needed(client: Any, tmp_path: Path) -> None:
     first, out = tmp_path / "first.zarr", tmp_path / "out.zarr"
     run(CHANNEL, first, client)
-    content = {**CHANNEL, "initial": {"problem": "from-store", "path": str(first), "time": 0.1}}
+    content = {**CHANNEL, "initial": {"problem": "from-store", "path": str(first), "time": 0.1, "interpolate": True}}
     run(content, out, client)
     simulation.resume(out, OPTIONS)
     zarr.open_array(str(first / "u"))[2] = 0.0  # another snapshot: of no concern
@@ -95,7 +95,9 @@ def test_a_source_that_was_changed_is_refused_and_one_that_is_gone_is_not_needed
     with pytest.raises(UsageError, match=r"what initial.path names has changed since .*: use --overwrite"):
         simulation.resume(out, OPTIONS)
     shutil.rmtree(first)
-    assert simulation.resume(out, OPTIONS).begins_with == 1
+    begun = simulation.resume(out, OPTIONS).begins_with
+    assert begun is not None
+    assert begun.snapshot == 1
 
 
 def test_a_case_without_inputs_has_the_identity_it_always_had(tmp_path: Path) -> None:

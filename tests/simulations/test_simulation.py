@@ -257,25 +257,6 @@ def test_a_flow_that_blows_up_is_stopped_and_the_last_good_state_kept(way: str, 
     assert checkpoint is None or checkpoint.step < 400
 
 
-def test_a_run_can_begin_with_anothers_snapshot(client: Any, tmp_path: Path) -> None:
-    simulation.run(prepared(case(), tmp_path / "first.zarr", 1), client)
-    content = {**VORTEX, "initial": {"problem": "from-store", "path": str(tmp_path / "first.zarr"), "time": 0.4}}
-    for number, blocks in enumerate((1, 3)):
-        simulation.run(prepared(make_case(content), tmp_path / f"{number}.zarr", blocks), client)
-    assert_same_files(files(tmp_path / "0.zarr"), files(tmp_path / "1.zarr"))
-    first, second = (zarr.open_group(str(tmp_path / name), mode="r") for name in ("first.zarr", "0.zarr"))
-    # Faces are means of cells and cells means of faces: a smoothing of second order.
-    u = first["u"][1]
-    smooth = (np.roll(u, 1, -1) + 2 * u + np.roll(u, -1, -1)) / 4
-    np.testing.assert_allclose(second["u"][0], smooth, atol=1e-6)
-    with pytest.raises(UsageError, match=r"has no snapshot at time 0\.3"):
-        prepared(make_case({**content, "initial": {**content["initial"], "time": 0.3}}), tmp_path / "2.zarr")
-    with pytest.raises(UsageError, match="expected the case's own grid"):
-        prepared(
-            make_case({**content, "grid": {**VORTEX["grid"], "cells": {"x": 12, "y": 10, "z": 20}}}), tmp_path / "2"
-        )
-
-
 def test_the_force_on_a_post_is_along_the_stream_and_the_store_opens_in_xarray(client: Any, tmp_path: Path) -> None:
     xarray = pytest.importorskip("xarray")
     simulation.run(prepared(case(CHANNEL), tmp_path / "out.zarr", 2), client)

@@ -156,7 +156,7 @@ def test_it_is_looked_at(made: str, local: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_run_begins_with_a_snapshot_on_s3(made: str, local: Path, client: Any, tmp_path: Path) -> None:
     for number, source in enumerate((made, str(local))):
-        case = {**CASE, "initial": {"problem": "from-store", "path": source, "time": 0.02}}
+        case = {**CASE, "initial": {"problem": "from-store", "path": source, "time": 0.02, "interpolate": True}}
         simulation.run(prepared(tmp_path / f"{number}.zarr", case), client)
     one, other = (content(tmp_path / f"{number}.zarr") for number in range(2))
     roots = [json.loads(files.pop("zarr.json"))["attributes"]["gridstride"]["case"] for files in (one, other)]

@@ -60,9 +60,21 @@ class Setup(ABC):
     def begin(self, block: Block) -> None:
         """Put the state at time 0 into a block, halos and ghost cells included."""
 
-    def begin_from(self, block: Block, read: Read) -> None:
-        """Put a snapshot into a block. read(array, low, high): values at cell centres, for any global indices."""
+    def begin_from(self, block: Block, levels: np.ndarray, dt: float) -> None:
+        """Put another run's state into a block: what the block holds of it, as `Block.load` takes it; dt: its step."""
+        block.load(levels.astype(self.domain.dtype), block.held()[0])
+        block.fill()
+
+    def interpolate(self, block: Block, read: Read) -> None:
+        """Put a state that is interpolated from a snapshot's values at cell centres into a block.
+
+        read(array, low, high): these values, for any global indices.
+        """
         raise NotImplementedError
+
+    def interpolation_note(self, read: Read) -> str:
+        """What is lost by that, in words."""
+        return ""
 
     @abstractmethod
     def measure(self, block: Block) -> Sums:
@@ -92,11 +104,17 @@ class Input:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A simulation's snapshot that a case begins with: its store, the time (None: the last) and the arrays it needs."""
+    """A simulation's state that a case begins with: its store, and the time (None: the last).
+
+    arrays: of snapshots, that hold a state whole, in the order of `Block.load`
+    centres: of snapshots, that hold values at cell centres, from which a state is interpolated if `interpolate` says so
+    """
 
     path: str
     time: float | None
     arrays: tuple[str, ...]
+    centres: tuple[str, ...] = ()
+    interpolate: bool = False
 
 
 @dataclass(frozen=True)
@@ -222,7 +240,7 @@ class Model(Defaulted):
         return []
 
     def snapshot(self) -> Snapshot | None:
-        """The snapshot that this begins with, if it begins with one."""
+        """The state of another simulation that this begins with, if it does."""
         return None
 
     def about(self) -> str:

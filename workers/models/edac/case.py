@@ -72,7 +72,9 @@ class Run(sections.Run):
 
 
 class Output(sections.Output):
-    fields: list[Literal["velocity", "pressure", "vorticity", "q-criterion"]] = Field(default=["velocity", "pressure"])
+    fields: list[Literal["velocity", "pressure", "vorticity", "q-criterion", "state"]] = Field(
+        default=["velocity", "pressure"]
+    )
 
 
 class Edac(Model):
@@ -86,6 +88,7 @@ class Edac(Model):
         **{f"vorticity_{axis}": f"vorticity along {axis}" for axis in AXES},
         "q": "Q-criterion",
         "solid": "solid share of the cell",
+        **measures.state_arrays(3),
     }
 
     model: Literal["edac"] = "edac"
@@ -182,9 +185,13 @@ class Edac(Model):
         ]
 
     def snapshot(self) -> Snapshot | None:
-        if not isinstance(self.initial, FromStore):
+        start = self.initial
+        if not isinstance(start, FromStore):
             return None
-        return Snapshot(self.initial.path, self.initial.time, (*measures.NAMES[: self.components], "p"))
+        centres = (*measures.NAMES[: self.components], "p")
+        return Snapshot(
+            start.path, start.time, tuple(measures.state_arrays(self.components)), centres, start.interpolate
+        )
 
     def about(self) -> str:
         return f"speed {self.fluid.speed:g}, Mach {self.fluid.mach:g}, viscosity {self.fluid.viscosity:g}"

@@ -176,7 +176,17 @@ class Random(Start):
 
 
 class FromStore(sections.FromStore, Start):
-    """A snapshot with velocity and pressure."""
+    """interpolate: whether velocities at faces may be means of those at cell centres where the store has no more."""
+
+    interpolate: bool = False
+
+    def completed(self, case: Edac) -> FromStore:
+        if case.run.ramp and any(face.kind == "inflow" for face in case.boundaries.values()):
+            raise ValueError(
+                f"run.ramp is {case.run.ramp:g}: with initial.problem from-store the inflow of a flow that is there "
+                "would stop, and rise again: leave out run.ramp"
+            )
+        return super().completed(case)
 
     def build(self, case: Edac) -> problems.Problem:
         raise ValueError("initial.problem is from-store, which is read from its store and has no formula")

@@ -50,6 +50,10 @@ class _Window:
         now, before = self._moved(self.block.now[-1]), self._moved(self.block.before[-1])
         return (now + before) * self.dtype(0.5) + held_pressure(self.block, self.first, self.last, self.dtype)
 
+    def stored(self, age: str, field: int) -> Any:
+        """A field of the state, now or before, where it is."""
+        return self._moved(getattr(self.block, age)[field])
+
     def _moved(self, field: Any, *moves: tuple[int, int]) -> Any:
         where = list(self.where)
         for axis, by in moves:
@@ -132,6 +136,18 @@ def measure_arrays(block: FlowBlock) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(rows), largest
 
 
+def state_arrays(components: int) -> dict[str, str]:
+    """Names and long names of the arrays of a whole state, in the order of `Block.load`."""
+    places = {name: f"velocity along {axis}, on the cell's low face" for name, axis in zip(NAMES, AXES, strict=True)}
+    places = {name: places[name] for name in NAMES[:components]} | {"p": "pressure without what holds forces"}
+    ages = {"now": "half a step later", "before": "half a step earlier"}
+    return {
+        f"{age}_{name}": f"{place}{', ' + ages[age] if name == 'p' else '' if age == 'now' else ', a step earlier'}"
+        for age in ages
+        for name, place in places.items()
+    }
+
+
 def arrays_of(fields: Iterable[str], components: int) -> tuple[str, ...]:
     """Names of the arrays that a case's output fields are written to."""
     found: list[str] = []
@@ -144,6 +160,8 @@ def arrays_of(fields: Iterable[str], components: int) -> tuple[str, ...]:
             found += ["vorticity"] if components == 2 else [f"vorticity_{a}" for a in AXES]
         elif field == "q-criterion":
             found.append("q")
+        elif field == "state":
+            found += state_arrays(components)
         else:
             raise ValueError(f"unknown field {field!r}")
     return tuple(found)
@@ -163,6 +181,9 @@ def centred(block: FlowBlock, name: str) -> np.ndarray:
 def _field(window: _Window, name: str, components: int) -> Any:
     if name == "p":
         return window.pressure()
+    age, _, field = name.partition("_")
+    if age in ("now", "before"):
+        return window.stored(age, components if field == "p" else NAMES.index(field))
     if name in NAMES:
         return window.centred(NAMES.index(name))
     if name == "q":  # Q = -1/2 du_i/dx_j du_j/dx_i, where the flow turns rather than strains

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from gridstride.workers.models.base import Read, Setup
+from gridstride.workers.models.base import Setup
 from gridstride.workers.models.block import Block
 from gridstride.workers.models.domain import Domain, Index, Sums
 from gridstride.workers.models.heat.kinds import FIXED
@@ -54,11 +54,6 @@ class Heat(Domain, Setup):
     def begin(self, block: Block) -> None:
         low, high = block.held()
         block.load(self._at(low, high, 0.0)[None], low)
-        block.fill()
-
-    def begin_from(self, block: Block, read: Read) -> None:
-        low, high = block.held()
-        block.load(read("temperature", low, high).astype(self.dtype)[None], low)
         block.fill()
 
     def measure(self, block: Block) -> Sums:
