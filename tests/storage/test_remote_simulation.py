@@ -156,7 +156,9 @@ def test_it_is_looked_at(made: str, local: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_run_begins_with_a_snapshot_on_s3(made: str, local: Path, client: Any, tmp_path: Path) -> None:
     for number, source in enumerate((made, str(local))):
-        case = {**CASE, "initial": {"problem": "from-store", "path": source, "time": 0.02, "interpolate": True}}
+        run = {**CASE["run"], "ramp": 0.0}
+        initial = {"problem": "from-store", "path": source, "time": 0.02, "interpolate": True}
+        case = {**CASE, "run": run, "initial": initial}
         simulation.run(prepared(tmp_path / f"{number}.zarr", case), client)
     one, other = (content(tmp_path / f"{number}.zarr") for number in range(2))
     roots = [json.loads(files.pop("zarr.json"))["attributes"]["gridstride"]["case"] for files in (one, other)]
@@ -164,7 +166,7 @@ def test_a_run_begins_with_a_snapshot_on_s3(made: str, local: Path, client: Any,
     assert [root["initial"]["path"] for root in roots] == [made, str(local)]
     assert one["u/c/0/0/0"] != content(local)["u/c/0/0/0"]
     given = tmp_path / "case.yaml"
-    given.write_text(yaml.safe_dump({**CASE, "initial": {"problem": "from-store", "path": made}}))
+    given.write_text(yaml.safe_dump({**CASE, "run": run, "initial": {"problem": "from-store", "path": made}}))
     assert load_case(given).initial.path == made, "an address in a file is no path beside it"  # type: ignore[union-attr]
     result = gridstride("simulate", given, tmp_path / "c.zarr", "--set", "initial.path=s3://data/nothing", "--dry-run")
     assert "s3://data/nothing does not exist" in result.output
