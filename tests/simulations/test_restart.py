@@ -100,7 +100,7 @@ def test_begun_from_store_to_store(client: Any, tmp_path: Path) -> None:
     half = run(changed(BOX, run={"until": 0.05}), tmp_path / "half.zarr", client)
     one = run(later(BOX, half, 0.05), tmp_path / "one.zarr", client)
     done = simulation.prepare(make_case(later(BOX, half, 0.05)), tmp_path / "other.zarr", OPTIONS, None, True)
-    simulation.run(replace(done, options=replace(OPTIONS, block=(8, 10, 12))), client)
+    simulation.run(replace(done, options=OPTIONS.but(block=(8, 10, 12))), client)
     np.testing.assert_array_equal(last(tmp_path / "other.zarr", "u"), last(one, "u"))
 
 
