@@ -71,7 +71,8 @@ def later(content: dict[str, Any], path: Path, until: float, **more: Any) -> dic
 
 def rows(out: Path) -> list[list[str]]:
     with (out / "diagnostics.csv").open() as file:
-        return [[value for name, value in row.items() if name not in ("step", "time")] for row in csv.DictReader(file)]
+        skipped = ("step", "time", "drag_coefficient", "lift_coefficient_y", "lift_coefficient_z")
+        return [[value for name, value in row.items() if name not in skipped] for row in csv.DictReader(file)]
 
 
 def last(out: Path, name: str, back: int = 1) -> np.ndarray:
