@@ -60,6 +60,7 @@ def run(
             return summary
         told = {"done": done, "total": job.plan.blocks, "unit": "blocks", "plan": facts or {}}
         with (
+            journal.must_stay(),
             mirrored(journal.folder, (events.FILE, spans.FILE)) as folder,
             open_events(folder, journal.hash, job.options, job.device, done > 0, **told) as story,
         ):

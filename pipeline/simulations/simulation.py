@@ -127,6 +127,7 @@ def _run(
     facts = {"done": reached, "total": last, "unit": "steps", "plan": dict(reporting.facts)}
     start = deployment.start(simulation.config, device, simulation.size, options.debug)
     with (
+        journal.must_stay(),
         mirrored(journal.folder, (events.FILE, spans.FILE)) as folder,
         open_events(folder, journal.read()["hash"], options, device, reached > 0, **facts) as story,
         nullcontext(client) if client else start as client,

@@ -26,6 +26,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from io import BytesIO
 from itertools import product
@@ -33,7 +34,7 @@ from typing import Any
 
 import numpy as np
 
-from gridstride.pipeline.errors import UsageError
+from gridstride.pipeline.errors import JobFailed, UsageError
 from gridstride.pipeline.storage.lock import FileLock, ObjectLock, lock
 from gridstride.pipeline.storage.paths import (
     StorePath,
@@ -155,6 +156,16 @@ class Journal:
         if self._lock is not None:
             self._lock.release()
             self._lock = None
+
+    @contextmanager
+    def must_stay(self) -> Iterator[None]:
+        """Raises JobFailed for what goes wrong because the output was removed or moved meanwhile."""
+        try:
+            yield
+        except Exception as error:
+            if isinstance(self.out, Remote) or self.exists():
+                raise
+            raise JobFailed(f"{self.out} was removed or moved while it was written") from error
 
     def forget(self) -> None:
         """Delete the markers, then the job: in this order a kill leaves no marker of data that is gone."""
