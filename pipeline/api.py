@@ -136,19 +136,24 @@ def simulate(
     What is likely to be wrong with the case or its result is in the summary's `warnings`, and a UserWarning each.
     """
     # Models take time to import, which operators do not need.
-    from gridstride.pipeline.reports.simulations import run_shown
     from gridstride.pipeline.simulations import simulation
     from gridstride.pipeline.simulations.case import load_case
 
     blocks = None if blocks is None else judged("blocks", blocks, within(1, LARGEST))
     with ends_program(lambda: _kept(out)):
         prepared = simulation.prepare(load_case(case, overrides), out, RunOptions(**options), blocks, from_store)
-        return _warned(run_shown(prepared))
+        return _run_simulation(prepared)
 
 
-def _warned(summary: FlowSummary) -> FlowSummary:
-    """Give a summary's warnings as Python does."""
-    for line in summary.warnings:
+def _run_simulation(prepared: Simulation) -> FlowSummary:
+    """Run a simulation and give its warnings as Python does: of the case before it runs, of the result after."""
+    from gridstride.pipeline.reports.simulations import run_shown
+
+    said = prepared.warnings
+    for line in said:
+        warnings.warn(line, UserWarning, stacklevel=3)
+    summary = run_shown(prepared)
+    for line in summary.warnings[len(said) :]:
         warnings.warn(line, UserWarning, stacklevel=3)
     return summary
 
@@ -175,6 +180,4 @@ def resume(out: str | Path, until: float | None = None, **options: Any) -> JobSu
         prepared = prepare_resume(out, RunOptions(**options), until)
         if isinstance(prepared, Job):
             return run(prepared)
-        from gridstride.pipeline.reports.simulations import run_shown
-
-        return run_shown(prepared)
+        return _run_simulation(prepared)

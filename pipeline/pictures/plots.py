@@ -17,7 +17,8 @@ from gridstride.pipeline.storage.paths import StorePath
 
 LABELS = {
     "max_divergence": "largest |div u|", "max_speed": "largest speed", "cfl": "CFL number",
-    "force": "force on obstacles",
+    "force": "force on obstacles", "compressibility": "compressibility: largest |p| / c^2",
+    "max_acceleration": "largest |du/dt|", "unsteadiness": "unsteadiness: largest |du/dt| / largest speed",
 }  # fmt: skip
 DECADES = 2.5  # quantities that stay positive and vary by more are drawn on a logarithmic axis
 WIDTH, HEIGHT = 5.2, 2.3  # inches, of a panel

@@ -200,7 +200,7 @@ class Edac(Model):
         return {**figures(self), **bind.inflow_facts(self, setup)}
 
     def attributes(self, setup: AnySetup) -> dict[str, Any]:
-        return {"mach": self.fluid.mach, "sound_speed": setup.domain.limit}
+        return {"mach": self.fluid.mach, "sound_speed": setup.domain.limit, **figures(self)}
 
     def warnings(self) -> list[str]:
         return checks.warnings(self)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gridstride.workers.models.edac.case import Edac
 
 COMPRESSIBLE = 0.01  # largest |p| / c^2, by which results differ from those of an incompressible fluid
+TOO_COMPRESSIBLE = 1.0  # at which c^2 is no more than the pressure itself
 STEADY = 1e-3  # change of velocity in the time that the flow takes for the reference length, over the largest speed
 ROUNDING = 4  # units in the last place by which a steady velocity may change in a step
 
@@ -37,12 +38,12 @@ def derive(case: Edac, row: Mapping[str, float]) -> dict[str, float]:
 
 def stops(case: Edac, row: Mapping[str, float]) -> str | None:
     """Why a sample is the last, if it is."""
-    if row["compressibility"] <= 1:
+    if row["compressibility"] <= TOO_COMPRESSIBLE:
         return None
     return (
-        f"at step {int(row['step'])} the largest |p| / c^2 is {row['compressibility']:.3g}, beyond 1: this is no "
-        f"incompressible flow any more; if it was started suddenly give run.ramp, else make fluid.mach smaller than "
-        f"{case.fluid.mach:g}"
+        f"at step {int(row['step'])} the largest |p| / c^2 is {row['compressibility']:.3g}, beyond "
+        f"{TOO_COMPRESSIBLE:g}: this is no incompressible flow any more; if it was started suddenly give run.ramp, "
+        f"else make fluid.mach smaller than {case.fluid.mach:g}"
     )
 
 
