@@ -13,7 +13,7 @@ from gridstride.pipeline.storage import fingerprints
 from gridstride.pipeline.storage.create import is_removable
 from gridstride.pipeline.storage.describe import ArrayInfo
 from gridstride.pipeline.storage.journal import FOLDER, Journal, job_hash
-from gridstride.pipeline.storage.paths import StorePath, names
+from gridstride.pipeline.storage.paths import StorePath, at_home, names
 from gridstride.pipeline.storage.remote import Remote
 from gridstride.workers.region import Region
 
@@ -34,7 +34,7 @@ def check_place(out: StorePath, options: RunOptions) -> None:
     """Refuse an output that cannot be made, or that would overwrite what is not ours; and a log that cannot be."""
     out = out.resolve()
     if options.log is not None:
-        _check_log(Path(options.log))
+        _check_log(at_home(options.log))
     if isinstance(out, Remote):
         _check_remote(out)
     else:

@@ -52,6 +52,8 @@ class NoData:
 
 def as_element(value: Number, dtype: np.dtype) -> Number | None:
     """A number as an element of a dtype has it, or None where none can be it."""
+    if isinstance(value, int) and abs(value) >= 2**1023:
+        return None  # nor can float64
     if dtype.kind == "f":
         with np.errstate(over="ignore"):
             element = float(dtype.type(value))
@@ -64,4 +66,4 @@ def as_element(value: Number, dtype: np.dtype) -> Number | None:
 
 def number_text(value: Number) -> str:
     """A value as people type it."""
-    return "nan" if isnan(value) else f"{value!r}"
+    return "nan" if value != value else f"{value!r}"

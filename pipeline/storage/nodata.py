@@ -16,6 +16,7 @@ import numpy as np
 
 from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.storage.describe import ArrayInfo
+from gridstride.pipeline.text import shown
 from gridstride.workers.nodata import NoData, Number, as_element, number_text
 from gridstride.workers.operators.base import Operator
 from gridstride.workers.operators.kinds import plain
@@ -81,7 +82,9 @@ def _checked(given: Any, dtype: np.dtype) -> tuple[Number, ...]:
     for one in several if isinstance(several, tuple) and several else (several,):
         numbers = [] if isinstance(one, bool | tuple) else list(_numbers(one))
         if not numbers:
-            raise UsageError(f"nodata is {given!r}: expected a number, nan, auto (what the array declares) or none")
+            raise UsageError(
+                f"nodata is {shown(given)}: expected a number, nan, auto (what the array declares) or none"
+            )
         element = as_element(numbers[0], dtype)
         if element is None:
             raise UsageError(f"nodata is {number_text(numbers[0])}: no element of dtype {dtype} can be that")
