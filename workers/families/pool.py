@@ -13,7 +13,7 @@ from gridstride.workers.families.local import Local
 from gridstride.workers.families.pool_valid import ExtremeOfValid, MeanOfValid
 from gridstride.workers.launches import Launches
 from gridstride.workers.nodata import NoData
-from gridstride.workers.operators.base import Grid, Meaning, Operator, Window
+from gridstride.workers.operators.base import Grid, Meaning, Operator, Window, rounding
 from gridstride.workers.operators.boundary import Taps
 from gridstride.workers.region import Region
 
@@ -43,6 +43,9 @@ class Pool(Local):
 
     def describe(self) -> str:
         return f"{self.method} of boxes of {' x '.join(map(str, self.factors))}"
+
+    def remarks(self, grid: Grid) -> tuple[str, ...]:
+        return rounding(grid, "double") if self.method == "mean" and self.out_dtype.kind == "f" else ()
 
     def meaning(self) -> Meaning:
         return Meaning(1.0, between=True, chosen=self.method != "mean")
