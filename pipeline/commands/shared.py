@@ -160,9 +160,15 @@ def guard(command: Callable[..., Any]) -> Callable[..., Any]:
     from gridstride.pipeline.stopping import Stopped, orderly
 
     def again(kwargs: dict[str, Any]) -> str:
+        import shlex
+
         from gridstride.pipeline.reports.status import kept
 
-        return kept(kwargs["out"]) if "out" in kwargs and "workers" in kwargs else ""
+        if "out" not in kwargs or "workers" not in kwargs:  # no job
+            return ""
+        where = f" --cluster {shlex.quote(kwargs['cluster'])}" if kwargs["cluster"] else ""
+        text = kept(kwargs["out"])
+        return text + where if "gridstride resume" in text else text
 
     def end(text: str, code: int, kwargs: dict[str, Any], hint: str = "") -> None:
         if kwargs.get("log_json"):

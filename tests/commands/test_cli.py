@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -18,6 +19,7 @@ from click.testing import CliRunner
 from scipy import ndimage
 
 from gridstride.pipeline.commands.main import main
+from gridstride.pipeline.stopping import Stopped
 from gridstride.pipeline.sweep.record import Record
 
 
@@ -282,3 +284,17 @@ def test_the_stage_table_shows_what_went_on_at_a_time(capsys: Any) -> None:
         ["download", "1.50", "12%", "0.38"],
         ["idle", "1.50", "12%", "0.38"],
     ]
+
+
+def test_a_stopped_job_says_with_which_cluster_to_go_on(tmp_path: Path, monkeypatch: Any) -> None:
+    def stop(*_: Any, **__: Any) -> None:
+        raise Stopped(signal.SIGTERM)
+
+    monkeypatch.setattr("gridstride.pipeline.api.prepare", stop)
+    monkeypatch.setattr("gridstride.pipeline.reports.status.kept", lambda out: f"; go on with: gridstride resume {out}")
+    arguments = ["filter", "gaussian", "in.zarr", "out.zarr", "--sigma", "1", "--cluster", "my cluster.yaml"]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 143
+    assert result.output == (
+        "gridstride: stopped by SIGTERM; go on with: gridstride resume out.zarr --cluster 'my cluster.yaml'\n"
+    )
