@@ -224,3 +224,37 @@ def test_pressure_in_a_closed_pocket_does_not_drift() -> None:
     outside = np.concatenate([p[14, 14:26], p[25, 14:26]])
     assert outside.min() <= p[inside, inside].mean() <= outside.max()
     assert abs(u[inside, 19:22]).max() < 0.1 * np.ptp(outside) / (20.0**2 * 0.05)
+
+
+def test_a_mask_of_other_numbers_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    np.save(tmp_path / "mask.npy", np.full((20, 40), 7.0))
+    case = make_case(channel([{"shape": "mask", "path": str(tmp_path / "mask.npy")}], boundaries={}))
+    with pytest.raises(ValueError, match="holds values that are no solid fractions: expected bool, or from 0 to 1"):
+        case.setup(1e-3)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_what_flows_into_a_random_maze_is_what_flows_out_or_is_stored(seed: int, tmp_path: Path) -> None:
+    """Volume in less volume out is what compresses: the pressure's own budget, without a sponge and its diffusion."""
+    solid = np.random.default_rng(seed).random((20, 40)) < 0.25
+    solid[:, 0] = solid[:, 1]
+    np.save(tmp_path / "mask.npy", solid)
+    content = channel([{"shape": "mask", "path": str(tmp_path / "mask.npy")}])
+    content["boundaries"] |= {"x+": {"kind": "outflow", "sponge": 0}, "y": "slip"}
+    content["fluid"] |= {"pressure_diffusivity": 0.0}
+    block, setup, _ = begun(content)
+    face, n = setup.flow.faces[2][0][0, 0], 40
+    assert 0 < (face > 0).sum() <= (~solid[:, 0]).sum()
+    h, c2, sums = 0.05 * 0.1, setup.flow.sound_speed**2, []
+    for _ in range(200):
+        block.advance(1)
+        u = block.now[0, 0, 1:-1, 1:]
+        p, before = block.now[-1, 0, 1:-1, 1:-1], block.before[-1, 0, 1:-1, 1:-1]
+        assert np.array_equal(u[:, 0], face)
+        assert not u[:, 1:n][solid[:, 1:] | solid[:, :-1]].any()
+        flux = (u[:, n] - u[:, 0]).sum() * 0.1
+        sums.append(((p - before).sum() * h / setup.flow.dt, -c2 * flux, abs(p).max()))
+    stored, lacking, largest = np.array(sums).T
+    # What is left is u p through the two faces, p / c^2 beside 1.
+    np.testing.assert_allclose(stored, lacking, atol=2 * largest.max() * face.sum() * 0.1)
+    assert largest.max() < c2

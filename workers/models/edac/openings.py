@@ -69,8 +69,12 @@ def around(geometry: Geometry, solids: Sequence[Any]) -> Box:
 
 
 def check_on_grid(geometry: Geometry, solid: Any, field: str) -> None:
-    """Raise ValueError for a body so thin that the grid has no velocity that it would stop."""
+    """Raise ValueError for a body so thin that the grid has no velocity that it would stop, and for a mask of up to
+    `MOST` cells that holds no solid fractions."""
     if isinstance(solid, Mask):
+        cells = list(geometry.cells)
+        for start, stop in _slabs([0, 0, 0], cells, 1 if cells[0] == 1 else 0) if prod(cells) <= MOST else ():
+            cell_fractions(geometry, [solid], start, stop)
         return
     thinnest = min((high - low) / h for (low, high), h in zip(solid.bounds(), geometry.spacing[::-1], strict=False))
     if thinnest >= 1:
