@@ -211,11 +211,13 @@ def _attributes(attributes: Any) -> dict[str, str]:
 def _job(info: ArrayInfo) -> dict[str, str]:
     """The job that wrote an array, and how many of its blocks are written."""
     rows, journal, where = {}, Journal(info.path), store_path(info.path)
-    if made := info.attributes.get("gridstride"):
-        request = made["request"]
+    made = info.attributes.get("gridstride")  # anyone may have written it
+    request, source = (made.get("request"), made.get("input")) if isinstance(made, dict) else (None, None)
+    if isinstance(request, dict):
         words = ", ".join(f"{k}={v}" for k, v in request.items() if k != "command")
-        rows["made by"] = f"gridstride {made['version']} {request['command']}: {words}"
-        rows["from"] = str(made["input"]["path"])
+        rows["made by"] = f"gridstride {made.get('version')} {request.get('command')}: {words}"
+    if isinstance(source, dict):
+        rows["from"] = str(source.get("path"))
     if journal.exists():
         block = journal.read()["block"]
         grid = [ceil(n / b) if b else 0 for n, b in zip(info.shape, block, strict=True)]

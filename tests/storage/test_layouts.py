@@ -178,3 +178,12 @@ def test_links_in_a_circle_end(tmp_path: Path) -> None:
     image(tmp_path / "a", 2, "yx", "0")
     (tmp_path / "a/again").symlink_to(tmp_path / "a")
     assert run("info", tmp_path / "a").output.count("uint16") == 1
+
+
+@pytest.mark.parametrize("mine", [5, {"request": [1], "input": 7}, {"request": {"command": "\x1b[31m"}}, {}])
+def test_an_attribute_of_our_name_may_hold_anything(mine: Any, tmp_path: Path) -> None:
+    zarr.create_array(tmp_path / "a", shape=(4, 5), dtype="u1", attributes={"gridstride": mine})
+    result = run("info", tmp_path / "a")
+    assert result.exit_code == 0, result.output
+    assert "4 x 5" in result.output
+    assert "\x1b" not in result.output
