@@ -211,8 +211,9 @@ def _attributes(attributes: Any) -> dict[str, str]:
 def _job(info: ArrayInfo) -> dict[str, str]:
     """The job that wrote an array, and how many of its blocks are written."""
     rows, journal, where = {}, Journal(info.path), store_path(info.path)
-    made = info.attributes.get("gridstride")  # anyone may have written it
-    request, source = (made.get("request"), made.get("input")) if isinstance(made, dict) else (None, None)
+    made: Any = info.attributes.get("gridstride")  # anyone may have written it
+    made = made if isinstance(made, dict) else {}
+    request, source = made.get("request"), made.get("input")
     if isinstance(request, dict):
         words = ", ".join(f"{k}={v}" for k, v in request.items() if k != "command")
         rows["made by"] = f"gridstride {made.get('version')} {request.get('command')}: {words}"
