@@ -24,6 +24,8 @@ from gridstride.pipeline.storage.paths import StorePath, absolute, store_path, v
 from gridstride.pipeline.storage.remote import Remote
 from gridstride.workers.operators.base import Grid
 
+LONGEST = 2**60  # a mirrored axis is twice as long, and indices are of 64 bits
+
 
 @dataclass(frozen=True)
 class ArrayInfo:
@@ -92,6 +94,8 @@ def describe(where: str | Path | Remote, array: str | None = None) -> ArrayInfo:
         raise UsageError(f"{path} has dtype {dtype}: expected bool, an integer or a real floating-point type")
     if not 1 <= node.ndim <= 5:
         raise UsageError(f"{path} has {node.ndim} axes: expected 1 to 5")
+    if max(node.shape) >= LONGEST:
+        raise UsageError(f"{path} has shape {node.shape}: expected less than 2^60 along an axis")
     metadata = node.metadata
     shape, attributes = tuple(int(n) for n in node.shape), dict(node.attrs)
     names: Any = getattr(metadata, "dimension_names", None)

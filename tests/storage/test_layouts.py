@@ -187,3 +187,10 @@ def test_an_attribute_of_our_name_may_hold_anything(mine: Any, tmp_path: Path) -
     assert result.exit_code == 0, result.output
     assert "4 x 5" in result.output
     assert "\x1b" not in result.output
+
+
+def test_an_axis_too_long_for_indices_is_refused(tmp_path: Path) -> None:
+    zarr.create_array(tmp_path / "a", shape=(2**62, 4), chunks=(8, 4), dtype="u1")
+    with pytest.raises(UsageError, match=r"expected less than 2\^60 along an axis"):
+        describe(tmp_path / "a")
+    assert run("info", tmp_path / "a").exit_code == 0
