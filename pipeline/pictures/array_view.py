@@ -26,9 +26,11 @@ from gridstride.pipeline.pictures.canvas import SIGNED
 from gridstride.pipeline.storage.axes import in_one_unit
 from gridstride.pipeline.storage.describe import ArrayInfo
 from gridstride.pipeline.storage.regions import open_regions
-from gridstride.pipeline.text import shape_text
+from gridstride.pipeline.text import megabytes, shape_text
+from gridstride.workers.clusters.local import free_memory
 
 BUDGET = 256_000_000  # bytes
+MOST_CHUNKS = 65_536  # very many small ones take long to open
 FEWEST_LAYERS = 4
 LETTERS = 40  # of an axis' name in a picture
 
@@ -144,20 +146,27 @@ def view(info: ArrayInfo, axis: str | int | None, index: int | None, select: Seq
     return View(info, tuple(name[:LETTERS] for name in names), tuple(shown), reduced, fixed)
 
 
-def cost(seen: View, window: Sequence[tuple[int, int]], layers: Sequence[tuple[int, int]]) -> int:
-    """Bytes of the chunks to decode for a window of each layer."""
+def touched(seen: View, window: Sequence[tuple[int, int]], layers: Sequence[tuple[int, int]]) -> int:
+    """Number of chunks in a window of each layer."""
     chunks = seen.info.chunks
 
-    def touched(axis: int, span: tuple[int, int]) -> int:
+    def along(axis: int, span: tuple[int, int]) -> int:
         return (span[1] - 1) // chunks[axis] - span[0] // chunks[axis] + 1
 
-    deep = 1 if seen.reduced is None else sum(touched(seen.reduced, span) for span in layers)
-    wide = prod(touched(a, span) for a, span in zip(seen.shown, window, strict=True))
-    return deep * wide * prod(chunks) * seen.info.dtype.itemsize
+    deep = 1 if seen.reduced is None else sum(along(seen.reduced, span) for span in layers)
+    return deep * prod(along(a, span) for a, span in zip(seen.shown, window, strict=True))
+
+
+def cost(seen: View, window: Sequence[tuple[int, int]], layers: Sequence[tuple[int, int]]) -> int:
+    """Bytes of the chunks to decode for a window of each layer."""
+    return touched(seen, window, layers) * prod(seen.info.chunks) * seen.info.dtype.itemsize
 
 
 def cut(views: Sequence[View], size: int, budget: int = BUDGET) -> Cut:
-    """The largest part of views of the same extents that costs at most `budget` bytes for all of them."""
+    """The largest part of views of the same extents that costs at most `budget` bytes for all of them.
+
+    Raises UsageError if a single chunk does not fit in the memory that is free.
+    """
     seen = views[0]
     *extents, depth = seen.extents
     units = [seen.info.chunks[a] for a in seen.shown]
@@ -169,7 +178,8 @@ def cut(views: Sequence[View], size: int, budget: int = BUDGET) -> Cut:
         window = [(s, min(s + k * u, n)) for s, k, u, n in zip(starts, counts, units, extents, strict=True)]
         middles = [(2 * i + 1) * available // (2 * taken) for i in range(taken)]
         layers = [(m * unit, min((m + 1) * unit, depth)) for m in middles]
-        if sum(cost(v, window, layers) for v in views) <= budget:
+        within = sum(cost(v, window, layers) for v in views) <= budget
+        if within and max(touched(v, window, layers) for v in views) <= MOST_CHUNKS:
             break
         widest = max(range(len(counts)), key=lambda i: (counts[i] > 1, window[i][1] - window[i][0]))
         if taken > FEWEST_LAYERS:
@@ -179,8 +189,19 @@ def cut(views: Sequence[View], size: int, budget: int = BUDGET) -> Cut:
         elif taken > 1:
             taken -= 1
         else:
+            check_memory(seen.info)
             break
     return Cut(tuple(window), tuple(ceil((b - a) / size) for a, b in window), tuple(layers))
+
+
+def check_memory(info: ArrayInfo) -> None:
+    """Raises UsageError if one chunk is more than the memory that is free."""
+    chunk, free = prod(info.chunks) * info.dtype.itemsize, free_memory()
+    if chunk > free:
+        raise UsageError(
+            f"{info.path}: one chunk is {megabytes(chunk)} and {megabytes(free)} of memory are free: draw an array "
+            "of smaller chunks"
+        )
 
 
 def take(seen: View, part: Cut) -> Picture:

@@ -11,7 +11,7 @@ from matplotlib.image import imread
 
 from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.pictures import arrays as module
-from gridstride.pipeline.pictures.array_view import BUDGET, Picture, cost, cut, locate, take, view
+from gridstride.pipeline.pictures.array_view import BUDGET, MOST_CHUNKS, Picture, cost, cut, locate, take, touched, view
 from gridstride.pipeline.pictures.arrays import draw, preview, shared_scale
 from gridstride.pipeline.pictures.canvas import colour_limits
 from gridstride.pipeline.storage.create import create
@@ -184,6 +184,19 @@ def test_a_chunk_larger_than_the_budget_is_read_alone(tmp_path):
     part = cut([seen], 1024)
     assert part.layers == ((2048, 2050),)
     assert part.window == ((0, 20000), (0, 20000))
+
+
+def test_a_chunk_larger_than_the_memory_is_refused(tmp_path):
+    info = create(tmp_path / "a.zarr", (2_000_000, 2_000_000), np.dtype(np.uint16), (2_000_000, 2_000_000))
+    with pytest.raises(UsageError, match="one chunk is 8 TB"):
+        cut([view(locate(info), None, None, ())], 1024)
+
+
+def test_of_very_many_small_chunks_few_are_read(tmp_path):
+    info = create(tmp_path / "a.zarr", (2**31, 2**31), np.dtype(np.uint8), (1, 1))
+    seen = view(locate(info), None, None, ())
+    part = cut([seen], 1024)
+    assert MOST_CHUNKS / 2 < touched(seen, part.window, part.layers) <= MOST_CHUNKS
 
 
 def test_terabytes_are_drawn(tmp_path, monkeypatch):
