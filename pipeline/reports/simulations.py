@@ -46,7 +46,8 @@ def plan_facts(prepared: Simulation) -> dict[str, str]:
         "output": f"{len(timeline.snapshots)} snapshots of {', '.join(prepared.arrays)}, "
         f"{megabytes(prepared.bytes_out - 2 * state)}, and up to two checkpoints, {megabytes(2 * state)}, before "
         f"compression; {len(timeline.diagnostics)} samples of diagnostics",
-        "duration": f"about {duration(timeline.last * seconds)}, an estimate from rates of another machine",
+        "duration": f"about {duration(max(1.0, timeline.last * seconds))} beside start-up and compilation, an estimate "
+        "from another machine's speed",
         "device": f"{prepared.reason}; workers: {prepared.size.workers}, threads each: {prepared.size.threads}",
         "plan": way,
         "memory": f"{megabytes(plan.memory)} of {megabytes(prepared.size.memory)}"
