@@ -33,6 +33,7 @@ from gridstride.pipeline.errors import UsageError, first_line
 from gridstride.pipeline.simulations.diagnostics import CSV, GROUP, Diagnostics, header
 from gridstride.pipeline.storage.create import compressor
 from gridstride.pipeline.storage.describe import chunk_key, describe
+from gridstride.pipeline.storage.metadata import read_json
 from gridstride.pipeline.storage.paths import (
     StorePath,
     durable_write,
@@ -211,10 +212,7 @@ def _layout_of(metadata: dict[str, Any]) -> dict[str, Any]:
 
 def is_flow(path: str | StorePath) -> bool:
     """Whether a simulation wrote the store at `path`."""
-    try:
-        metadata = json.loads((store_path(path) / "zarr.json").read_bytes())
-    except (OSError, ValueError):
-        return False
+    metadata = read_json(store_path(path) / "zarr.json")
     laid_out = all((store_path(path) / name / "zarr.json").is_file() for name in ("time", GROUP))
     return isinstance(metadata, dict) and metadata.get("node_type") == "group" and laid_out
 

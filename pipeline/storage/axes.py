@@ -6,7 +6,6 @@ In this order: the multiscales of the nearest group that has this array as a lev
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from gridstride.pipeline.storage import datasource
+from gridstride.pipeline.storage.metadata import read_json
 from gridstride.pipeline.storage.paths import StorePath
-from gridstride.pipeline.storage.remote import Denied, Remote
+from gridstride.pipeline.storage.remote import Remote
 from gridstride.pipeline.text import counted, one_line
 from gridstride.workers.operators.base import Axis, named_axes
 
@@ -107,16 +107,6 @@ def _groups(where: StorePath, zarr_format: int, notes: list[str]) -> Iterator[tu
             found = content.get("attributes") if zarr_format == 3 and isinstance(content, dict) else content
             yield inside, place, found if isinstance(found, dict) else {}
             inside = f"{place.name}/{inside}"
-
-
-def read_json(file: StorePath) -> Any:
-    """The content of a JSON file; None if it is not there or may not be read, a ValueError if it is damaged."""
-    try:
-        return json.loads(file.read_bytes())
-    except (OSError, Denied):
-        return None
-    except (ValueError, RecursionError) as error:
-        return ValueError(str(error))
 
 
 def _is_group(place: StorePath) -> bool:

@@ -5,10 +5,10 @@ https://docs.webknossos.org/webknossos/data/concepts.html: older datasets have n
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
+from gridstride.pipeline.storage.metadata import read_json
 from gridstride.pipeline.storage.paths import StorePath
 
 FILE = "datasource-properties.json"
@@ -17,7 +17,7 @@ FILE = "datasource-properties.json"
 def attributes(place: StorePath, inside: str) -> Mapping[str, Any]:
     """The attributes that a group with the array at the path `inside` would have; none if the file does not say."""
     try:
-        content = json.loads((place / FILE).read_bytes())
+        content = read_json(place / FILE)
         size = content["scale"]
         for layer in content["dataLayers"]:
             for level in layer["mags"]:

@@ -96,6 +96,8 @@ def describe(where: str | Path | Remote, array: str | None = None) -> ArrayInfo:
         raise UsageError(f"{path} has {node.ndim} axes: expected 1 to 5")
     if max(node.shape) >= LONGEST:
         raise UsageError(f"{path} has shape {node.shape}: expected less than 2^60 along an axis")
+    if any(n < 1 for n in (*node.chunks, *(node.shards or ()))):
+        raise UsageError(f"{path} has chunks of {node.chunks}: expected at least 1 along each axis")
     metadata = node.metadata
     shape, attributes = tuple(int(n) for n in node.shape), dict(node.attrs)
     names: Any = getattr(metadata, "dimension_names", None)

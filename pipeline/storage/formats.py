@@ -13,6 +13,7 @@ from collections import Counter
 from itertools import islice
 from pathlib import Path
 
+from gridstride.pipeline.storage.metadata import read_json
 from gridstride.pipeline.storage.paths import StorePath
 from gridstride.pipeline.storage.remote import Remote
 from gridstride.pipeline.storage.tidy import is_litter
@@ -158,10 +159,7 @@ def _folder(where: Path) -> str:
 def _n5(where: Path) -> str:
     """N5 has attributes.json in every folder; those of arrays give dimensions, x first."""
     for file in islice(where.rglob("attributes.json"), LOOKED_AT):
-        try:
-            content = json.loads(file.read_text())
-        except (OSError, ValueError):
-            continue
+        content = read_json(file)
         if isinstance(content, dict) and "dimensions" in content:
             return f"{where} is N5, with the array {file.parent}: {_make(file.parent, N5)}"
     return f"{where} is N5, without an array in it"

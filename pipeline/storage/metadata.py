@@ -9,6 +9,7 @@ import numpy as np
 
 from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.storage.paths import StorePath
+from gridstride.pipeline.storage.remote import Denied
 
 
 def check_metadata(where: StorePath) -> None:
@@ -28,12 +29,19 @@ def check_metadata(where: StorePath) -> None:
         )
 
 
+def read_json(file: StorePath) -> Any:
+    """The content of a JSON file; None if it is not there or may not be read, a ValueError if it is damaged."""
+    try:
+        return json.loads(file.read_bytes())
+    except (OSError, Denied):
+        return None
+    except (ValueError, RecursionError) as error:
+        return ValueError(str(error))
+
+
 def _document(where: StorePath, name: str) -> dict[str, Any]:
     """A JSON file of a store; {} if there is none, or none that is a mapping, which zarr-python reports."""
-    try:
-        content = json.loads((where / name).read_bytes())
-    except (OSError, ValueError):
-        return {}
+    content = read_json(where / name)
     return content if isinstance(content, dict) else {}
 
 

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from gridstride.pipeline.errors import UsageError
-from gridstride.pipeline.storage.axes import images_of, labels_of, paths_of, read_json
+from gridstride.pipeline.storage.axes import images_of, labels_of, paths_of
+from gridstride.pipeline.storage.metadata import read_json
 from gridstride.pipeline.storage.paths import StorePath, names
 from gridstride.pipeline.storage.remote import Remote
 
