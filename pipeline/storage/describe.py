@@ -63,6 +63,18 @@ class ArrayInfo:
         return int(np.prod(self.shape, dtype=object)) * self.dtype.itemsize
 
 
+def _check(path: StorePath, node: Any, dtype: np.dtype) -> None:
+    """Raises UsageError for an array that no operator computes with."""
+    if dtype.kind not in "buif" or dtype.itemsize > 8:
+        raise UsageError(f"{path} has dtype {dtype}: expected bool, an integer or a real floating-point type")
+    if not 1 <= node.ndim <= 5:
+        raise UsageError(f"{path} has {node.ndim} axes: expected 1 to 5")
+    if max(node.shape) >= LONGEST:
+        raise UsageError(f"{path} has shape {node.shape}: expected less than 2^60 along an axis")
+    if any(n < 1 for n in (*node.chunks, *(node.shards or ()))):
+        raise UsageError(f"{path} has chunks of {node.chunks}: expected at least 1 along each axis")
+
+
 def describe(where: str | Path | Remote, array: str | None = None) -> ArrayInfo:
     """Describe the array at a place, or the array named `array` in the group there, or its only image.
 
@@ -90,14 +102,7 @@ def describe(where: str | Path | Remote, array: str | None = None) -> ArrayInfo:
     if array is not None:
         raise UsageError(f"{path} is an array, not a group: leave out --array")
     dtype = np.dtype(node.dtype)
-    if dtype.kind not in "buif" or dtype.itemsize > 8:
-        raise UsageError(f"{path} has dtype {dtype}: expected bool, an integer or a real floating-point type")
-    if not 1 <= node.ndim <= 5:
-        raise UsageError(f"{path} has {node.ndim} axes: expected 1 to 5")
-    if max(node.shape) >= LONGEST:
-        raise UsageError(f"{path} has shape {node.shape}: expected less than 2^60 along an axis")
-    if any(n < 1 for n in (*node.chunks, *(node.shards or ()))):
-        raise UsageError(f"{path} has chunks of {node.chunks}: expected at least 1 along each axis")
+    _check(path, node, dtype)
     metadata = node.metadata
     shape, attributes = tuple(int(n) for n in node.shape), dict(node.attrs)
     names: Any = getattr(metadata, "dimension_names", None)
