@@ -66,6 +66,12 @@ template <class T> struct Numbers {
     T lead;
 };
 
+// `STREAM` in workers/models/edac/gpu.py: of the face whose given velocities the flow in a sponge is drawn to.
+struct Stream {
+    int axis, rows, columns;
+    int positions[3];  // of a block along z, y, x
+};
+
 // A tile of 32 x 8 R cells, with a ring of cells around it.
 template <int R> struct Tile {
     static constexpr int HIGH = WARPS * R, PITCH = WIDTH + 2, AREA = PITCH * (HIGH + 2), RING = AREA - WIDTH * HIGH;
@@ -164,6 +170,20 @@ template <class T, int N, int R> struct Cargo {
     }
 };
 
+// A component's velocity at (z, y, x), drawn to the stream's. The sponge has factors for centres, then for low faces.
+template <class T>
+__device__ inline T drawn(const Stream& s, const T* sponge_z, const T* sponge_y, const T* sponge_x, const T* stream, T ramp,
+                          int component, int z, int y, int x, T value)
+{
+    const T across = sponge_z[(component == 2 ? s.positions[0] : 0) + z] *
+                     sponge_y[(component == 1 ? s.positions[1] : 0) + y];
+    const T kept = across * sponge_x[(component == 0 ? s.positions[2] : 0) + x];
+    if (kept >= T(1)) return value;
+    const int one = smaller(s.axis == 0 ? y : z, s.rows - 1), other = smaller(s.axis == 2 ? y : x, s.columns - 1);
+    const T wanted = ramp * stream[(component * s.rows + one) * s.columns + other];
+    return fma(value - wanted, kept, wanted);
+}
+
 // --- velocity ----------------------------------------------------------------------------------------------------
 
 // A value's neighbours along an axis, and twice the velocity through the faces between: what flows in, what flows out.
@@ -218,8 +238,10 @@ template <class T, int R> struct Below {
 template <class T, int C, bool SOLID>
 __global__ void __launch_bounds__(THREADS, C == 2 && sizeof(T) == 4 ? 3 : 2)
 velocity(const T* __restrict__ now, const T* __restrict__ before, T* __restrict__ out, const T* __restrict__ factor,
-         f64* __restrict__ parts, const T* __restrict__ pushes, Bits<T>* peaks, Bits<T> limit, const Range range,
-         const Numbers<T> number)
+         f64* __restrict__ parts, const T* __restrict__ pushes, const T* __restrict__ sponge_z,
+         const T* __restrict__ sponge_y, const T* __restrict__ sponge_x, const T* __restrict__ stream,
+         const T* __restrict__ ramp, Bits<T>* peaks, Bits<T> limit, const Range range, const Numbers<T> number,
+         const Stream drawn_to)
 {
     constexpr int R = rows<T>, N = C + 1, PITCH = Tile<R>::PITCH, AREA = Tile<R>::AREA, SIZE = N * AREA;
     // Shared: three tiles, and what solids take.
@@ -337,6 +359,9 @@ velocity(const T* __restrict__ now, const T* __restrict__ before, T* __restrict_
                     if (x >= range.first[2] && x < range.last[2] && y < range.last[1]) {
 #pragma unroll
                         for (int c = 0; c < C; ++c) {
+                            if (stream && (!SOLID || share[i][c] == T(1)))
+                                value[i][c] = drawn(drawn_to, sponge_z, sponge_y, sponge_x, stream, *ramp, c, z, y, x,
+                                                    value[i][c]);
                             (out + (c * range.cells + element))[at] = value[i][c];
                             const bool computed = (c == 0 ? x : c == 1 ? y : z) != range.given[2 - c];
                             const Bits<T> speed = magnitude(value[i][c]);

@@ -27,7 +27,12 @@ def flow_of(cells: Any, ends: Any = None, seed: int = 0, **more: Any) -> Flow:
     for axis, pair in enumerate(ends):
         shape = [n for a, n in enumerate(cells) if a != axis]
         faces.append(tuple(rng.random((components, *shape)) if k == FIXED else NONE[:components] for k in pair))
-    sponge = tuple(np.linspace(0, 5, n) for n in cells) if OUTFLOW in sum(ends, ()) else ()
+    sponge: Any = ()
+    if OUTFLOW in sum(ends, ()):
+        absorbs = [PERIODIC not in pair and CUT not in pair for pair in ends]
+        rates = (np.linspace([0, 0.1], 5, n).T * (np.arange(n) >= n // 2) for n in cells)
+        sponge = tuple(r if absorb else r[:, :0] for r, absorb in zip(rates, absorbs, strict=True))
+    fixed = [axis for axis in range(3) if ends[axis][0] == FIXED]
     given: dict[str, Any] = {
         "cells": cells,
         "spacing": spacing,
@@ -42,6 +47,8 @@ def flow_of(cells: Any, ends: Any = None, seed: int = 0, **more: Any) -> Flow:
         "ramp": 0.0,
         "sponge": sponge,
         "dtype": np.dtype(np.float64),
+        "stream": (fixed[0], 0) if sponge and fixed else None,
+        "pull": (0.1, 0.2, 0.3) if sponge else (0.0,) * 3,
     }
     return Flow(**(given | more))
 

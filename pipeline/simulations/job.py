@@ -28,7 +28,8 @@ from gridstride.workers.models.base import Setup
 # Raised when a change to the code changes the bytes of results: a run begun before cannot be resumed after.
 # 3: EDAC's pressure is carried as a flux, a force between closed ends is held by pressure, inflows mind solids.
 # 4: times are rounded once, and the end falls on a step where it can.
-RESULT_VERSION = 4
+# 5: pressure rests where walls or bodies do, sponges damp velocity, a stream rises all at once.
+RESULT_VERSION = 5
 
 
 @dataclass(frozen=True)

@@ -142,7 +142,16 @@ BUGS = {
     "it pushes along another axis": ("slip", "P[-PITCH], pushes[1])", "P[-PITCH], pushes[0])"),
     "pressure is carried from the wrong side": ("slip", "fma(top, above + e", "fma(top, below[i] + e"),
     "the pressure is not damped": ("box", "if (sponge_x) value *=", "if (!sponge_x) value *="),
-    "it is by its neighbour's rate": ("box", "sponge_y[y]", "sponge_y[y + 1]"),
+    "it is by its neighbour's rate": ("box", "sponge_y[y])", "sponge_y[y + 1])"),
+    "velocity is not drawn to the stream": (
+        "box",
+        "return fma(value - wanted, kept, wanted)",
+        "return value + 0 * wanted",
+    ),
+    "it is drawn to what the stream will be": ("box", "wanted = ramp *", "wanted = (ramp > T(0)) *"),
+    "faces are damped like centres": ("box", "(component == 0 ? s.positions[2] : 0)", "0"),
+    "the stream is another component's": ("box", "(component * s.rows + one)", "(0 * s.rows + one)"),
+    "a solid is drawn along": ("box", "(!SOLID || share[i][c] == T(1))", "true"),
     "sums are of one piece": (SUMS, "sum += parts[i * length + e]", "sum = parts[i * length + e]"),
     "others' cells count as the block's": ("part", "&& x < range.own[2][1];", ";"),
     "tiles before the block's count as its first": ("part", "march.x0 < range.own[2][0] ? pieces", "false ? pieces"),
@@ -196,6 +205,7 @@ def blocks_of(trial: Trial):
     """A function that makes the block on a device, and the limit."""
     rng = np.random.default_rng(3)
     flow = make_flow(rng, trial.cells, trial.kinds, sponge=True, ramp=2.0)
+    flow = replace(flow, sponge=tuple(rng.uniform(0, 5, (2, n)) for n in trial.cells), stream=(2, 0))
     state, keep = some_state(rng, flow), some_solid(rng, flow) if trial.solid else None
     if trial.still:
         state[...] = 0

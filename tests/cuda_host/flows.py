@@ -80,9 +80,20 @@ def make_flow(
         kinds=tuple(kinds),
         faces=tuple((face(axis), face(axis)) for axis in range(3)),
         ramp=ramp * dt,
-        sponge=tuple(rng.uniform(0, 5, n if rng.random() < 0.7 else 0) for n in cells) if sponge else (),
+        sponge=tuple(some_sponge(rng, n, kinds[axis]) for axis, n in enumerate(cells)) if sponge else (),
         dtype=np.dtype(dtype),
+        lead=0.3,
+        carried=bool(rng.random() < 0.7),
+        stream=(int(rng.integers(1 if cells[0] == 1 else 0, 3)), int(rng.integers(2))) if sponge else None,
+        pull=(0.1, 0.2, -0.1),
     )
+
+
+def some_sponge(rng: np.random.Generator, n: int, kinds: tuple[int, int]) -> np.ndarray:
+    """Rates (2, n) of a sponge at none, one or both ends of an axis, as far as they reach."""
+    rates = rng.uniform(0, 5, (2, n))
+    rates[:, n // 4 : n - n // int(rng.integers(3, 6))] = 0
+    return rates if rng.random() < 0.7 and PERIODIC not in kinds else rates[:, :0]
 
 
 def some_kinds(rng: np.random.Generator, planar: bool) -> list[tuple[int, int]]:

@@ -151,6 +151,98 @@ def test_a_sponge_swallows_a_pulse_that_would_come_back() -> None:
     assert left(sponge=0.2) < 0.15
 
 
+TUNNEL: Any = {
+    "grid": {"cells": {"x": 60, "y": 4}, "size": {"x": 20.0, "y": 1.0}},
+    "fluid": {"viscosity": 0.01},
+    "boundaries": {
+        "x-": {"kind": "inflow", "velocity": {"x": 1.0}},
+        "x+": {"kind": "outflow", "sponge": 3.0},
+        "y": "slip",
+    },
+    "run": {"until": 60.0, "ramp": 5.0, "precision": "double"},
+}
+
+
+@pytest.mark.parametrize("ramp", [0.0, 5.0])
+def test_the_stream_of_an_empty_tunnel_rises_with_its_inflow(ramp: float) -> None:
+    """All of it at once: without the pull, sound runs through the tunnel and is 0.6 of the stream at time 10."""
+    block, setup, _ = begun(TUNNEL | {"run": TUNNEL["run"] | {"ramp": ramp}})
+    for _ in range(4):
+        block.advance(round(2 / setup.flow.dt))
+        given = setup.flow.ramps(block.step - 1, 1)[0]
+        np.testing.assert_allclose(own(block)[0], given, atol=0.01 if ramp == 0 else 1e-12)
+
+
+@pytest.mark.parametrize("flipped", [False, True])
+def test_sound_leaves_a_tunnel(flipped: bool) -> None:
+    """A stream that begins too slow makes sound, which is absorbed, short waves and long ones."""
+    case = dict(TUNNEL)
+    if flipped:
+        inflow, outflow = case["boundaries"]["x-"], case["boundaries"]["x+"]
+        case["boundaries"] = {"x-": outflow, "x+": inflow | {"velocity": {"x": -1.0}}, "y": "slip"}
+    speed = -1.0 if flipped else 1.0
+    block, setup, _ = begun(
+        case | {"initial": {"problem": "uniform", "velocity": {"x": 0.9 * speed}}, "run": {"until": 60}}
+    )
+    block.advance(round(30 / setup.flow.dt))
+    np.testing.assert_allclose(own(block)[0], speed, atol=2e-4)
+
+
+def test_what_flows_into_a_viscous_channel_flows_out() -> None:
+    block, _, last = begun(
+        {
+            "grid": {"cells": {"x": 64, "y": 16}, "size": {"x": 4.0, "y": 1.0}},
+            "fluid": {"viscosity": 0.1, "speed": 1.5},
+            "boundaries": {
+                "x-": {"kind": "inflow", "velocity": {"x": 1.5}, "profile": "parabolic"},
+                "x+": "outflow",
+                "y": "wall",
+            },
+            "run": {"until": 8.0, "ramp": 1.0, "precision": "double"},
+        }
+    )
+    block.advance(last)
+    u, _, p = own(block)[:, 0]
+    np.testing.assert_allclose(u.mean(0), u[:, 0].mean(), rtol=3e-3)
+    np.testing.assert_allclose(np.diff(p.mean(0))[8:50] * 16, -1.2, rtol=5e-3)
+
+
+def test_velocity_is_damped_where_the_outflow_can_have_the_inflows_profile_alone() -> None:
+    walls = {"boundaries": TUNNEL["boundaries"] | {"y": "wall"}}
+    step = {"shape": "box", "low": {"x": -1.0, "y": -1.0}, "high": {"x": 4.0, "y": 0.5}}
+    bar = step | {"high": {"x": 30.0, "y": 0.5}}
+    no_outflow = {"x-": {"kind": "inflow", "velocity": {"x": 1.0}}, "x+": "slip", "y": "outflow"}
+    changes: list[tuple[dict[str, Any], Any]] = [
+        ({}, (2, 0)),
+        (walls, None),
+        ({"obstacles": [step]}, None),
+        ({"obstacles": [bar]}, (2, 0)),
+        ({"boundaries": no_outflow}, None),
+    ]
+    for change, wanted in changes:
+        assert begun(TUNNEL | change)[1].flow.stream == wanted
+
+
+def test_a_solid_in_a_sponge_is_not_drawn_along() -> None:
+    bar = {"shape": "box", "low": {"x": -1.0, "y": -1.0}, "high": {"x": 30.0, "y": 0.5}}
+    block, _, _ = begun(TUNNEL | {"obstacles": [bar], "run": {"until": 5}})
+    block.advance(20)
+    assert not own(block)[:2, 0, :2, 1:].any()
+    assert own(block)[0, 0, 3].min() > 0.5
+
+
+def test_pressure_rests_where_a_wall_or_a_body_does() -> None:
+    box = {"grid": TUNNEL["grid"], "fluid": TUNNEL["fluid"], "run": {"until": 1.0}}
+    ball = {"obstacles": [{"shape": "cylinder", "center": {"x": 3.0, "y": 0.5}, "radius": 0.2}]}
+    for case, carried in ((box, True), (box | ball, False), (TUNNEL, False)):
+        flow = begun(case)[1].flow
+        assert (flow.carried, flow.pressure_diffusivity > 0, flow.lead == 0.2) == (carried,) * 3
+        assert bool(flow.coefficients()["a"][0]) == carried
+    given = {"viscosity": 0.01, "pressure": "carried", "pressure_diffusivity": 0.0}
+    flow = begun(TUNNEL | {"fluid": given})[1].flow
+    assert (flow.carried, flow.pressure_diffusivity, flow.lead) == (True, 0.0, 0.2)
+
+
 def test_boundary_velocities_rise_smoothly() -> None:
     flow = replace(flow_of((1, 6, 7)), ramp=1.0, dt=0.1)
     rises = flow.ramps(0, 12)

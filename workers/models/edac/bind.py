@@ -12,7 +12,8 @@ from gridstride.workers.models.domain import PERIODIC
 from gridstride.workers.models.edac import kinds
 from gridstride.workers.models.edac.flow import Flow
 from gridstride.workers.models.edac.geometry import Geometry
-from gridstride.workers.models.edac.obstacles import Mask, Shape
+from gridstride.workers.models.edac.initial import Rest
+from gridstride.workers.models.edac.obstacles import Mask, Shape, cell_fractions
 from gridstride.workers.models.edac.openings import check_on_grid, open_cells, searched
 from gridstride.workers.models.edac.problems import Problem
 from gridstride.workers.models.edac.setup import Setup
@@ -28,9 +29,10 @@ KINDS = {
     "outflow": kinds.OUTFLOW,
 }
 AXES = "zyx"
-# How strongly a sponge damps pressure: near the value that sends back least (docs/navier-stokes.md). Sound short beside
-# the layer is absorbed, long waves are not: p alone is damped, and a stronger damping reflects.
-SPONGE_DECAY = 6.0
+# Of a sponge: largest rate x thickness / c. Damped alike, velocity and pressure send no wave back that comes straight;
+# with more damping of the velocity along the axis, waves that run almost along the face are absorbed best. Where
+# pressure alone is damped, a stronger damping sends back more (docs/navier-stokes.md).
+ALONG, REST, PRESSURE_ALONE = 16.0, 6.0, 18.0
 
 
 def make_problem(case: Edac) -> Problem:
@@ -75,6 +77,7 @@ def make_flow(case: Edac, geometry: Geometry, dt: float) -> Flow:
     closed = {axis: all(f is not None and f.kind in ("wall", "slip") for f in ends[axis]) for axis in AXES}
     force: Any = tuple(0.0 if closed[axis] else case.force.get(axis, 0.0) for axis in "xyz")
     head: Any = tuple(case.force.get(axis, 0.0) if closed[axis] else 0.0 for axis in "xyz")
+    stream = _stream(case, geometry)
     beyond: Any = tuple(tuple(KINDS[f.kind] if f else PERIODIC for f in ends[axis]) for axis in AXES)
     return Flow(
         cells=geometry.cells,
@@ -88,9 +91,13 @@ def make_flow(case: Edac, geometry: Geometry, dt: float) -> Flow:
         kinds=beyond,
         faces=faces,
         ramp=case.run.ramp,
-        sponge=_sponges(case, geometry),
+        sponge=_sponges(case, geometry, stream is not None),
         dtype=case.dtype,
         head=head,
+        carried=fluid.pressure == "carried",
+        lead=case.lead,
+        stream=stream,
+        pull=_pull(case, faces),
     )
 
 
@@ -160,22 +167,55 @@ def _given(face: Any, axis: int, side: int, geometry: Geometry, ends: dict[str, 
     return full
 
 
-def _sponges(case: Edac, geometry: Geometry) -> tuple[np.ndarray, ...]:
-    """Rates at which pressure decays along each axis: growing with the square of the depth into an outflow's sponge."""
+def _through(case: Edac) -> tuple[int, int] | None:
+    """(axis, side) of the one inflow, if the face opposite is an outflow."""
+    inflows = [name for name, face in case.boundaries.items() if face.kind == "inflow"]
+    if len(inflows) != 1 or case.boundaries[inflows[0][0] + "+-"["-+".index(inflows[0][1])]].kind != "outflow":
+        return None
+    return AXES.index(inflows[0][0]), "-+".index(inflows[0][1])
+
+
+def _stream(case: Edac, geometry: Geometry) -> tuple[int, int] | None:
+    """(axis, side) of the inflow, if its velocities may be those that leave through the face opposite: walls along the
+    stream want a profile that is 0 on them, and solids at both faces must be the same."""
+    through = _through(case)
+    if through is None:
+        return None
+    axis, side = through
+    walls = any(face.kind == "wall" for face in case.boundaries.values())
+    if walls and case.boundaries[AXES[axis] + "-+"[side]].profile != "parabolic":
+        return None
+    first, last = ([0, 0, 0], list(geometry.cells)), ([0, 0, 0], list(geometry.cells))
+    first[1][axis], last[0][axis] = 1, geometry.cells[axis] - 1
+    inner, outer = (cell_fractions(geometry, make_obstacles(case), lo, hi) for lo, hi in (first, last))
+    return through if np.array_equal(inner, outer) else None
+
+
+def _pull(case: Edac, faces: Any) -> tuple[float, float, float]:
+    """The mean velocity of what flows through, of a run that begins at rest."""
+    through = _through(case)
+    if through is None or not isinstance(case.initial, Rest):
+        return (0.0, 0.0, 0.0)
+    mean = faces[through[0]][through[1]].mean(axis=(1, 2))
+    return tuple(float(mean[c]) if c == 2 - through[0] else 0.0 for c in range(3))  # type: ignore[return-value]
+
+
+def _sponges(case: Edac, geometry: Geometry, matched: bool) -> tuple[np.ndarray, ...]:
+    """Rates at which sound decays along each axis, at centres and low faces: growing with the square of the depth.
+    matched: whether velocity is damped like pressure."""
     sound = case.fluid.speed / case.fluid.mach
     found = []
     for number, axis in enumerate(AXES):
-        rates = np.zeros(0)
+        n, h = geometry.cells[number], geometry.spacing[number]
+        rates = np.zeros((2, 0))
         for side in "-+":
             face = case.boundaries.get(axis + side)
-            if face is None or face.kind != "outflow" or not face.sponge:
+            if face is None or not face.sponge:
                 continue
-            n, h = geometry.cells[number], geometry.spacing[number]
-            distance = (np.arange(n) + 0.5) * h
-            distance = distance if side == "-" else distance[::-1]
+            places = (np.arange(n) + np.array([[0.5], [0.0]])) * h
+            distance = places if side == "-" else n * h - places
             depth = np.clip(1 - distance / face.sponge, 0, 1)
-            # depth^2 is 1/3 on average, and a wave crosses the layer twice
-            strength = SPONGE_DECAY * sound / face.sponge * 3
-            rates = (rates if rates.size else np.zeros(n)) + strength * depth**2
+            strengths = np.array([[REST], [ALONG]] if matched else [[PRESSURE_ALONE]] * 2) * sound / face.sponge
+            rates = (rates if rates.size else np.zeros((2, n))) + strengths * depth**2
         found.append(rates)
     return tuple(found)

@@ -33,7 +33,7 @@ class FlowBlock(Block):
         rates = any(r.size for r in flow.sponge)
         self.sponge = tuple(
             backend.xp.asarray(
-                flow.damping(axis)[self._indices(axis)].astype(flow.dtype) if rates else np.zeros(0, flow.dtype)
+                flow.damping(axis)[:, self._indices(axis)].astype(flow.dtype) if rates else np.zeros((2, 0), flow.dtype)
             )
             for axis in range(3)
         )

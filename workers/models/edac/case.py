@@ -14,7 +14,7 @@ from gridstride.workers.models.base import Conclusion, Input, Model, Problem, Sn
 from gridstride.workers.models.base import Setup as AnySetup
 from gridstride.workers.models.edac import bind, checks, measures, watch
 from gridstride.workers.models.edac.boundaries import Face, check_inflows, complete
-from gridstride.workers.models.edac.flow import longest_step
+from gridstride.workers.models.edac.flow import PRESSURE_LEAD, longest_step
 from gridstride.workers.models.edac.initial import NAMES, FromStore, Initial, Rest
 from gridstride.workers.models.edac.reference import Reference, completed, speeds, usual_length
 from gridstride.workers.models.edac.scales import figures
@@ -33,7 +33,9 @@ class Fluid(Defaulted):
     speed:     the flow's, as expected; the speed of sound is speed / mach
     max_speed: the largest that the time step must be stable for, which nothing else depends on; default speed
     length:    of the Reynolds number; default reference.length, else 1 if reynolds is given, else the body's or box's
-    pressure_diffusivity: of the EDAC pressure equation; default viscosity
+    pressure: carried with the flow (EDAC), or resting (artificial compressibility); default resting where a face is not
+        periodic or a body rests in the grid
+    pressure_diffusivity: default viscosity where pressure is carried, else 0
     """
 
     viscosity: Positive = NONE
@@ -42,6 +44,7 @@ class Fluid(Defaulted):
     max_speed: Positive = NONE
     length: Positive = NONE
     mach: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    pressure: Literal["carried", "resting"] = NONE
     pressure_diffusivity: Annotated[float, Field(ge=0)] = NONE
 
     @model_validator(mode="after")
@@ -60,8 +63,11 @@ class Fluid(Defaulted):
         viscosity = self.viscosity
         if self.reynolds is not None:
             viscosity = case.reference.speed * length / self.reynolds
-        diffusivity = viscosity if self.pressure_diffusivity is None else self.pressure_diffusivity
-        found = {"viscosity": viscosity, "length": length, "pressure_diffusivity": diffusivity}
+        rests = case.obstacles or any(face.kind != "periodic" for face in case.boundaries.values())
+        pressure = self.pressure or ("resting" if rests else "carried")
+        usual = viscosity if pressure == "carried" else 0.0
+        diffusivity = usual if self.pressure_diffusivity is None else self.pressure_diffusivity
+        found = {"pressure": pressure, "viscosity": viscosity, "length": length, "pressure_diffusivity": diffusivity}
         return self.model_copy(update={**found, "max_speed": self.max_speed or self.speed})
 
 
@@ -140,7 +146,14 @@ class Edac(Model):
         fluid = self.fluid
         diffusivity = max(fluid.viscosity, fluid.pressure_diffusivity)
         walls = tuple(any(self.boundaries[a + side].kind in ("wall", "inflow") for side in "-+") for a in self.spacing)
-        return longest_step(tuple(self.spacing.values()), fluid.speed / fluid.mach, fluid.max_speed, diffusivity, walls)
+        return longest_step(
+            tuple(self.spacing.values()), fluid.speed / fluid.mach, fluid.max_speed, diffusivity, walls, self.lead
+        )
+
+    @property
+    def lead(self) -> float:
+        """What damps sound must be stronger where pressure rests and sound runs against the flow."""
+        return PRESSURE_LEAD if self.fluid.pressure == "carried" else max(PRESSURE_LEAD, 2.5 * self.fluid.mach)
 
     def setup(self, dt: float) -> Setup:
         return bind.make_setup(self, dt)

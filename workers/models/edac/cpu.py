@@ -26,6 +26,8 @@ def advance(block: FlowBlock, steps: int, limit: float) -> Advance:
     numbers = flow.coefficients()
     bits = number_bits(flow.dtype)
     factor = block.fluid_factor if block.fluid_factor is not None else np.zeros((0, 0, 0, 0), flow.dtype)
+    stream = np.zeros((0, 1, 1), flow.dtype) if flow.stream is None else block.faces[flow.stream[0]][flow.stream[1]]
+    quiet = np.array([_quiet(factors) for factors in block.sponge])
     planes = block.stop[flow.slab_axis] - block.start[flow.slab_axis]
     parts = max(1, min(block.threads, planes // 2, prod(block.shape) // CELLS_OF_A_THREAD))
     removed = np.zeros((planes, flow.components))
@@ -42,12 +44,20 @@ def advance(block: FlowBlock, steps: int, limit: float) -> Advance:
         return loops.advance(
             block.state, block.state.view(bits), block.slot, steps, block.box, np.array(block.edges_of_grid),
             np.array(block.kinds), block.faces, flow.ramps(block.step, steps), numbers["c"], numbers["d"], numbers["g"],
-            numbers["a"], numbers["dp"], numbers["k"], flow.pushes(block.step, steps), factor, removed, block.sponge,
+            numbers["a"], numbers["dp"], numbers["k"], flow.pushes(block.step, steps), flow.dtype.type(flow.lead),
+            factor, removed,
+            (block.sponge, quiet, stream, -1 if flow.stream is None else flow.stream[0]),
             np.array(limit, flow.dtype).view(bits)[()], peaks, rings[part], part, parts, gate,
         )  # fmt: skip
 
     done = together(work, parts)
     return Advance(done, peaks[:, :done].max(axis=0).view(flow.dtype), removed)
+
+
+def _quiet(factors: np.ndarray) -> tuple[int, int]:
+    """The positions [first, last) along an axis where no sponge is."""
+    free = np.flatnonzero((factors == 1).all(axis=0))
+    return (int(free[0]), int(free[-1]) + 1) if free.size else (factors.shape[1],) * 2
 
 
 def fill(block: FlowBlock, level: int, step: int) -> None:

@@ -5,7 +5,10 @@ The equations are those of entropically damped artificial compressibility (EDAC;
     du/dt + (u . grad) u = -grad p + nu lap u + f
     dp/dt + div(u p) = -c^2 div u + nu_p lap p              c = U / Ma
 
-on a staggered grid (Harlow & Welch 1965): pressure at cell centres, each velocity on the faces across its axis.
+or, where walls or bodies rest in the grid, without div(u p) and nu_p lap p (artificial compressibility; Chorin,
+J. Comput. Phys. 2, 12, 1967): a steady flow then has div u = 0 exactly, whatever its pressure.
+
+The grid is staggered (Harlow & Welch 1965): pressure at cell centres, each velocity on the faces across its axis.
 Second-order differences; convection in skew-symmetric form, which keeps kinetic energy where div u = 0. Pressure is
 carried as a flux: what leaves a cell enters the next, so that in a closed box its mean stays (the paper has
 (u . grad) p, which differs by p div u, as small beside c^2 div u as p beside c^2).
@@ -16,7 +19,7 @@ applied (a box at rest is at rest from the start), and that pressure is added to
 In time, convection and diffusion are those of values extrapolated half a step (Adams-Bashforth), while sound is
 advanced by turns: velocity by the pressure there is, then pressure by the new velocity. So p belongs to times half a
 step after those of the velocity. Left to itself, this lets sound that runs against the flow grow; the pressure that
-drives the velocity is therefore taken `PRESSURE_LEAD` of a step ahead, which damps div u and nothing else (Skamarock &
+drives the velocity is therefore taken `lead` of a step ahead, which damps div u and nothing else (Skamarock &
 Klemp, Mon. Wea. Rev. 120, 2109, 1992).
 """
 
@@ -46,7 +49,13 @@ class Flow(Domain):
     faces:      given velocities, (low, high) of each axis: float64 (components, one axis, other axis), at the places of
                 the component itself; an axis of length 1 holds for all places
     ramp:       time over which given velocities and the force rise from 0
-    sponge:     rates (1 / time), along each axis, at which pressure decays to 0; empty where there is no outflow
+    sponge:     along each axis, rates (1 / time) at which sound is damped: (2, cells), at centres and low faces of
+                cells; empty where there is none
+    carried:    whether the flow carries pressure; lead: how much of a step ahead pressure drives velocity
+    stream:     (axis, side) of the inflow whose velocities the flow in a sponge is drawn to; None: a sponge damps
+                pressure alone
+    pull:       what the force along x, y, z must add up to while given velocities rise, so that all of the stream rises
+                with them: the stream's mean velocity, if the run begins at rest
     """
 
     levels: ClassVar[int] = 2
@@ -61,6 +70,10 @@ class Flow(Domain):
     ramp: float
     sponge: tuple[np.ndarray, ...]
     head: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    carried: bool = True
+    lead: float = PRESSURE_LEAD
+    stream: tuple[int, int] | None = None
+    pull: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     @property
     def planar(self) -> bool:
@@ -87,7 +100,7 @@ class Flow(Domain):
             "c": [self.dt / (4 * x) for x in h],
             "d": [self.viscosity * self.dt / x**2 for x in h],
             "g": [self.dt / x for x in h],
-            "a": [self.dt / (2 * x) for x in h],
+            "a": [self.carried * self.dt / (2 * x) for x in h],
             "dp": [self.pressure_diffusivity * self.dt / x**2 for x in h],
             "k": [self.sound_speed**2 * self.dt / x for x in h],
         }
@@ -95,24 +108,34 @@ class Flow(Domain):
 
     def ramps(self, step: int, steps: int) -> np.ndarray:
         """What given velocities, and the force, are multiplied by at the ends of the steps after `step`."""
+        rise = self._rise(step + 1 + np.arange(steps)) if self.ramp > 0 else np.ones(steps)
+        return rise.astype(self.dtype)
+
+    def _rise(self, step: np.ndarray) -> np.ndarray:
         if self.ramp <= 0:
-            return np.ones(steps, self.dtype)
-        part = np.clip((step + 1 + np.arange(steps)) * self.dt / self.ramp, 0, 1)
-        return (part * part * (3 - 2 * part)).astype(self.dtype)
+            return np.where(step > 0, 1.0, 0.0)
+        part = np.clip(step * self.dt / self.ramp, 0, 1)
+        return part * part * (3 - 2 * part)
 
     def pushes(self, step: int, steps: int) -> np.ndarray:
-        """What the force adds to velocity along x, y, z in each of the steps after `step`: (steps, 3)."""
+        """What force and pull add to velocity along x, y, z in each of the steps after `step`: (steps, 3)."""
         force = (*self.force[: self.components], 0.0)[:3]
-        return (self.dt * np.array(force) * self.ramps(step, steps)[:, None]).astype(self.dtype)
+        rise = self._rise(step + np.arange(steps + 1))[:, None]
+        return (self.dt * np.array(force) * rise[1:] + np.array(self.pull) * np.diff(rise, axis=0)).astype(self.dtype)
 
     def damping(self, axis: int) -> np.ndarray:
-        """What the sponge multiplies pressure by in a step, along an axis."""
+        """What the sponge multiplies sound by in a step, along an axis: (2, cells), at centres and low faces."""
         rates = self.sponge[axis] if self.sponge else np.zeros(0)
-        return np.exp(-rates * self.dt) if rates.size else np.ones(self.cells[axis])
+        return np.exp(-rates * self.dt) if rates.size else np.ones((2, self.cells[axis]))
 
 
 def longest_step(
-    spacing: tuple[float, ...], sound_speed: float, speed: float, diffusivity: float, walls: tuple[bool, ...] = ()
+    spacing: tuple[float, ...],
+    sound_speed: float,
+    speed: float,
+    diffusivity: float,
+    walls: tuple[bool, ...] = (),
+    lead: float = PRESSURE_LEAD,
 ) -> float:
     """The longest stable time step. walls: of which axes a face has a given velocity.
 
@@ -127,5 +150,5 @@ def longest_step(
     bends = sum(
         (16 / 3 if wall else 4) / h**2 for h, wall in zip(spacing, walls or (False,) * len(spacing), strict=True)
     )
-    sound = sqrt(1 + 2 * PRESSURE_LEAD) * sound_speed + 10 * speed**2 / sound_speed
+    sound = sqrt(1 + 2 * lead) * sound_speed + 10 * speed**2 / sound_speed
     return 1 / (sound * sqrt(inverse) + diffusivity * bends)

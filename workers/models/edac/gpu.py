@@ -21,7 +21,6 @@ from gridstride.workers.families.march import march_length
 from gridstride.workers.launches import Launches, Ref, ceil_div
 from gridstride.workers.models.accelerator import __getattr__, name, to_host
 from gridstride.workers.models.domain import CUT, Advance
-from gridstride.workers.models.edac.flow import PRESSURE_LEAD
 from gridstride.workers.models.edac.kinds import EXTRA_HALO, FIXED, OUTFLOW, SLIP
 from gridstride.workers.models.edac.part import NUMBERS, THREADS, WARPS, WIDTH, Part
 
@@ -44,6 +43,7 @@ EDGES = np.dtype(
     + [("face", np.int32, (3, 2, 2)), ("components", np.int32), ("fields", np.int32, 2), ("ends", np.int32, 3)],
     align=True,
 )
+STREAM = np.dtype([(key, np.int32) for key in ("axis", "rows", "columns")] + [("positions", np.int32, 3)], align=True)
 STEPS_OF_A_PLAN = 48  # of a block without halos, which may be asked for many thousands; a multiple of the ring's levels
 
 NULL = np.uint64(0)
@@ -106,6 +106,7 @@ def plan_advance(part: Part, slot: int, steps: int, limit: int) -> Launches:
         parts = plan.reserve("parts", prod(part.removed) * length * 8)
     factor: Any = Ref("factor") if part.solid else NULL
     sponge = [Ref(f"sponge{axis}") if part.sponge else NULL for axis in range(3)]
+    stream: Any = NULL if part.stream is None else Ref("face{}{}".format(*part.stream))
     for step in range(steps):
         now, before, new = slot, (slot + 2) % 3, (slot + 1) % 3
         first, last, faces = part.computed(steps - 1 - step + EXTRA_HALO)
@@ -115,7 +116,8 @@ def plan_advance(part: Part, slot: int, steps: int, limit: int) -> Launches:
         shared = 3 * (components + 1) * part.tile + (components * THREADS * 8 if part.solid else 0)
         levels = part.at(now), part.at(before), part.at(new)
         push = Ref("pushes", 3 * step * item)
-        args: tuple[Any, ...] = (*levels, factor, parts, push, peaks, most, around, numbers)
+        args: tuple[Any, ...] = (*levels, factor, parts, push, *sponge, stream, ramp)
+        args = (*args, peaks, most, around, numbers, _stream(part))
         plan.launch(FILE, part.kernel("velocity", components, part.solid), marches, (WIDTH, WARPS), shared, args)
         _launch_ghosts(plan, part, part.at(new), (0, components), (first, faces), (ramp, peaks, most))
 
@@ -149,8 +151,18 @@ def _numbers(part: Part) -> np.ndarray:
     numbers = np.zeros((), [(key, dtype, 3) for key in NUMBERS] + [("lead", dtype)])
     for key, values in zip(NUMBERS, part.numbers, strict=True):
         numbers[key] = values
-    numbers["lead"] = PRESSURE_LEAD
+    numbers["lead"] = part.lead
     return numbers
+
+
+def _stream(part: Part) -> np.ndarray:
+    """`Stream` in cuda/edac.cu."""
+    values = np.zeros((), STREAM)
+    if part.stream is not None:
+        axis, side = part.stream
+        values["axis"], values["positions"] = axis, part.shape
+        values["rows"], values["columns"] = part.faces[axis][side]
+    return values
 
 
 def _strides(part: Part, values: np.ndarray) -> None:

@@ -23,8 +23,7 @@ import numpy as np
 from numba import njit
 
 from gridstride.workers.models.domain import CUT
-from gridstride.workers.models.edac.flow import PRESSURE_LEAD
-from gridstride.workers.models.edac.ghosts import fill
+from gridstride.workers.models.edac.ghosts import PLAIN, fill
 from gridstride.workers.models.edac.kinds import EXTRA_HALO, FIXED, SLIP
 from gridstride.workers.models.edac.runs import COMPILE, extrapolate, largest, pressure_run, velocity_run
 from gridstride.workers.models.threads import barrier
@@ -51,9 +50,9 @@ def _extrapolate_fields(now, before, ring, z, held, first):
 
 
 @njit(**COMPILE)
-def _extrapolate_plane(now, before, ring, z, held):
+def _extrapolate_plane(now, before, ring, z, held, lead):
     """All fields half a step ahead; as one more field, the pressure whose gradient drives the velocity."""
-    lead, p, (top, bottom) = now.dtype.type(PRESSURE_LEAD), now.shape[0] - 1, held
+    p, (top, bottom) = now.shape[0] - 1, held
     _extrapolate_fields(now, before, ring, z, held, 0)
     to = flatten(ring[p + 1, z % RING])
     extrapolate(flatten(now[p, z, top:bottom]), flatten(before[p, z, top:bottom]), lead, to)
@@ -128,19 +127,57 @@ def _apply_solids(new, z, rows, columns, factor, box, removed):
 
 
 @njit(**COMPILE)
-def _damp_plane(p, z, rows, columns, sponge):
+def _damp_pressure(p, z, rows, columns, sponge):
+    factors, quiet = sponge[:2]
     for y in range(rows[0], rows[1]):
-        row, across = p[z, y], sponge[0][z] * sponge[1][y]
-        for x in range(columns[0], columns[1]):
-            row[x] = row[x] * (across * sponge[2][x])
+        row, across = p[z, y], factors[0][0, z] * factors[1][0, y]
+        for x in range(columns[0], columns[1] if across < 1 else min(columns[1], quiet[2, 0])):
+            row[x] = row[x] * (across * factors[2][0, x])
+        if across == 1:
+            for x in range(max(columns[0], quiet[2, 1]), columns[1]):
+                row[x] = row[x] * (across * factors[2][0, x])
+
+
+@njit(**PLAIN)
+def _draw_run(row, first, last, across, along, stream, at, factor, ramp):
+    """Velocities of a row, drawn to the stream's: stream of one row, at its last position or at each (at: 0 or 1)."""
+    for x in range(first, last):
+        s = across * along[x]
+        if s < 1 and (factor.size == 0 or factor[x] == 1):
+            wanted = ramp * stream[x * at]
+            row[x] = wanted + (row[x] - wanted) * s
+
+
+@njit(**COMPILE)
+def _draw_to_stream(new, z, rows, columns, sponge, factor, ramp):
+    """Draw new velocities in a sponge to those of the stream, but for those that a solid touches."""
+    factors, quiet, stream, axis = sponge
+    nothing = factor.reshape(-1)[:0]
+    for component in range(stream.shape[0]):
+        at_z = factors[0][1 if component == 2 else 0, z]
+        along = factors[2][1 if component == 0 else 0]
+        for y in range(rows[0], rows[1]):
+            across = at_z * factors[1][1 if component == 1 else 0, y]
+            one = min(y if axis == 0 else z, stream.shape[1] - 1)
+            wanted = stream[component, one]
+            at = 1 if axis < 2 and len(wanted) > 1 else 0
+            if axis == 2:
+                wanted = wanted[min(y, len(wanted) - 1) :]
+            share = factor[component, z, y] if factor.size else nothing
+            row = new[component, z, y]
+            if across < 1:
+                _draw_run(row, columns[0], columns[1], across, along, wanted, at, share, ramp)
+                continue
+            _draw_run(row, columns[0], min(columns[1], quiet[2, 0]), across, along, wanted, at, share, ramp)
+            _draw_run(row, max(columns[0], quiet[2, 1]), columns[1], across, along, wanted, at, share, ramp)
 
 
 @njit(**COMPILE)
 def _finish_pressure(new, z, rows, columns, edges, kinds, faces, ramp, sponge, whole):
     """What follows the new pressure of rows of a plane: sponge and ghost cells. whole: whether the plane is done."""
     pressure, every = (new.shape[0] - 1, new.shape[0]), (0, new.shape[3])
-    if sponge[0].size:
-        _damp_plane(new[pressure[0]], z, rows, columns, sponge)
+    if sponge[0][0].size:
+        _damp_pressure(new[pressure[0]], z, rows, columns, sponge)
     fill(new, 2, pressure, ((z, z + 1), rows, every), edges[2], kinds, faces[2], ramp)
     if whole:
         fill(new, 1, pressure, ((z, z + 1), rows, every), edges[1], kinds, faces[1], ramp)
@@ -156,7 +193,7 @@ def _march(now, before, new, bits, ring, first, last, ends, mine, alone, rows, b
     Pressure needs the next row's velocity: it is a row behind, and the strip that ends the block does one row more.
     The last one of planes or rows that are not alone is `_late`.
     """
-    c, d, g, a, dp, k, force = numbers
+    c, d, g, a, dp, k, force, lead = numbers
     fields, _, height, width = now.shape
     planar, velocities = fields == 3, (0, fields - 1)
     upmost = rows[1] == ends[1] and (alone or not planar)
@@ -166,16 +203,18 @@ def _march(now, before, new, bits, ring, first, last, ends, mine, alone, rows, b
     planes = (first[0], ends[0]) if planar else mine
     fixed = kinds[0, 0] == FIXED or kinds[0, 0] == SLIP
     peak = bits.dtype.type(0)
-    _extrapolate_plane(now, before, ring, planes[0], held)
+    _extrapolate_plane(now, before, ring, planes[0], held, lead)
     if not planar:
-        _extrapolate_plane(now, before, ring, planes[0] - 1, held)
+        _extrapolate_plane(now, before, ring, planes[0] - 1, held, lead)
     for z in range(planes[0], planes[1] + (1 if alone and not planar else 0)):
         if z < planes[1]:
             if not planar:
-                _extrapolate_plane(now, before, ring, z + 1, held)
+                _extrapolate_plane(now, before, ring, z + 1, held, lead)
             _velocity_plane(now, new, ring, z, rows, columns, held[0], c, d, g, force)
             if factor.size:
                 _apply_solids(new, z, rows, columns, factor, box, removed)
+            if sponge[2].size:
+                _draw_to_stream(new, z, rows, columns, sponge, factor, ramp)
             fill(new, 2, velocities, ((z, z + 1), rows, every), edges[2], kinds, faces[2], ramp)
             if upmost or rows[0] == first[1]:
                 fill(new, 1, velocities, ((z, z + 1), rows, every), edges[1], kinds, faces[1], ramp)
@@ -219,7 +258,7 @@ def rows_at_a_time(shape, itemsize):
 
 
 @njit(**COMPILE)
-def advance(state, bits, slot, steps, box, edges, kinds, faces, ramps, c, d, g, a, dp, k, pushes, factor, removed,
+def advance(state, bits, slot, steps, box, edges, kinds, faces, ramps, c, d, g, a, dp, k, pushes, lead, factor, removed,
             sponge, limit, peaks, ring, part, parts, gate):  # fmt: skip
     """Advance a block by `steps` steps, or up to the first in which a velocity is beyond `limit`; returns how many.
 
@@ -230,10 +269,13 @@ def advance(state, bits, slot, steps, box, edges, kinds, faces, ramps, c, d, g, 
     edges: (3, 2) local positions of the grid's indices 0 and n; kinds: (3, 2) what is beyond them
     faces: given velocities, low and high of z, of y, of x; ramps: (steps,) what these are multiplied by
     c, d, g, a, dp, k: coefficients, x first; pushes: (steps, 3), what the force adds to velocity
+    lead: how much of a step ahead the pressure is taken that drives velocity
     factor: (components, z, y, x) what each new velocity is multiplied by; of size 0 where there is no solid
     removed: (planes, components) what the last step removed, summed over the block's own planes of z, or rows of y
         where there is one plane
-    sponge: what p is multiplied by in each step, an array along z, y, x; of size 0 where there is none
+    sponge: (what sound is multiplied by in a step, an array (2, positions) along z, y, x, at centres and low faces, of
+        size 0 where there is none; (3, 2) where it is 1; given velocities of the inflow that velocity is drawn to, of
+        size 0 if it is not; their axis)
     limit, peaks (parts, steps): largest velocity that each thread has seen, as bits
     ring: (fields + 1, RING, rows, x) scratch of this thread
     part, parts, gate: which of how many threads this is, each of which makes this call with two planes or more; where
@@ -248,7 +290,7 @@ def advance(state, bits, slot, steps, box, edges, kinds, faces, ramps, c, d, g, 
     for step in range(steps):
         now, before, new = state[slot], state[(slot + 2) % 3], state[(slot + 1) % 3]
         left, ramp = steps - 1 - step + EXTRA_HALO, ramps[step]
-        numbers = (c, d, g, a, dp, k, (pushes[step, 0], pushes[step, 1], pushes[step, 2]))
+        numbers = (c, d, g, a, dp, k, (pushes[step, 0], pushes[step, 1], pushes[step, 2]), lead)
         # p is computed from first to last; velocity one further where more of the grid follows
         for i in range(3):
             first[i], last[i], ends[i] = box[i][0], box[i][1], box[i][1]

@@ -33,9 +33,11 @@ class Part:
     components: int
     dtype: str
     numbers: tuple[tuple[float, ...], ...]
+    lead: float
     faces: tuple[tuple[tuple[int, ...], ...], ...]
     solid: bool
     sponge: bool
+    stream: tuple[int, int] | None
 
     @classmethod
     def of(cls, block: FlowBlock) -> Part:
@@ -49,9 +51,11 @@ class Part:
             flow.components,
             flow.dtype.name,
             tuple(tuple(float(v) for v in coefficients[key]) for key in NUMBERS),
+            flow.lead,
             tuple(tuple(tuple(face.shape[1:]) for face in pair) for pair in block.faces),
             block.fluid_factor is not None,
             all(factors.size for factors in block.sponge),
+            flow.stream,
         )
 
     @property
