@@ -164,7 +164,7 @@ def test_two_bodies_are_symmetric_about_the_middle_between_them() -> None:
     ("overrides", "words"),
     [
         ("fluid={viscosity: 1e+12}", "run.until 40 takes"),
-        ("output.diagnostics.steps=1 run.until=1e5", "output.diagnostics makes 2.02e+08 of them: expected up to 1e+07"),
+        ("output.diagnostics.steps=1 run.until=1e5", "output.diagnostics makes 2.08e+08 of them: expected up to 1e+07"),
         ("output.snapshots.time=1e-6", "output.snapshots makes 4e+07 of them: expected up to 1e+07"),
     ],
 )

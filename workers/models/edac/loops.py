@@ -23,9 +23,10 @@ import numpy as np
 from numba import njit
 
 from gridstride.workers.models.domain import CUT
-from gridstride.workers.models.edac.ghosts import PLAIN, fill
+from gridstride.workers.models.edac.ghosts import fill
 from gridstride.workers.models.edac.kinds import EXTRA_HALO, FIXED, SLIP
 from gridstride.workers.models.edac.runs import COMPILE, extrapolate, largest, pressure_run, velocity_run
+from gridstride.workers.models.edac.sponges import damp_pressure, draw_to_stream
 from gridstride.workers.models.threads import barrier
 
 RUN = 2048  # cells: short rows would cost more to set up than to compute, long runs leave the first-level cache
@@ -127,57 +128,11 @@ def _apply_solids(new, z, rows, columns, factor, box, removed):
 
 
 @njit(**COMPILE)
-def _damp_pressure(p, z, rows, columns, sponge):
-    factors, quiet = sponge[:2]
-    for y in range(rows[0], rows[1]):
-        row, across = p[z, y], factors[0][0, z] * factors[1][0, y]
-        for x in range(columns[0], columns[1] if across < 1 else min(columns[1], quiet[2, 0])):
-            row[x] = row[x] * (across * factors[2][0, x])
-        if across == 1:
-            for x in range(max(columns[0], quiet[2, 1]), columns[1]):
-                row[x] = row[x] * (across * factors[2][0, x])
-
-
-@njit(**PLAIN)
-def _draw_run(row, first, last, across, along, stream, at, factor, ramp):
-    """Velocities of a row, drawn to the stream's: stream of one row, at its last position or at each (at: 0 or 1)."""
-    for x in range(first, last):
-        s = across * along[x]
-        if s < 1 and (factor.size == 0 or factor[x] == 1):
-            wanted = ramp * stream[x * at]
-            row[x] = wanted + (row[x] - wanted) * s
-
-
-@njit(**COMPILE)
-def _draw_to_stream(new, z, rows, columns, sponge, factor, ramp):
-    """Draw new velocities in a sponge to those of the stream, but for those that a solid touches."""
-    factors, quiet, stream, axis = sponge
-    nothing = factor.reshape(-1)[:0]
-    for component in range(stream.shape[0]):
-        at_z = factors[0][1 if component == 2 else 0, z]
-        along = factors[2][1 if component == 0 else 0]
-        for y in range(rows[0], rows[1]):
-            across = at_z * factors[1][1 if component == 1 else 0, y]
-            one = min(y if axis == 0 else z, stream.shape[1] - 1)
-            wanted = stream[component, one]
-            at = 1 if axis < 2 and len(wanted) > 1 else 0
-            if axis == 2:
-                wanted = wanted[min(y, len(wanted) - 1) :]
-            share = factor[component, z, y] if factor.size else nothing
-            row = new[component, z, y]
-            if across < 1:
-                _draw_run(row, columns[0], columns[1], across, along, wanted, at, share, ramp)
-                continue
-            _draw_run(row, columns[0], min(columns[1], quiet[2, 0]), across, along, wanted, at, share, ramp)
-            _draw_run(row, max(columns[0], quiet[2, 1]), columns[1], across, along, wanted, at, share, ramp)
-
-
-@njit(**COMPILE)
 def _finish_pressure(new, z, rows, columns, edges, kinds, faces, ramp, sponge, whole):
     """What follows the new pressure of rows of a plane: sponge and ghost cells. whole: whether the plane is done."""
     pressure, every = (new.shape[0] - 1, new.shape[0]), (0, new.shape[3])
     if sponge[0][0].size:
-        _damp_pressure(new[pressure[0]], z, rows, columns, sponge)
+        damp_pressure(new[pressure[0]], z, rows, columns, sponge)
     fill(new, 2, pressure, ((z, z + 1), rows, every), edges[2], kinds, faces[2], ramp)
     if whole:
         fill(new, 1, pressure, ((z, z + 1), rows, every), edges[1], kinds, faces[1], ramp)
@@ -214,7 +169,7 @@ def _march(now, before, new, bits, ring, first, last, ends, mine, alone, rows, b
             if factor.size:
                 _apply_solids(new, z, rows, columns, factor, box, removed)
             if sponge[2].size:
-                _draw_to_stream(new, z, rows, columns, sponge, factor, ramp)
+                draw_to_stream(new, z, rows, columns, sponge, factor, ramp)
             fill(new, 2, velocities, ((z, z + 1), rows, every), edges[2], kinds, faces[2], ramp)
             if upmost or rows[0] == first[1]:
                 fill(new, 1, velocities, ((z, z + 1), rows, every), edges[1], kinds, faces[1], ramp)
