@@ -173,6 +173,16 @@ def test_the_stream_of_an_empty_tunnel_rises_with_its_inflow(ramp: float) -> Non
         np.testing.assert_allclose(own(block)[0], given, atol=0.01 if ramp == 0 else 1e-12)
 
 
+def test_an_outflow_without_a_sponge_draws_nothing() -> None:
+    bare = TUNNEL["boundaries"] | {"x+": {"kind": "outflow", "sponge": 0.0}}
+    start = {"problem": "uniform", "velocity": {"x": 0.9}}
+    block, setup, _ = begun(TUNNEL | {"boundaries": bare, "initial": start, "run": {"until": 60}})
+    assert setup.flow.stream is not None
+    assert block.stream is None
+    block.advance(20)
+    np.testing.assert_allclose(own(block)[0, 0, :, 30], 0.9, atol=1e-6)
+
+
 @pytest.mark.parametrize("flipped", [False, True])
 def test_sound_leaves_a_tunnel(flipped: bool) -> None:
     """A stream that begins too slow makes sound, which is absorbed, short waves and long ones."""

@@ -18,7 +18,7 @@ class FlowBlock(Block):
 
     fluid_factor: (components, z, y, x) over the block's whole array: what each velocity is multiplied by after a step,
         1 away from solids; or None
-    faces, sponge: as in `Flow`, in positions of the block's arrays
+    faces, sponge, stream: as in `Flow`, in positions of the block's arrays; no stream without a sponge
     """
 
     def __init__(
@@ -31,6 +31,7 @@ class FlowBlock(Block):
             tuple(backend.xp.asarray(self._here(face, axis)) for face in pair) for axis, pair in enumerate(flow.faces)
         )
         rates = any(r.size for r in flow.sponge)
+        self.stream = flow.stream if rates else None
         self.sponge = tuple(
             backend.xp.asarray(
                 flow.damping(axis)[:, self._indices(axis)].astype(flow.dtype) if rates else np.zeros((2, 0), flow.dtype)

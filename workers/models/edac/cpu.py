@@ -26,7 +26,7 @@ def advance(block: FlowBlock, steps: int, limit: float) -> Advance:
     numbers = flow.coefficients()
     bits = number_bits(flow.dtype)
     factor = block.fluid_factor if block.fluid_factor is not None else np.zeros((0, 0, 0, 0), flow.dtype)
-    stream = np.zeros((0, 1, 1), flow.dtype) if flow.stream is None else block.faces[flow.stream[0]][flow.stream[1]]
+    stream = np.zeros((0, 1, 1), flow.dtype) if block.stream is None else block.faces[block.stream[0]][block.stream[1]]
     quiet = np.array([_quiet(factors) for factors in block.sponge])
     planes = block.stop[flow.slab_axis] - block.start[flow.slab_axis]
     parts = max(1, min(block.threads, planes // 2, prod(block.shape) // CELLS_OF_A_THREAD))
@@ -46,7 +46,7 @@ def advance(block: FlowBlock, steps: int, limit: float) -> Advance:
             np.array(block.kinds), block.faces, flow.ramps(block.step, steps), numbers["c"], numbers["d"], numbers["g"],
             numbers["a"], numbers["dp"], numbers["k"], flow.pushes(block.step, steps), flow.dtype.type(flow.lead),
             factor, removed,
-            (block.sponge, quiet, stream, -1 if flow.stream is None else flow.stream[0]),
+            (block.sponge, quiet, stream, -1 if block.stream is None else block.stream[0]),
             np.array(limit, flow.dtype).view(bits)[()], peaks, rings[part], part, parts, gate,
         )  # fmt: skip
 

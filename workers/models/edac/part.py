@@ -55,7 +55,7 @@ class Part:
             tuple(tuple(tuple(face.shape[1:]) for face in pair) for pair in block.faces),
             block.fluid_factor is not None,
             all(factors.size for factors in block.sponge),
-            flow.stream,
+            block.stream,
         )
 
     @property
