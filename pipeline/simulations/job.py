@@ -117,7 +117,7 @@ def prepare(
         return simulation
     origin = find_origin(case, source)
     if not origin.exact:
-        origin = replace(origin, note=setup.interpolation_note(reader(origin, setup.domain)))
+        origin = replace(origin, note=origin.note + setup.interpolation_note(reader(origin, setup.domain)))
     return replace(simulation, begins_with=origin)
 
 
