@@ -167,7 +167,7 @@ def _given(face: Any, axis: int, side: int, geometry: Geometry, ends: dict[str, 
     return full
 
 
-def _through(case: Edac) -> tuple[int, int] | None:
+def through_flow(case: Edac) -> tuple[int, int] | None:
     """(axis, side) of the one inflow, if the face opposite is an outflow."""
     inflows = [name for name, face in case.boundaries.items() if face.kind == "inflow"]
     if len(inflows) != 1 or case.boundaries[inflows[0][0] + "+-"["-+".index(inflows[0][1])]].kind != "outflow":
@@ -178,7 +178,7 @@ def _through(case: Edac) -> tuple[int, int] | None:
 def _stream(case: Edac, geometry: Geometry) -> tuple[int, int] | None:
     """(axis, side) of the inflow, if its velocities may be those that leave through the face opposite: walls along the
     stream want a profile that is 0 on them, and solids at both faces must be the same."""
-    through = _through(case)
+    through = through_flow(case)
     if through is None:
         return None
     axis, side = through
@@ -193,7 +193,7 @@ def _stream(case: Edac, geometry: Geometry) -> tuple[int, int] | None:
 
 def _pull(case: Edac, faces: Any) -> tuple[float, float, float]:
     """The mean velocity of what flows through, of a run that begins at rest."""
-    through = _through(case)
+    through = through_flow(case)
     if through is None or not isinstance(case.initial, Rest):
         return (0.0, 0.0, 0.0)
     mean = faces[through[0]][through[1]].mean(axis=(1, 2))
