@@ -207,7 +207,8 @@ class Edac(Model):
         )
 
     def about(self) -> str:
-        return f"speed {self.fluid.speed:g}, Mach {self.fluid.mach:g}, viscosity {self.fluid.viscosity:g}"
+        fluid = self.fluid
+        return f"speed {fluid.speed:g}, Mach {fluid.mach:g}, viscosity {fluid.viscosity:g}, pressure {fluid.pressure}"
 
     def facts(self, setup: AnySetup) -> dict[str, str]:
         return {**figures(self), **bind.inflow_facts(self, setup)}
