@@ -12,6 +12,8 @@ from gridstride.pipeline.text import counted
 
 Event = dict[str, Any]
 BEGINNINGS, ENDINGS = ("started", "resumed"), ("finished", "failed", "stopped")
+# Said of the input, of a flow's case or of its result.
+REMARKS = ("note", "case-warning", "result-warning")
 
 
 @dataclass
@@ -64,8 +66,8 @@ class Run:
 
 
 def is_fault(event: Event) -> bool:
-    """Whether an event is a warning or an error, other than the end of the run."""
-    return event["level"] != "info" and event["event"] not in ENDINGS
+    """Whether an event is a warning or an error of the run: neither its end, nor what is said of input or result."""
+    return event["level"] != "info" and event["event"] not in (*ENDINGS, *REMARKS)
 
 
 def runs(events: Iterable[Event]) -> list[Run]:

@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import gridstride
 from gridstride.pipeline.events.events import redact, seconds
-from gridstride.pipeline.events.story import Event, Run, faults_text, is_fault
+from gridstride.pipeline.events.story import REMARKS, Event, Run, faults_text, is_fault
 from gridstride.pipeline.reports import charts
 from gridstride.pipeline.reports.history import History
 from gridstride.pipeline.reports.pictures import flow_pictures, image_pictures
@@ -97,6 +97,8 @@ def tiles(job: History) -> dict[str, tuple[str, str]]:
         threads = sum(int(worker.get("threads") or 0) for worker in cluster[-1]["workers"])
         shown["workers"] = ("Workers", f"{cluster[-1]['count']} ({counted(threads, 'thread')})")
     shown["faults"] = ("Faults", faults_text(job.faults) or "none")
+    if job.runs and (remarks := job.runs[-1].named(*REMARKS)):
+        shown["remarks"] = ("Remarks", "; ".join(dict.fromkeys(str(event["text"]) for event in remarks)))
     return shown
 
 

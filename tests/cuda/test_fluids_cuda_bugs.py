@@ -211,7 +211,7 @@ def blocks_of(trial: Trial):
         state[...] = 0
         state[flow.components :: flow.fields] = 1
         faces = [[-np.abs(face) for face in pair] for pair in flow.faces]
-        flow = replace(flow, faces=tuple(map(tuple, faces)))
+        flow = replace(flow, faces=tuple(map(tuple, faces)), stream=None, pull=(0.0, 0.0, 0.0))
     ends = ((2, 5, 7), (6, 14, 50)) if trial.halo else (None, None)
 
     def block(backend):

@@ -267,7 +267,9 @@ def test_the_scheduler_is_killed(source: str, calm: str, tmp_path: Path) -> None
     assert code == 1
     (line,) = lines
     assert re.fullmatch(
-        rf"gridstride: the scheduler (at {dask.address} )?is gone; go on with: gridstride resume {out}", line
+        rf"gridstride: the scheduler (at {dask.address} )?is gone; \d+ of 96 blocks are kept; "
+        rf"go on with: gridstride resume {out} --cluster {dask.file}",
+        line,
     )
     assert 20 <= len(Journal(out).done()) < 96
     assert resumed(out) == calm
@@ -336,7 +338,11 @@ def test_the_network_between_workers_and_scheduler_is_cut(source: str, calm: str
         dask.proxy.send_signal(signal.SIGSTOP)
         code, lines = end(command)
     assert code == 1
-    assert lines[-1] == f"gridstride: no worker has been heard of for 8 s; go on with: gridstride resume {out}"
+    assert re.fullmatch(
+        r"gridstride: no worker has been heard of for 8 s; \d+ of 96 blocks are kept; "
+        rf"go on with: gridstride resume {out} --cluster {dask.file}",
+        lines[-1],
+    )
     assert resumed(out) == calm
 
 

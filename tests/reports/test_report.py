@@ -139,7 +139,7 @@ def broken_job(store: Any, out: Path, name: str, report: Path | None = None) -> 
     source = store(array, (8, 16), name=name, dimension_names=["<i>y</i>", "$x$"])
     Path(source, "c", "2", "0").write_bytes(b"broken")
     options = RunOptions(device="cpu", block=(8, 16), halos="exchange", report=str(report) if report else None)
-    return api.prepare("uniform", source, out, size=1, options=options)
+    return api.prepare("uniform", source, out, size=1, axes=["<i>y</i>", "$x$"], options=options)
 
 
 def test_the_figures_of_a_failed_job_are_the_summarys(store: Any, tmp_path: Path, client: Any) -> None:
@@ -204,6 +204,7 @@ def test_a_simulation_shows_its_flow_and_its_figures(tmp_path: Path, client: Any
     assert page.texts["time"] == "t = 0.2 of 0.2"
     assert page.texts["rate"] == f"{summary.cell_steps_per_second / 1e6:.1f} Mcell-steps/s"
     assert page.texts["faults"] == "none"
+    assert page.texts["remarks"] == "; ".join(summary.warnings) != ""
     assert "events" not in page.rows
     assert f"{summary.stages['kernel']:.2f} s (" in page.drawn
     assert sum(tag == "img" for tag, _ in page.tags) == 2  # at the beginning and at the end
