@@ -48,6 +48,7 @@ def run(program: str, folder: Path, *words: str, text: str | None = None) -> str
 @pytest.mark.parametrize(
     "way", ["script", *(pytest.param(w, marks=pytest.mark.slow) for w in ("guarded", "-m", "-", "-c"))]
 )
+@pytest.mark.slow
 def test_a_program_runs_once(way: str, tmp_path: Path) -> None:
     array = np.random.default_rng(1).integers(0, 60000, (8, 12, 14)).astype(np.uint16)
     zarr.create_array(str(tmp_path / "cells.zarr"), data=array, chunks=(4, 6, 7))
@@ -74,6 +75,7 @@ def test_the_example_of_the_readme_is_a_script(tmp_path: Path) -> None:
     assert len(done.stdout.splitlines()) == 2
 
 
+@pytest.mark.slow
 def test_a_worker_that_was_killed_comes_back_without_the_program(tmp_path: Path) -> None:
     killed = """
     def pids():
@@ -87,6 +89,7 @@ def test_a_worker_that_was_killed_comes_back_without_the_program(tmp_path: Path)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.slow
 def test_all_processes_end_with_the_program(number: int, tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(CLUSTER.format("time.sleep(600)"))
     process = subprocess.Popen(

@@ -120,6 +120,7 @@ def test_peaks_see_every_face_of_the_grid() -> None:
         assert whole(flow, data).advance(1).peaks[0] == pytest.approx(0.7, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_a_sponge_swallows_a_pulse_that_would_come_back() -> None:
     def left(sponge: float) -> float:
         """The share of a pulse's energy that is there after it has run into the outflow and back."""
@@ -184,6 +185,7 @@ def test_an_outflow_without_a_sponge_draws_nothing() -> None:
 
 
 @pytest.mark.parametrize("flipped", [False, True])
+@pytest.mark.slow
 def test_sound_leaves_a_tunnel(flipped: bool) -> None:
     """A stream that begins too slow makes sound, which is absorbed, short waves and long ones."""
     case = dict(TUNNEL)

@@ -20,6 +20,7 @@ DATA = Path(gridstride.__file__).parent / "benchmarks" / "data"
 
 @pytest.mark.parametrize("precision", ["single", "double"])
 @pytest.mark.parametrize("boundaries", [{}, {"x-": {"kind": "inflow", "velocity": {"x": 1.0}}, "x+": "outflow"}])
+@pytest.mark.slow
 def test_a_uniform_stream_stays_uniform_to_round_off(boundaries: Any, precision: str) -> None:
     speeds = {"x": 1.0, "y": 0.0 if boundaries else 0.7, "z": 0.0 if boundaries else -0.4}
     block, _, _ = begun(

@@ -105,6 +105,7 @@ def noisy(cells: Any, beyond: int, sound: float, speed: float, nu: float) -> Flo
 
 @pytest.mark.parametrize("cells", [(1, 2, 20), (1, 12, 2), (1, 12, 14), (2, 8, 9), (8, 9, 10)], ids=str)
 @pytest.mark.parametrize("nu", [0.3, 30.0])
+@pytest.mark.slow
 def test_noise_between_walls_dies_at_the_longest_step(cells: Any, nu: float) -> None:
     """Sound as slow as diffusion, and diffusion alone."""
     block = noisy(cells, kinds.FIXED, 1.0, 0.0, nu)

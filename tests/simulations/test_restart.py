@@ -81,6 +81,7 @@ def last(out: Path, name: str, back: int = 1) -> np.ndarray:
 
 
 @pytest.mark.parametrize("content", [POST, BOX, NOISE], ids=["post", "box", "noise"])
+@pytest.mark.slow
 def test_what_follows_is_what_would_have_followed(content: dict[str, Any], client: Any, tmp_path: Path) -> None:
     """To the bit: from the end of another run, and from a snapshot with its state."""
     until = content["run"]["until"]
@@ -97,6 +98,7 @@ def test_what_follows_is_what_would_have_followed(content: dict[str, Any], clien
         assert len(kept) > 4
 
 
+@pytest.mark.slow
 def test_begun_from_store_to_store(client: Any, tmp_path: Path) -> None:
     half = run(changed(BOX, run={"until": 0.05}), tmp_path / "half.zarr", client)
     one = run(later(BOX, half, 0.05), tmp_path / "one.zarr", client)
@@ -142,6 +144,7 @@ def test_cell_centres_alone_are_refused_or_interpolated_with_a_word(client: Any,
 
 @pytest.mark.parametrize("content", [POST, BOX, NOISE], ids=["post", "box", "noise"])
 @pytest.mark.parametrize("fields", [["velocity", "pressure"], ["velocity", "pressure", "state"]], ids=["end", "state"])
+@pytest.mark.slow
 def test_a_snapshot_that_was_changed_is_what_is_begun_with(
     content: dict[str, Any], fields: list[str], client: Any, tmp_path: Path
 ) -> None:
