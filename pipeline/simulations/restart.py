@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from math import ceil, prod
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -27,9 +27,9 @@ from gridstride.pipeline.storage.paths import store_path
 from gridstride.pipeline.storage.regions import read_wrapped
 from gridstride.workers.models.base import Model, Read, Setup, Snapshot
 from gridstride.workers.models.block import Block
-from gridstride.workers.models.domain import Domain
+from gridstride.workers.models.domain import Domain, Index
 
-SLAB, COMPARED = 2**26, 2**31  # bytes
+SLAB = 2**26  # bytes of a state that are compared at a time
 
 
 @dataclass(frozen=True)
@@ -94,31 +94,35 @@ def find_origin(case: Model, wanted: Snapshot) -> Origin:
 
 
 def _changed(store: FlowStore, whole: Origin, centres: Origin) -> bool:
-    """Whether a snapshot differs from what its run computed of the state at that time.
-
-    Slabs of at most `COMPARED` bytes of that state are compared, spread evenly.
-    """
+    """Whether a snapshot differs from what its run computed of the state at that time."""
     try:
         setup = make_case(store.attributes["gridstride"]["case"], str(store.path)).setup(whole.dt)
+        return any(_differs(setup, whole, centres, part) for part in _slabs(setup.domain))
     except (ValueError, UsageError, OSError):  # a file that the case names is gone
         return False
-    domain, read = setup.domain, reader(centres, setup.domain)
-    axis = 1 if domain.planar else 0
+
+
+def _slabs(domain: Domain) -> Iterator[tuple[Index, Index]]:
+    """Parts of the grid whose state takes about `SLAB` bytes, one after another along the slab axis."""
+    axis = domain.slab_axis
     plane = prod(domain.cells) // domain.cells[axis] * domain.arrays * domain.dtype.itemsize
     thick = max(1, SLAB // plane)
-    every = ceil(plane * domain.cells[axis] / COMPARED)
-    for start in range(0, domain.cells[axis], thick * every):
+    for start in range(0, domain.cells[axis], thick):
         low, high = [0, 0, 0], list(domain.cells)
         low[axis], high[axis] = start, min(start + thick, domain.cells[axis])
-        block = setup.block(
-            (low[0], low[1], low[2]), (high[0], high[1], high[2]), 0, "cpu", round(whole.time / whole.dt)
-        )
-        setup.begin_from(block, _levels(whole, block), whole.dt)
-        for name in centres.arrays:
-            found = read(name, low, high)
-            computed = setup.output(block, name).reshape(found.shape)
-            if np.abs(found - computed).max() > 1e-4 * max(np.abs(found).max(), np.abs(computed).max()):
-                return True
+        yield (low[0], low[1], low[2]), (high[0], high[1], high[2])
+
+
+def _differs(setup: Setup, whole: Origin, centres: Origin, part: tuple[Index, Index]) -> bool:
+    """Whether values of a snapshot are, by more than rounding, others than those of a state. NaN is."""
+    block = setup.block(*part, 0, "cpu", round(whole.time / whole.dt))
+    setup.begin_from(block, _levels(whole, block), whole.dt)
+    read, rounding = reader(centres, setup.domain), 16 * float(np.finfo(setup.domain.dtype).eps)
+    for name in centres.arrays:
+        found = read(name, *part)
+        computed = setup.output(block, name).reshape(found.shape)
+        if not np.abs(found - computed).max() <= rounding * max(np.abs(found).max(), np.abs(computed).max()):
+            return True
     return False
 
 

@@ -152,13 +152,16 @@ def test_a_snapshot_that_was_changed_is_what_is_begun_with(
     case = later(content, first, content["run"]["until"])
     p: Any = zarr.open_array(str(first / "p"), mode="r+")
     cell = (-1,) + (3,) * (p.ndim - 1)
-    p[cell] += 0.01 * np.abs(p[-1]).max()
+    p[cell] += 1e-5 * np.abs(p[-1]).max()
     prepared = simulation.prepare(make_case(case), tmp_path / "out.zarr", OPTIONS)
     said = next(line for line in plan_lines(prepared) if line.startswith("begins with"))
     assert "interpolated from cell centres that were changed since they were written, which loses" in said
     simulation.run(prepared, client)
     begin: Any = zarr.open_array(str(tmp_path / "out.zarr" / "p"), mode="r")[0]
-    np.testing.assert_allclose(begin, p[-1], atol=1e-5 * np.abs(p[-1]).max())
+    np.testing.assert_allclose(begin, p[-1], atol=2e-6 * np.abs(p[-1]).max())
+    p[cell] = np.nan
+    spoilt = simulation.prepare(make_case(case), tmp_path / "spoilt.zarr", OPTIONS)
+    assert "that were changed since they were written" in " ".join(plan_lines(spoilt))
 
 
 def test_what_does_not_fit_is_refused(client: Any, tmp_path: Path) -> None:
