@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import zarr
 from click.testing import CliRunner
 
 from gridstride.pipeline.commands.main import main
+from gridstride.pipeline.storage import tree
 
 GOOD: dict[str, Any] = {
     "zarr_format": 3,
@@ -93,3 +95,24 @@ def test_good_metadata_of_this_form_are_computed(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["preview", str(tmp_path / "a.zarr"), str(tmp_path / "a.png")])
     assert result.exit_code == 0, result.output
     assert (tmp_path / "a.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_names_that_lead_out_of_a_group_are_not_followed(tmp_path: Path, zarr_format: int) -> None:
+    zarr.create_array(str(tmp_path / "secret"), data=np.ones((4, 4)))
+    zarr.create_group(str(tmp_path / "group"), zarr_format=zarr_format)
+    names = ["../secret", "a/../../secret", "/../secret", "a..b"]
+    if zarr_format == 3:
+        listed: dict[str, Any] = {"consolidated_metadata": {"metadata": dict.fromkeys(names, GOOD)}}
+        metadata = {**json.loads((tmp_path / "group" / "zarr.json").read_text()), **listed}
+        (tmp_path / "group" / "zarr.json").write_text(json.dumps(metadata))
+    else:
+        array = {"shape": [16, 16], "dtype": "<u2"}
+        index = {"metadata": {f"{name}/.zarray": array for name in names}}
+        (tmp_path / "group" / ".zmetadata").write_text(json.dumps(index))
+    root = tree.read(tmp_path / "group")
+    assert root is not None
+    assert [node.path for node in tree.consolidated(tmp_path / "group", root)] == ["a..b"]
+    for name in names[:3]:
+        result = CliRunner().invoke(main, ["info", str(tmp_path / "group"), "--array", name])
+        assert (result.exit_code, "has no array" in result.stderr) == (2, True), result.output
