@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import sys
 from typing import Any
@@ -19,7 +20,10 @@ class Filters(click.Group):
         return names()
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        return filter_command(name) if name in names() else None
+        if name in names():
+            return filter_command(name)
+        near = difflib.get_close_matches(name, names(), n=1)
+        ctx.fail(f"there is no operator {name!r}{f': did you mean {near[0]!r}?' if near else ''}")
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Operators"):

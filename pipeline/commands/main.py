@@ -3,6 +3,9 @@ and spawned workers import this module before their environment is set)."""
 
 from __future__ import annotations
 
+import sys
+from typing import Any
+
 import click
 
 from gridstride import __version__
@@ -13,9 +16,30 @@ from gridstride.pipeline.commands.inspect import info, movie, plot, preview
 from gridstride.pipeline.commands.shared import guard
 from gridstride.pipeline.commands.simulate import resume, simulate
 from gridstride.pipeline.commands.streams import make_lasting
+from gridstride.pipeline.text import one_line
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+class Commands(click.Group):
+    """The commands. What is wrong with a command line is one line, as all that is wrong is."""
+
+    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+        try:
+            result = super().main(*args, standalone_mode=False, **extra)  # type: ignore[call-overload]
+        except click.exceptions.NoArgsIsHelpError as error:
+            error.show()
+            sys.exit(error.exit_code)
+        except click.UsageError as error:
+            where = f" (see {error.ctx.command_path} --help)" if error.ctx else ""
+            click.echo(f"gridstride: {one_line(error.format_message())}{where}", err=True)
+            sys.exit(error.exit_code)
+        except click.Abort:
+            sys.exit(130)
+        if not standalone_mode:
+            return result
+        sys.exit(result if isinstance(result, int) else 0)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="gridstride")
 def main() -> None:
     """Stencil work on Zarr arrays larger than memory: exact, resumable, on every GPU or CPU there is."""

@@ -41,9 +41,10 @@ def info_table(path: str | Path, array: str | None = None) -> Table:
         root = tree.read(where)
         if root is not None and not root.is_array:
             return _group(where, root)
-        array = None
+    elif root is not None and array is not None:
+        raise UsageError(f"{where} is an array, not a group: leave out --array")
     table = Table(title=plain(where), title_justify="left", show_header=False)
-    rows = _rows(where, root, array)
+    rows = _rows(where, root)
     for name, text in rows.items():
         table.add_row(plain(name), plain(text))
     return table
@@ -54,10 +55,10 @@ def plain(value: Any) -> Text:
     return Text(one_line(str(value)))
 
 
-def _rows(where: StorePath, node: Node | None, array: str | None) -> dict[str, str]:
+def _rows(where: StorePath, node: Node | None) -> dict[str, str]:
     """The description of one array; of one that cannot be computed with, what its metadata say."""
     try:
-        info = describe(where, array)
+        info = describe(where)
     except UsageError as error:
         if node is None or not node.shape == tuple(node.metadata.get("shape", ())):
             raise

@@ -10,6 +10,7 @@ import base64
 import binascii
 import struct
 from collections.abc import Iterator
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -132,10 +133,12 @@ def parsed(text: str) -> Iterator[Number]:
     """The number that a text is: whole, with a point, or a float's bytes in base64."""
     for kind in (int, float):
         try:
-            yield kind(text)
-            return
+            number = kind(text)
         except ValueError:
             continue
+        if abs(number) != inf or "inf" in text.lower():  # else the text is a number that float64 cannot hold
+            yield number
+        return
     try:
         content = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):

@@ -97,6 +97,13 @@ def test_good_metadata_of_this_form_are_computed(tmp_path: Path) -> None:
     assert (tmp_path / "a.png").stat().st_size > 1000
 
 
+def test_info_of_an_array_has_no_array_to_name(tmp_path: Path) -> None:
+    zarr.create_array(str(tmp_path / "a.zarr"), data=np.ones((4, 4)))
+    result = CliRunner().invoke(main, ["info", str(tmp_path / "a.zarr"), "--array", "x"])
+    assert result.exit_code == 2
+    assert result.stderr.strip() == f"gridstride: {tmp_path / 'a.zarr'} is an array, not a group: leave out --array"
+
+
 @pytest.mark.parametrize("zarr_format", [2, 3])
 def test_names_that_lead_out_of_a_group_are_not_followed(tmp_path: Path, zarr_format: int) -> None:
     zarr.create_array(str(tmp_path / "secret"), data=np.ones((4, 4)))
