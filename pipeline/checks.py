@@ -58,7 +58,7 @@ def _check_log(file: Path) -> None:
     folder = file.absolute().parent
     if file.is_dir() or not folder.is_dir():
         what = f"{file} is a folder" if file.is_dir() else f"there is no folder {folder}"
-        raise UsageError(f"log is {file}: {what}; give the name of a file in a folder that there is")
+        raise UsageError(f"log is {file}: {what}; give the name of a file in a folder that exists")
     if not os.access(file if file.exists() else folder, os.W_OK):
         raise UsageError(f"log is {file}: it cannot be written; give another place")
 

@@ -142,7 +142,7 @@ def _check_counts(case: Model, dt: float, last: int) -> None:
         count = last / schedule.steps if schedule.steps else min(last, case.run.until / (schedule.time or dt))
         if count > MOST_SAMPLES:
             raise UsageError(
-                f"output.{name} makes {count:.3g} of them: expected up to {MOST_SAMPLES:g}; make them rarer"
+                f"output.{name} makes {count:.3g} of them: expected up to {MOST_SAMPLES:g}; make them less frequent"
             )
 
 

@@ -94,14 +94,14 @@ def _stored(root: StorePath, keys: Keys, hurried: bool) -> tuple[bytearray, str]
     """A 1 for each chunk that is stored, and a file that looks like a chunk and is none of them, or ""."""
     total, end = prod(keys.counts), time.monotonic() + SECONDS
     if isinstance(root, Remote) and root.read_only:
-        raise NotCounted("for a web server does not list its files")
+        raise NotCounted("because a web server does not list its files")
     if total > MOST:
-        raise NotCounted(f"for they are more than {MOST}")
+        raise NotCounted(f"because they are more than {MOST:,}")
     stored, other = bytearray(total), ""
     files = _objects(root) if isinstance(root, Remote) else _files(root, keys)
     for seen, key in enumerate(files):
         if hurried and seen % 256 == 0 and time.monotonic() > end:
-            raise NotCounted(f"for a listing takes longer than {SECONDS:g} s")
+            raise NotCounted(f"because listing them takes longer than {SECONDS:g} s")
         number = keys.number(key)
         if number is not None:
             stored[number] = 1

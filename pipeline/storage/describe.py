@@ -93,7 +93,7 @@ def describe(where: str | Path | Remote, array: str | None = None) -> ArrayInfo:
         info = describe(tree.array_in(path, root, array))
         if array is not None:
             return info
-        taken = f"array {info.path.removeprefix(absolute(path)).strip('/')} is taken of the group"
+        taken = f"array {info.path.removeprefix(absolute(path)).strip('/')} of the group is used"
         return replace(info, naming=replace(info.naming, notes=(taken, *info.naming.notes)))
     try:
         node: Any = zarr.open_array(zarr_store(path), mode="r")

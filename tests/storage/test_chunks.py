@@ -190,14 +190,14 @@ def test_what_is_not_counted_is_said_so(make: Make, monkeypatch: pytest.MonkeyPa
     path = make()
     key(path, 2, 3).unlink()
     monkeypatch.setattr(chunks, "SECONDS", -1.0)
-    assert "listing takes longer" in check_chunks(describe(path))[0]
+    assert "listing them takes longer" in check_chunks(describe(path))[0]
     with pytest.raises(UsageError, match="1 of 25"):  # it was asked for, however long it takes
         check_chunks(describe(path), "error")
     monkeypatch.setattr(chunks, "MOST", 24)
     assert check_chunks(describe(path)) == [
-        "input: its 25 chunks were not counted, for they are more than 24; absent ones are read as fill value 7"
+        "input: its 25 chunks were not counted, because they are more than 24; absent ones are read as fill value 7"
     ]
-    with pytest.raises(UsageError, match="absent chunks cannot be found, for they are more than 24"):
+    with pytest.raises(UsageError, match="absent chunks cannot be found, because they are more than 24"):
         check_chunks(describe(path), "error")
 
 

@@ -75,7 +75,7 @@ def test_a_group_with_one_image_stands_for_its_finest_level(layout: str, tmp_pat
         assert describe(root).path == str(root / meant)
         assert f"without --array, filters take {meant}" in run("info", root).output
         result = run("filter", "gaussian", root, tmp_path / "out", "--sigma", 1, "--dry-run")
-        assert f"; array {meant} is taken of the group" in result.output
+        assert f"; array {meant} of the group is used" in result.output
 
 
 def test_a_group_inside_is_named_as_an_array_is(tmp_path: Path) -> None:
