@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.fields import FieldInfo
@@ -19,6 +19,9 @@ class Recipe(BaseModel):
     A recipe knows no grid: `bind` makes the operator. Nothing else can be asked of a recipe, so that no result is ever
     planned from defaults that a grid would have changed.
     """
+
+    formula: ClassVar[str] = ""  # of one element of the result, for the reference page
+    source: ClassVar[str] = ""  # where the definition is from, for the reference page
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, strict=True)
 
