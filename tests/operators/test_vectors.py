@@ -1,0 +1,74 @@
+"""Vectors in compiled code: each operation gives NumPy's values, on any dtype and alignment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numba import njit
+
+from gridstride.workers import vectors
+from gridstride.workers.vectors import convert, every, fma, get, get_as, lanes, put, sqrt
+
+DTYPES = ["uint8", "int16", "uint32", "int64", "float32", "float64"]
+
+
+def numbers(dtype: str, count: int) -> np.ndarray:
+    rng = np.random.default_rng(count)
+    if dtype.startswith("float"):
+        return (rng.normal(size=count) * 1000).astype(dtype)
+    limits = np.iinfo(dtype)
+    return rng.integers(limits.min, limits.max, count, dtype, endpoint=True)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("low", np.minimum), ("high", np.maximum), ("add", np.add), ("sub", np.subtract), ("mul", np.multiply)],
+)
+def test_operations_on_two(name: str, expected: Any, dtype: str) -> None:
+    operation = getattr(vectors, name)
+
+    @njit
+    def apply(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
+        for i in range(0, len(out), lanes(out)):
+            put(out, i, operation(get(a, i + 1), get(b, i + 3)))
+
+    a, b, out = numbers(dtype, 131), numbers(dtype, 133), np.empty(128, dtype)
+    apply(a, b, out)
+    np.testing.assert_array_equal(out, expected(a[1:129], b[3:131]))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_operations_on_floating_point_numbers(dtype: str) -> None:
+    @njit
+    def apply(a: np.ndarray, out: np.ndarray) -> None:
+        for i in range(0, len(out), lanes(out)):
+            v = get(a, i)
+            v = vectors.div(vectors.rint(v), sqrt(vectors.absolute(v)))
+            put(out, i, fma(v, v, every(out, 0.1)))
+
+    a, out = numbers(dtype, 64), np.empty(64, dtype)
+    apply(a, out)
+    v = np.rint(a) / np.sqrt(np.abs(a))
+    one = np.dtype(dtype).type
+    # rounded once: as the sum in a wider type
+    np.testing.assert_array_equal(out, (v.astype(np.longdouble) ** 2 + one(0.1)).astype(dtype))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_conversions_keep_what_both_types_have(dtype: str) -> None:
+    @njit
+    def apply(a: np.ndarray, out: np.ndarray, back: np.ndarray) -> None:
+        for i in range(0, len(out), lanes(out)):
+            v = get_as(a, i, out)
+            put(out, i, v)
+            put(back, i, convert(v, back))
+
+    small = np.arange(64).astype(dtype)
+    for other in DTYPES:
+        out, back = np.empty(64, other), np.empty(64, dtype)
+        apply(small, out, back)
+        np.testing.assert_array_equal(out, np.arange(64).astype(other))
+        np.testing.assert_array_equal(back, small)

@@ -1,0 +1,238 @@
+"""Vectors of 64 bytes in Numba's compiled code: what a processor does to many elements at once, said explicitly.
+
+    @njit(nogil=True, cache=True)
+    def smallest(a, b, out):                      # three contiguous arrays of one dtype
+        for i in range(0, len(out), lanes(out)):  # their lengths: whole numbers of vectors
+            put(out, i, low(get(a, i), get(b, i)))
+
+Numba's own loops become vector code only where LLVM can prove that rows do not overlap, and widen small integers to 64
+bits. Here the operations, their order and so the bits are fixed. A processor with narrower vectors takes each in two or
+four steps: the same code, the same bits.
+
+Arrays are contiguous, of integers or of float32 and float64 (view bool as uint8); an index counts elements from the
+array's first, in C order, and may have any alignment. Nothing checks bounds. Files that use these functions are cached
+by Numba like any others; what they call here is inlined.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.datamodel import models
+from numba.extending import intrinsic, register_model
+
+BYTES = 64
+
+
+class Vector(types.Type):
+    """The type of a vector: as many elements as fit in 64 bytes, unless it was made from one of another dtype."""
+
+    def __init__(self, dtype: types.Number, count: int) -> None:
+        self.dtype, self.count = dtype, count
+        super().__init__(f"Vector({dtype}, {count})")
+
+
+@register_model(Vector)
+class _Model(models.PrimitiveModel):
+    def __init__(self, manager: Any, kind: Vector) -> None:
+        super().__init__(manager, kind, ir.VectorType(manager.lookup(kind.dtype).get_value_type(), kind.count))
+
+
+def _of(array: types.Array) -> Vector:
+    return Vector(array.dtype, BYTES * 8 // array.dtype.bitwidth)
+
+
+def _is_float(kind: types.Number) -> bool:
+    return isinstance(kind, types.Float)
+
+
+def _pointer(context: Any, builder: Any, kind: types.Array, array: Any, index: Any, vector: Any) -> Any:
+    data = context.make_array(kind)(context, builder, array).data
+    return builder.bitcast(builder.gep(data, [index]), vector.as_pointer())
+
+
+def _splat(builder: Any, element: Any, vector: Any) -> Any:
+    word = ir.IntType(32)
+    first = builder.insert_element(ir.Constant(vector, ir.Undefined), element, word(0))
+    return builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(word, vector.count), [0] * vector.count))
+
+
+def _call(builder: Any, name: str, result: Any, *values: Any) -> Any:
+    kind = ir.FunctionType(result, [value.type for value in values])
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), values)
+
+
+def _suffix(kind: Vector) -> str:
+    return f"v{kind.count}{'f' if _is_float(kind.dtype) else 'i'}{kind.dtype.bitwidth}"
+
+
+def _converted(builder: Any, value: Any, have: types.Number, want: types.Number, to: Any) -> Any:
+    """A vector of `have` as one of `want`: numbers that `want` has not give anything."""
+    if _is_float(have) and _is_float(want):
+        same = have.bitwidth == want.bitwidth
+        return value if same else (builder.fpext if want.bitwidth > have.bitwidth else builder.fptrunc)(value, to)
+    if _is_float(have):
+        return (builder.fptosi if want.signed else builder.fptoui)(value, to)
+    if _is_float(want):
+        return (builder.sitofp if have.signed else builder.uitofp)(value, to)
+    if have.bitwidth == want.bitwidth:
+        return value
+    if have.bitwidth > want.bitwidth:
+        return builder.trunc(value, to)
+    return (builder.sext if have.signed else builder.zext)(value, to)
+
+
+@intrinsic
+def lanes(typing: Any, array: types.Array) -> Any:
+    """How many elements of the array's dtype make a vector."""
+    count = _of(array).count
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return ir.IntType(64)(count)
+
+    return types.int64(array), code
+
+
+@intrinsic
+def get(typing: Any, array: types.Array, index: types.Integer) -> Any:
+    """The vector that begins at an index."""
+    kind = _of(array)
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = _pointer(context, builder, array, arguments[0], arguments[1], context.get_value_type(kind))
+        return builder.load(pointer, align=array.dtype.bitwidth // 8)
+
+    return kind(array, types.int64), code
+
+
+@intrinsic
+def get_as(typing: Any, array: types.Array, index: types.Integer, like: types.Array) -> Any:
+    """The elements from an index on, as many as make a vector of the dtype of `like`, converted to it."""
+    kind = _of(like)
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        element = context.get_value_type(array.dtype)
+        pointer = _pointer(context, builder, array, arguments[0], arguments[1], ir.VectorType(element, kind.count))
+        value = builder.load(pointer, align=array.dtype.bitwidth // 8)
+        return _converted(builder, value, array.dtype, kind.dtype, context.get_value_type(kind))
+
+    return kind(array, types.int64, like), code
+
+
+@intrinsic
+def put(typing: Any, array: types.Array, index: types.Integer, vector: Vector) -> Any:
+    """Store a vector at an index, converted to the array's dtype, which must have its numbers."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        to = ir.VectorType(context.get_value_type(array.dtype), vector.count)
+        value = _converted(builder, arguments[2], vector.dtype, array.dtype, to)
+        pointer = _pointer(context, builder, array, arguments[0], arguments[1], to)
+        builder.store(value, pointer, align=array.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, vector), code
+
+
+@intrinsic
+def every(typing: Any, array: types.Array, element: types.Number) -> Any:
+    """A vector of the array's dtype, each of whose elements is `element`."""
+    kind = _of(array)
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return _splat(builder, arguments[1], context.get_value_type(kind))
+
+    return kind(array, array.dtype), code
+
+
+@intrinsic
+def convert(typing: Any, vector: Vector, like: types.Array) -> Any:
+    """A vector's elements as those of the dtype of `like`, as many as there are."""
+    kind = Vector(like.dtype, vector.count)
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return _converted(builder, arguments[0], vector.dtype, like.dtype, context.get_value_type(kind))
+
+    return kind(vector, like), code
+
+
+def _operation(count: int, make: Callable[..., Any], text: str) -> Any:
+    """An operation on `count` vectors of one type."""
+
+    def define(typing: Any, *kinds: Vector) -> Any:
+        if any(kind != kinds[0] for kind in kinds) or not isinstance(kinds[0], Vector):
+            return None
+
+        def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return make(builder, kinds[0], *arguments)
+
+        return kinds[0](*kinds), code
+
+    def one(typing: Any, a: Vector) -> Any:
+        return define(typing, a)
+
+    def two(typing: Any, a: Vector, b: Vector) -> Any:
+        return define(typing, a, b)
+
+    def three(typing: Any, a: Vector, b: Vector, c: Vector) -> Any:
+        return define(typing, a, b, c)
+
+    function = (one, two, three)[count - 1]
+    function.__doc__ = text
+    return intrinsic(function)
+
+
+def _less(builder: Any, kind: Vector, a: Any, b: Any) -> Any:
+    if _is_float(kind.dtype):
+        return builder.fcmp_ordered("<", a, b)
+    return (builder.icmp_signed if kind.dtype.signed else builder.icmp_unsigned)("<", a, b)
+
+
+def _low(builder: Any, kind: Vector, a: Any, b: Any) -> Any:
+    return builder.select(_less(builder, kind, a, b), a, b)
+
+
+def _high(builder: Any, kind: Vector, a: Any, b: Any) -> Any:
+    return builder.select(_less(builder, kind, a, b), b, a)
+
+
+def _arithmetic(name: str) -> Callable[..., Any]:
+    def make(builder: Any, kind: Vector, a: Any, b: Any) -> Any:
+        return getattr(builder, f"f{name}" if _is_float(kind.dtype) else name)(a, b)
+
+    return make
+
+
+def _library(name: str) -> Callable[..., Any]:
+    def make(builder: Any, kind: Vector, *values: Any) -> Any:
+        return _call(builder, f"llvm.{name}.{_suffix(kind)}", values[0].type, *values)
+
+    return make
+
+
+low = _operation(2, _low, "a where a < b, else b: with `high`, of a pair each value is kept, even beside a NaN.")
+high = _operation(2, _high, "b where a < b, else a.")
+add = _operation(2, _arithmetic("add"), "a + b; integers wrap around.")
+sub = _operation(2, _arithmetic("sub"), "a - b; integers wrap around.")
+mul = _operation(2, _arithmetic("mul"), "a * b; integers wrap around.")
+div = _operation(2, _arithmetic("div"), "a / b, of floating-point numbers.")
+fma = _operation(3, _library("fma"), "a * b + c, rounded once, of floating-point numbers.")
+sqrt = _operation(1, _library("sqrt"), "The square root, of floating-point numbers.")
+rint = _operation(1, _library("rint"), "The nearest whole number, half to even, of floating-point numbers.")
+absolute = _operation(1, _library("fabs"), "The absolute value of floating-point numbers.")
+
+
+@intrinsic
+def prefetch(typing: Any, array: types.Array, index: types.Integer) -> Any:
+    """Ask for the line of cache that holds an element."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        word = ir.IntType(32)
+        pointer = _pointer(context, builder, array, arguments[0], arguments[1], ir.IntType(8))
+        _call(builder, "llvm.prefetch.p0i8", ir.VoidType(), pointer, word(0), word(3), word(1))
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), code
