@@ -124,7 +124,7 @@ def test_one_batch_job_for_all() -> None:
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (["filter", "gausian", "a", "b"], "No such command 'gausian'"),
+        (["filter", "gausian", "a", "b"], "there is no operator 'gausian'"),
         (["filter", "gaussian", "a", "b"], "Missing option '--sigma'"),
         (["filter", "gaussian", "a", "b", "--sigma", "x"], "expected numbers"),
         (["filter"], "filter needs a command"),

@@ -247,8 +247,8 @@ def test_a_worker_that_is_killed_is_named_with_what_it_had_to_do(tmp_path: Path)
             if os.getpid() == pid:
                 time.sleep(600)
 
-        waiting = [both.submit(stay, key=f"s{n}", pure=False, workers=[victim], allow_other_workers=True)
-                   for n in range(3)]  # fmt: skip
+        # for this worker alone: another that has nothing to do would steal one
+        waiting = [both.submit(stay, key=f"s{n}", pure=False, workers=[victim]) for n in range(3)]
         while len(both.processing()[victim]) < 3:
             time.sleep(0.05)
         os.kill(pids[victim], signal.SIGKILL)
