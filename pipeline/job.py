@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from gridstride.pipeline.checks import check_input, check_output, check_same_job
 from gridstride.pipeline.clusters import deployment
 from gridstride.pipeline.errors import UsageError
-from gridstride.pipeline.layout import Layout, make_layout
+from gridstride.pipeline.layout import Layout, carried, make_layout
 from gridstride.pipeline.options import ClusterConfig, RunOptions
 from gridstride.pipeline.planning.plan import Plan, make_plan
 from gridstride.pipeline.planning.request import Request
@@ -23,10 +23,11 @@ from gridstride.pipeline.storage import fingerprints
 from gridstride.pipeline.storage.attributes import attributes_of_result, note_on_values
 from gridstride.pipeline.storage.axes import axes_text
 from gridstride.pipeline.storage.chunks import check_chunks
-from gridstride.pipeline.storage.describe import ArrayInfo, describe
+from gridstride.pipeline.storage.describe import MOST_AXES, ArrayInfo, describe
 from gridstride.pipeline.storage.journal import Journal, job_hash, json_bytes
 from gridstride.pipeline.storage.nodata import leaving_out, note_on_nodata
 from gridstride.pipeline.storage.paths import StorePath, store_path
+from gridstride.pipeline.text import counted
 from gridstride.pipeline.validation import complaint, judged
 from gridstride.workers import cluster, saving
 from gridstride.workers.operators import registry
@@ -128,13 +129,18 @@ class Job:
             "attributes": self.attributes,
         }
 
-    def plan_sweep(self, operator: Operator, grid: Grid, block: Unit | None) -> Plan:
-        """The plan of one of the job's sweeps. block: that it was begun with, or None: as the planner likes"""
-        out, unit = operator.out_grid(grid), self.layout.write_unit
-        if len(unit) != out.ndim:
-            unit = (1,) * out.ndim
-        unit = tuple(min(u, max(n, 1)) for u, n in zip(unit, out.shape, strict=True))
-        read = self.input.chunks if grid == self.grid else unit
+    def unit_of(self, operator: Operator, grid: Grid, read: Unit) -> Unit:
+        """What is written together by one of the job's sweeps: what the job's result is stored in, where it has that
+        shape, else what is read together."""
+        out = operator.out_grid(grid)
+        if out.shape == self.out_grid.shape:
+            return self.layout.write_unit
+        return carried(read, operator.axes_from(grid), out.shape)
+
+    def plan_sweep(self, operator: Operator, grid: Grid, read: Unit, block: Unit | None) -> Plan:
+        """The plan of one of the job's sweeps. read: what is read together; block: that it was begun with, or None: as
+        the planner likes"""
+        unit = self.unit_of(operator, grid, read)
         return make_plan(replace(self.environment.request(operator, grid, unit, read), block=block))
 
 
@@ -227,8 +233,10 @@ def make_job(
         raise UsageError("; ".join([str(error), *info.naming.notes])) from None
     operator, left, terms = leaving_out(operator, info, nodata)
     out_grid = operator.out_grid(info.grid)
-    attributes = attributes_of_result(info, operator.meaning(), info.grid, out_grid, left)
-    layout = make_layout(info, out_grid, chunks, shards, codec)
+    attributes = attributes_of_result(info, operator, out_grid, left)
+    if not 1 <= out_grid.ndim <= MOST_AXES:
+        raise UsageError(f"the result would have {counted(out_grid.ndim, 'axis', 'axes')}: expected 1 to {MOST_AXES}")
+    layout = make_layout(info, out_grid, operator.axes_from(info.grid), chunks, shards, codec)
     job = _planned(info, store_path(out), operator, info.grid, layout, request | terms, options)
     said = [f"{name}: {note}" for name, given in steps for note in make_recipe(name, given).notes()]
     return replace(job, attributes=attributes, notes=(*job.notes, *said))

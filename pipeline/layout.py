@@ -12,9 +12,6 @@ from gridstride.pipeline.validation import judged
 from gridstride.workers.operators.base import Grid
 from gridstride.workers.operators.kinds import shape, word
 
-# Of axes whose chunks the input does not tell.
-CHUNK = 128
-
 
 @dataclass(frozen=True)
 class Layout:
@@ -29,14 +26,24 @@ class Layout:
         return self.shards or self.chunks
 
 
+def carried(unit: Sequence[int], axes: Sequence[int | None], shape: Sequence[int]) -> tuple[int, ...]:
+    """The chunk (or shard) of a result that has these of the input's axes, and None for new ones: they are cut
+    element by element."""
+    return tuple(1 if axis is None else min(unit[axis], max(n, 1)) for axis, n in zip(axes, shape, strict=True))
+
+
 def make_layout(
     info: ArrayInfo,
     out: Grid,
+    axes: Sequence[int | None],
     chunks: Sequence[int] | None = None,
     shards: Sequence[int] | None = None,
     codec: str | None = None,
 ) -> Layout:
-    """The input's chunks and shards unless given; a chunk is no longer than its axis. Raises UsageError."""
+    """The input's chunks and shards unless given; a chunk is no longer than its axis. Raises UsageError.
+
+    axes: of the input, that those of the result are (`Operator.axes_from`)
+    """
     codec = "lz4" if codec is None else judged("codec", codec, word)
     compressor(codec, out.dtype)
 
@@ -46,15 +53,15 @@ def make_layout(
             raise UsageError(f"{name} is {','.join(map(str, found))}: expected {out.ndim} numbers, one for each axis")
         return found
 
-    inherited = info.chunks if info.ndim == out.ndim else (CHUNK,) * out.ndim
+    inherited = tuple(1 if axis is None else info.chunks[axis] for axis in axes)
     wide = check("chunks", chunks) if chunks is not None else inherited
     new_chunks = tuple(min(c, max(n, 1)) for c, n in zip(wide, out.shape, strict=True))
     if shards is not None:
         whole = check("shards", shards)
         if any(s % c for s, c in zip(whole, wide, strict=True)):
             raise UsageError(f"--shards {','.join(map(str, whole))} are not whole chunks of {','.join(map(str, wide))}")
-    elif chunks is None and info.shards is not None and info.ndim == out.ndim:
-        whole = info.shards
+    elif chunks is None and info.shards is not None:
+        whole = tuple(1 if axis is None else info.shards[axis] for axis in axes)
     else:
         return Layout(new_chunks, None, codec)
     # A chunk that was cut down to its axis is alone in its shard there.

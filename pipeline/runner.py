@@ -113,13 +113,14 @@ def _with_cluster(
 def _sweeps(job: Job, job_hash: str, summary: JobSummary, client: Any, story: Events, progress: Progress) -> None:
     """Every sweep that the operator asks for, then the one that writes the result."""
     out, operator, grid, source = str(job.out.resolve()), job.operator, job.grid, job.input.path
+    chunks = job.input.chunks  # of the source
     run_id = f"{os.getpid():x}{time.time_ns():x}"
 
     def sweep(operator: Operator, part: str, target: str) -> Summary:
         if part:
-            plan = job.plan_sweep(operator, grid, _begun_with(job, part))
+            plan = job.plan_sweep(operator, grid, chunks, _begun_with(job, part))
         else:
-            plan = job.plan if grid == job.grid else job.plan_sweep(operator, grid, job.plan.block)
+            plan = job.plan if grid == job.grid else job.plan_sweep(operator, grid, chunks, job.plan.block)
         work = Work(source, out, part, target, job_hash, job.device, plan, operator, grid)
         work.journal.begin_sweep()
         write_work(work)
@@ -132,14 +133,15 @@ def _sweeps(job: Job, job_hash: str, summary: JobSummary, client: Any, story: Ev
     while (first := operator.first_sweep()) is not None:
         part, target = f"first-{number}", ""
         if first.writes():
-            target = _intermediate(job, part, first.out_grid(grid))
+            unit = job.unit_of(first, grid, chunks)
+            target = _intermediate(job, part, first.out_grid(grid), unit)
         done = sweep(first, part, target)
         summary.add(done, last=False)
         if done.failed:
             return
         operator = operator.resolve(Journal(job.out, part).reports() if not first.writes() else (), grid)
         if first.writes():
-            source, grid = target, first.out_grid(grid)
+            source, grid, chunks = target, first.out_grid(grid), unit
         number += 1
     summary.add(sweep(operator, "", out), last=True)
 
@@ -150,11 +152,11 @@ def _begun_with(job: Job, part: str) -> tuple[int, ...] | None:
     return saving.load(folder, "sweep").plan.block if (folder / "sweep.json").is_file() else None
 
 
-def _intermediate(job: Job, part: str, grid: Grid) -> str:
-    """The address of the array that a sweep before the last one writes, which is made if it is not there."""
+def _intermediate(job: Job, part: str, grid: Grid, unit: tuple[int, ...]) -> str:
+    """The address of the array that a sweep before the last one writes, in chunks of `unit`, which is made if it is not
+    there."""
     where = job.out / FOLDER / part / "data"
     if not (where / "zarr.json").is_file():
-        unit = job.layout.write_unit if len(job.layout.write_unit) == grid.ndim else (1,) * grid.ndim
         create(where, grid.shape, grid.dtype, unit)
     return str(where.resolve())
 

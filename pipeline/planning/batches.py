@@ -54,7 +54,7 @@ def run_box(r: Request, block: Sequence[int], counts: Sequence[int]) -> tuple[in
             together = run_extent(r, block, wider)
             if (
                 wider[axis] > run[axis]
-                and max(prod(extent) * r.grid.dtype.itemsize, r.out_bytes(extent)) <= LARGEST_RUN
+                and max(_taken(r, extent), r.out_bytes(extent)) <= LARGEST_RUN
                 and prod(wider) <= MOST_BLOCKS_IN_RUN
                 and prod(ceil(n / b) for n, b in zip(counts, wider, strict=True)) >= wanted
                 and r.fits(together, prod(counts), 0)
@@ -65,13 +65,18 @@ def run_box(r: Request, block: Sequence[int], counts: Sequence[int]) -> tuple[in
         run = min(choices)[2]
 
 
+def _taken(r: Request, extent: Sequence[int]) -> int:
+    """Bytes of the input that such a part of the result is made from, without halo where it has the input's axes."""
+    return r.in_bytes(extent) if r.out.ndim != r.grid.ndim else prod(extent) * r.grid.dtype.itemsize
+
+
 def faster_way(r: Request, block: Sequence[int], run: Sequence[int]) -> str:
     """Where blocks get their halos: by exchange, unless reading them is as good or twice as fast.
 
     A job takes the longer of what the one scheduler does and what all threads do. Reads count in whole chunks.
     """
-    itemsize, extent = r.grid.dtype.itemsize, run_extent(r, block, run)
-    once = float(r.in_bytes(block)) if r.out.ndim != r.grid.ndim else float(itemsize * prod(block))
+    extent = run_extent(r, block, run)
+    once = float(_taken(r, block))
     typical, needed = r.typical(extent), r.needed(extent)
     read = once
     if r.out.ndim == r.grid.ndim:

@@ -139,7 +139,7 @@ def _batches(
             "thinner than the halo: use read or auto, or a larger --block"
         )
     wanted = r.halos if r.halos != "auto" else faster_way(r, block, run) if halo.possible else "read"
-    if wanted == "read":
+    if wanted == "read" or not halo.possible:
         return alone
     count = batch_count(r, block, blocks)
     parts = r.memory_parts(block, blocks, count)

@@ -9,7 +9,7 @@ from typing import Any
 from gridstride.pipeline.storage.describe import ArrayInfo
 from gridstride.pipeline.storage.nodata import declared, fill_value_attribute, is_marker
 from gridstride.workers.nodata import NoData
-from gridstride.workers.operators.base import Grid, Meaning
+from gridstride.workers.operators.base import Axis, Grid, Meaning, Operator
 
 # Of the input's own layout and history, of other arrays, and of statistics of its values.
 NEVER = ("_ARRAY_DIMENSIONS", "gridstride", "multiscales", "ome", "omero", "image-label", "actual_range", "statistics")
@@ -18,17 +18,20 @@ FLAGS = ("flag_values", "flag_masks", "flag_meanings")
 TYPES = ("dtype", "_Unsigned")
 SCALES, OFFSETS = ("scale_factor", "scales"), ("add_offset", "offsets")
 QUANTITY = ("units", "unit", "long_name", "standard_name")
-# Of one number for each axis.
+# Of one number for each axis, as _spaced reads them; and what says in other ways where elements are.
 SPACINGS = ("voxel_size", "pixel_size", "spacing", "resolution", "scale")
+PLACES = ("transform", "geotransform", "spatial:transform", "spatial:bbox", "spatial:shape", "proj:transform",
+          "proj:bbox", "proj:shape", "bbox", "bounds", "extent", "origin", "offset", "coordinates")  # fmt: skip
 
 
 def attributes_of_result(
-    info: ArrayInfo, meaning: Meaning, grid: Grid, out: Grid, nodata: NoData | None = None
+    info: ArrayInfo, operator: Operator, out: Grid, nodata: NoData | None = None
 ) -> dict[str, Any]:
     """The input's attributes that are right for the result, recoded where that makes them so.
 
     nodata: what stands for no data in the result, if its elements were told apart
     """
+    meaning, grid = operator.meaning(), info.grid
     if out.dtype.kind == "b" and grid.dtype.kind != "b":
         meaning = Meaning()
     same, markers = grid.dtype == out.dtype, declared(info)
@@ -42,14 +45,32 @@ def attributes_of_result(
     for name in set(OFFSETS) & set(kept):
         # A kernel of sum g makes scale * x + offset into scale * (kernel of x) + g * offset.
         kept[name] = _times(kept[name], meaning.gain or 0.0)
-    ratios = [b.spacing / a.spacing for a, b in zip(grid.axes, out.axes, strict=True)] if grid.ndim == out.ndim else []
-    if not set(SPACINGS) & set(kept) and any(axis.spacing != 1 for axis in out.axes):
-        kept["voxel_size"] = [axis.spacing for axis in out.axes]  # of a level, whose group says it
-        ratios = []
-    for name in set(SPACINGS) & set(kept):
-        if isinstance(kept[name], list) and len(kept[name]) == len(ratios):
-            kept[name] = [_times(size, ratio) for size, ratio in zip(kept[name], ratios, strict=True)]
+    kept = _placed(kept, grid, out, operator.axes_from(grid))
     return {name: _as_json(value) for name, value in kept.items()}
+
+
+def _placed(kept: dict[str, Any], grid: Grid, out: Grid, axes: tuple[int | None, ...]) -> dict[str, Any]:
+    """Attributes that say where elements are, right for the result. axes: of the input, that those of the result are"""
+    came = [Axis("") if axis is None else grid.axes[axis] for axis in axes]
+    moved = axes != tuple(range(grid.ndim)) or out.shape != grid.shape or tuple(came) != out.axes
+    if not moved and set(SPACINGS) & set(kept):
+        return kept
+    ratios = [b.spacing / a.spacing for a, b in zip(came, out.axes, strict=True)]
+    found = {}
+    for name, value in kept.items():
+        several = isinstance(value, list) and len(value) == grid.ndim
+        if name in SPACINGS and several:
+            sizes = zip(axes, ratios, strict=True)
+            found[name] = [1.0 if axis is None else _times(value[axis], ratio) for axis, ratio in sizes]
+        elif name == "axes" and several:
+            found[name] = [out.axes[i].name if axis is None else value[axis] for i, axis in enumerate(axes)]
+        elif not (moved and ((name in SPACINGS and isinstance(value, list)) or name.lower() in PLACES)):
+            found[name] = value
+    if not set(SPACINGS) & set(found) and any(axis.spacing != 1 for axis in out.axes):
+        found["voxel_size"] = [axis.spacing for axis in out.axes]  # of a level, whose group says it
+    if "translation" in found or any(axis.origin for axis in out.axes):
+        found["translation"] = [axis.origin for axis in out.axes]
+    return found
 
 
 def note_on_values(info: ArrayInfo, meaning: Meaning) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import isfinite, prod
+from math import isfinite
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -205,34 +205,49 @@ def _typed(axis: Axis, item: Any) -> Axis:
     return replace(axis, unit=SHORT.get(word.lower(), word.lower()) or None)
 
 
-def _scales(steps: Any) -> Iterator[Any]:
-    """The scales among coordinate transformations, those inside of sequences too."""
-    for step in steps if isinstance(steps, list) else ():
-        if isinstance(step, dict) and step.get("type") == "sequence":
-            yield from _scales(step.get("transformations"))
-        elif isinstance(step, dict) and step.get("type") == "scale":
-            yield step.get("scale")
+Steps = list[tuple[str, Any]]  # kinds of coordinate transformations, and their numbers
+
+
+def _steps(transformations: Any) -> Steps:
+    """The scales and translations among coordinate transformations, in order, those inside of sequences too."""
+    found: Steps = []
+    for step in transformations if isinstance(transformations, list) else ():
+        kind = step.get("type") if isinstance(step, dict) else None
+        if kind == "sequence":
+            found += _steps(step.get("transformations"))
+        elif kind in ("scale", "translation"):
+            found.append((kind, step.get(kind)))
+    return found
 
 
 def _spaced(axes: tuple[Axis, ...], level: Level | None, attributes: Mapping[str, Any]) -> tuple[Axis, ...]:
-    """Axes with their spacing: the array's own, or that of the level times that of the whole image."""
+    """Axes with their spacing and origin: the array's own, or those of the level in those of the whole image."""
 
-    def usable(scale: Any) -> bool:
-        if not isinstance(scale, list) or len(scale) != len(axes):
+    def usable(numbers: Any) -> bool:
+        if not isinstance(numbers, list) or len(numbers) != len(axes):
             return False
-        return all(isinstance(s, int | float) and isfinite(s) and s > 0 for s in scale)
+        return all(isinstance(n, int | float) and not isinstance(n, bool) and isfinite(n) for n in numbers)
 
-    scales = [attributes.get("voxel_size", attributes.get("scale"))]
-    if level is not None and not usable(scales[0]):
+    own = attributes.get("voxel_size", attributes.get("scale"))
+    if usable(own) or level is None:
+        steps = [("scale", own)] * usable(own) + [("translation", attributes.get("translation"))]
+    else:
         whole = level.image.get("coordinateTransformations")
         whole = whole if isinstance(whole, list) else ()
         # Transformations of the whole image that name their ends lead to other systems: they are alternatives.
-        steps = [s for s in whole if isinstance(s, dict) and not {"input", "output"} & set(s)]
-        scales = [*_scales(level.dataset.get("coordinateTransformations")), *_scales(steps)]
-    if not all(map(usable, scales)):
+        nameless = [s for s in whole if isinstance(s, dict) and not {"input", "output"} & set(s)]
+        steps = _steps(level.dataset.get("coordinateTransformations")) + _steps(nameless)
+    scales = [numbers for kind, numbers in steps if kind == "scale"]
+    if not all(usable(scale) and min(scale) > 0 for scale in scales):
         return axes
-    sizes = [prod(float(scale[i]) for scale in scales) for i in range(len(axes))]
-    return tuple(replace(axis, spacing=size) for axis, size in zip(axes, sizes, strict=True))
+    sizes, origins = [1.0] * len(axes), [0.0] * len(axes)
+    for kind, numbers in steps:
+        if kind == "scale":
+            sizes, origins = ([a * float(b) for a, b in zip(old, numbers, strict=True)] for old in (sizes, origins))
+        elif usable(numbers):
+            origins = [a + float(b) for a, b in zip(origins, numbers, strict=True)]
+    spaced = zip(axes, sizes, origins, strict=True)
+    return tuple(replace(axis, spacing=size, origin=origin) for axis, size, origin in spaced)
 
 
 def in_one_unit(axes: Sequence[Axis]) -> list[float]:

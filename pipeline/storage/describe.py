@@ -24,6 +24,7 @@ from gridstride.pipeline.storage.paths import StorePath, absolute, store_path, v
 from gridstride.pipeline.storage.remote import Remote
 from gridstride.workers.operators.base import Grid
 
+MOST_AXES = 5
 LONGEST = 2**60  # a mirrored axis is twice as long, and indices are of 64 bits
 
 
@@ -67,8 +68,8 @@ def _check(path: StorePath, node: Any, dtype: np.dtype) -> None:
     """Raises UsageError for an array that no operator computes with."""
     if dtype.kind not in "buif" or dtype.itemsize > 8:
         raise UsageError(f"{path} has dtype {dtype}: expected bool, an integer or a real floating-point type")
-    if not 1 <= node.ndim <= 5:
-        raise UsageError(f"{path} has {node.ndim} axes: expected 1 to 5")
+    if not 1 <= node.ndim <= MOST_AXES:
+        raise UsageError(f"{path} has {node.ndim} axes: expected 1 to {MOST_AXES}")
     if max(node.shape) >= LONGEST:
         raise UsageError(f"{path} has shape {node.shape}: expected less than 2^60 along an axis")
     if any(n < 1 for n in (*node.chunks, *(node.shards or ()))):

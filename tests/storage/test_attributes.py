@@ -72,15 +72,18 @@ def test_an_offset_follows_the_sum_of_the_kernel(store: Any, tmp_path: Path) -> 
 
 def test_the_result_of_a_level_keeps_its_voxel_size(tmp_path: Path) -> None:
     group = zarr.create_group(tmp_path / "image.zarr")
-    steps = [{"type": "scale", "scale": [4.0, 2.0]}]
+    steps = [{"type": "scale", "scale": [4.0, 2.0]}, {"type": "translation", "translation": [0.0, 0.5]}]
     datasets = [{"path": "s1", "coordinateTransformations": steps}]
     axes = [{"name": name, "type": "space"} for name in "yx"]
     group.attrs["ome"] = {"version": "0.5", "multiscales": [{"axes": axes, "datasets": datasets}]}
     group.create_array("s1", shape=(6, 8), chunks=(6, 8), dtype="uint8")
     source = tmp_path / "image.zarr" / "s1"
-    assert api.prepare("gaussian", source, tmp_path / "o", sigma=1, device="cpu").attributes == {"voxel_size": [4, 2]}
+    assert api.prepare("gaussian", source, tmp_path / "o", sigma=1, device="cpu").attributes == {
+        "voxel_size": [4, 2],
+        "translation": [0, 0.5],
+    }
     half = api.prepare("downsample", source, tmp_path / "o", factors=(1, 2), device="cpu")
-    assert half.attributes == {"voxel_size": [4, 4]}
+    assert half.attributes == {"voxel_size": [4, 4], "translation": [0, 0.5]}
 
 
 def test_a_chain_keeps_what_all_its_steps_keep(store: Any, tmp_path: Path) -> None:

@@ -319,3 +319,16 @@ def test_home_is_known(tmp_path: Path, monkeypatch: Any) -> None:
     job = api.prepare("convolve", "~/a.zarr", "~/out.zarr", kernel="~/k.npy")
     assert (job.input.path, str(job.out)) == (str(tmp_path / "a.zarr"), str(tmp_path / "out.zarr"))
     assert str(store_path("~nobody-of-this-name/a")) == "~nobody-of-this-name/a"
+
+
+def test_the_origin_is_that_of_the_level_in_the_whole_image(tmp_path: Path) -> None:
+    moved = {"type": "translation", "translation": [0.5, 1.0]}
+    whole = [scale(10, 100), {"type": "translation", "translation": [1, 2]}]
+    image_ = {**image("0", [Y, X], scale(2, 3), moved), "coordinateTransformations": whole}
+    path = write(tmp_path / "a.zarr", "0", (2, 2), 2, {"multiscales": [image_]})
+    assert [(a.spacing, a.origin) for a in describe(path).naming.axes] == [(20, 6), (300, 102)]
+    own = {"voxel_size": [4, 5], "translation": [-1, 7.5]}
+    zarr.open_array(path).attrs.update(own)
+    assert [(a.spacing, a.origin) for a in describe(path).naming.axes] == [(4, -1), (5, 7.5)]
+    zarr.open_array(path).attrs.update({"voxel_size": [1, 1], "translation": [3, "x"]})
+    assert [(a.spacing, a.origin) for a in describe(path).naming.axes] == [(1, 0), (1, 0)]

@@ -52,6 +52,9 @@ class Masked(Operator):
     def out_grid(self, grid: Grid) -> Grid:
         return self.operator.out_grid(grid)
 
+    def axes_from(self, grid: Grid) -> tuple[int | None, ...]:
+        return self.operator.axes_from(grid)
+
     def needed(self, want: Region, grid: Grid) -> Region:
         return self.operator.needed(want, grid)
 

@@ -47,12 +47,13 @@ MADE_UP = re.compile(r"(phony_)?(dim|axis)[ _]?\d+|\d+", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis of a grid. spacing: between elements, in `unit`"""
+    """One axis of a grid. spacing: between elements, origin: position of the first one, both in `unit`"""
 
     name: str
     type: Kind = "space"
     spacing: float = 1.0
     unit: str | None = None
+    origin: float = 0.0
 
 
 def named_axes(names: Sequence[str | None]) -> tuple[Axis, ...]:
@@ -195,6 +196,11 @@ class Operator:
     def out_grid(self, grid: Grid) -> Grid:
         """Shape, dtype and axes of the result."""
         return grid.having()
+
+    def axes_from(self, grid: Grid) -> tuple[int | None, ...]:
+        """For each axis of the result, the axis of the input that it is, or None for a new one. Chunks, attributes with
+        a value for each axis, and the plan follow from it."""
+        return tuple(range(grid.ndim))
 
     def needed(self, want: Region, grid: Grid) -> Region:
         """Region of the OUTPUT -> hull of what is read of the INPUT. Both may pass the ends of axes (modulo n), `want`

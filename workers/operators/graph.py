@@ -102,6 +102,16 @@ class Graph(Operator):
     def out_grid(self, grid: Grid) -> Grid:
         return self.grids(grid)[self.steps[-1].name]
 
+    def axes_from(self, grid: Grid) -> tuple[int | None, ...]:
+        """By way of what each step reads first."""
+        known = {name: tuple[int | None, ...](range(grid.ndim)) for name in self.inputs}
+        grids = self.grids(grid)
+        for step in self.steps:
+            before = known[step.reads[0]]
+            axes = step.operator.axes_from(_read_by(step, grids))
+            known[step.name] = tuple(None if axis is None else before[axis] for axis in axes)
+        return known[self.steps[-1].name]
+
     def uncut(self, grid: Grid) -> frozenset[int]:
         last = self.steps[-1]
         return last.operator.uncut(_read_by(last, self.grids(grid)))
