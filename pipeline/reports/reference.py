@@ -9,7 +9,6 @@ from pathlib import Path
 from pydantic.fields import FieldInfo
 
 from gridstride.workers.operators import registry
-from gridstride.workers.operators.recipe import FIELDS, Recipe
 
 HEAD = """# Operators
 
@@ -26,7 +25,7 @@ def reference_page() -> str:
     shared: dict[str, FieldInfo] = {}
     for name in registry.names():
         recipe = registry.find(name)
-        common = _shared(recipe)
+        common = recipe.shared_fields()
         shared |= {field: info for field, info in recipe.model_fields.items() if field in common}
         own = {field: info for field, info in recipe.own_fields().items() if field not in common}
         also = ", ".join(f"`{field}`" for field in recipe.model_fields if field in common)
@@ -35,11 +34,9 @@ def reference_page() -> str:
     return "\n\n".join(part.strip() for part in parts if part) + "\n"
 
 
-def _shared(recipe: type[Recipe]) -> set[str]:
-    return {name for base in recipe.__mro__ if base.__module__ == FIELDS for name in base.__annotations__}
-
-
 def _table(fields: dict[str, FieldInfo]) -> str:
+    if not fields:
+        return ""
     rows = ["| option | default | what it is |", "|---|---|---|"]
     for name, info in fields.items():
         default = "required" if info.is_required() else info.get_default()

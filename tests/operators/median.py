@@ -1,8 +1,9 @@
 """The mirror of workers/operators/median.py."""
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from scipy import ndimage
+
+from tests.boxes import elements
 
 EXAMPLES = [
     ({"size": 3, "mode": "reflect"}, (7, 9, 70), "uint8"),
@@ -13,6 +14,7 @@ EXAMPLES = [
     ({"size": 3, "axes": (1, 2)}, (3, 8, 9), "uint64"),
     ({"size": 4, "axes": (0,), "mode": "mirror"}, (11, 3), "bool"),
     ({"size": 3, "dtype": "int16"}, (9, 11), "float16"),
+    ({"footprint": [[0, 1, 0], [1, 1, 1]], "origin": (0, 1), "axes": (2, 1)}, (2, 9, 11), "uint16"),
 ]
 PLANTED = [
     ("rank.cu", "if (v != v) return ~Key<T>(0);", ""),  # a negative NaN would be the smallest
@@ -39,30 +41,15 @@ def array(rng, shape, dtype):
     return values.astype(dtype) if dtype.kind == "f" else values > 0
 
 
-def reference(array, *, size, origin=0, mode="reflect", cval=0.0, axes=None, dtype=None):
+def reference(array, *, axes=None, cval=0.0, dtype=None, **terms):
     """By sorting each window: NumPy puts NaN last."""
-    axes = tuple(range(array.ndim)) if axes is None else axes
-    sizes, origins, modes = (
-        list(value) if isinstance(value, tuple) else [value] * len(axes) for value in (size, origin, mode)
-    )
-    padded = array
-    for axis, n, o, m in zip(axes, sizes, origins, modes, strict=True):
-        before = n // 2 + o
-        widths = [(before, n - 1 - before) if a == axis else (0, 0) for a in range(array.ndim)]
-        name = {"reflect": "symmetric", "mirror": "reflect", "nearest": "edge"}.get(m, m)
-        padded = np.pad(padded, widths, name, **({"constant_values": cval} if m == "constant" else {}))
-    for axis, n, o, m in zip(axes, sizes, origins, modes, strict=True):
-        if m == "constant":  # outside on one axis is outside, whatever the others say
-            inside = np.arange(padded.shape[axis]) - (n // 2 + o)
-            where = (slice(None),) * axis + ((inside < 0) | (inside >= array.shape[axis]),)
-            padded[where] = cval
-    windows = sliding_window_view(padded, sizes, axes)
-    found = np.sort(windows.reshape(*array.shape, -1), axis=-1)[..., np.prod(sizes) // 2]
-    # scipy's own, where it does not lose integers and orders what it finds
-    scipys = array.dtype not in (np.int64, np.uint64, np.float16) and len(set(modes)) == 1
-    if scipys and not np.isnan(array.astype(float)).any():
-        options = {"mode": modes[0], "cval": cval, "origin": tuple(origins), "axes": axes}
-        np.testing.assert_array_equal(found, ndimage.median_filter(array, tuple(sizes), **options))
+    around = elements(array, axes=axes, cval=cval, **terms)
+    found = np.sort(around, axis=-1)[..., around.shape[-1] // 2]
+    # scipy's own, where it does not lose integers, orders what it finds and takes axes in any order
+    simple = terms.get("footprint") is None and isinstance(terms.get("mode", ""), str)
+    if simple and array.dtype not in (np.int64, np.uint64, np.float16) and not np.isnan(array.astype(float)).any():
+        wanted = ndimage.median_filter(array, axes=axes, cval=cval, **terms)
+        np.testing.assert_array_equal(found, wanted)
     if dtype is None:
         return found
     limits = np.iinfo(dtype)

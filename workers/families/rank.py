@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from math import prod
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gridstride.workers.families.elementwise import stored_as
 from gridstride.workers.families.local import Local
 from gridstride.workers.families.nodata import Unified
 from gridstride.workers.launches import Launches
@@ -17,6 +19,10 @@ from gridstride.workers.operators.boundary import Taps
 from gridstride.workers.operators.graph import Graph, Step
 from gridstride.workers.region import Region
 
+if TYPE_CHECKING:
+    from gridstride.workers.operators.fields import Box
+
+MOST_ELEMENTS = 2**21  # of a box: 128 along each of three axes
 WORK_BYTES = 2**18  # more than the lists, rows and tables that a twin works in besides the padded window
 
 
@@ -125,3 +131,12 @@ def constant(cval: float, dtype: np.dtype) -> float | int:
     if not (np.isfinite(cval) and low <= int(cval) <= high):
         raise ValueError(f"cval is {cval}: expected a value of the array's dtype {dtype} ({low} to {high})")
     return int(cval)
+
+
+def ranked(box: Box, rank: int, grid: Grid, outside: float | int, out_dtype: np.dtype) -> Operator:
+    """The element of a rank of a box or footprint, stored as a dtype. Raises ValueError for one that is too large."""
+    if prod(box.size) > MOST_ELEMENTS:
+        shape = " x ".join(str(n) for n in box.size)
+        raise ValueError(f"the box of {shape} has {prod(box.size):.3g} elements: expected {MOST_ELEMENTS} at most")
+    cval = constant(outside, grid.dtype) if "constant" in box.modes else 0
+    return stored_as(Rank(box.size, box.before, box.modes, rank, cval, box.footprint), grid, out_dtype)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,7 +19,7 @@ from pydantic import BeforeValidator, Field
 
 from gridstride.workers.operators.base import WIDE, Cast, Grid
 from gridstride.workers.operators.boundary import MODES
-from gridstride.workers.operators.kinds import Several, Size, Value, Words, plain
+from gridstride.workers.operators.kinds import Offsets, Several, Size, Sizes, Value, Words, plain
 from gridstride.workers.operators.recipe import Recipe
 
 
@@ -165,6 +166,79 @@ class Neighbourhood(Filter):
         if not np.isfinite(float(self.cval)) and {grid.dtype.kind, self.out_dtype(grid).kind} & set("bui"):
             raise ValueError(f"cval is {self.cval}: expected a finite number, for arrays of integers")
         return self.cval
+
+
+@dataclass(frozen=True)
+class Box:
+    """The elements that each output is made from, on all axes of a grid: 1 element on those that are not filtered.
+
+    size, before, modes: the box, the elements of it before the output, and the boundary, on each axis
+    footprint: bool, of shape `size`: the part of the box that counts; None for all of it
+    """
+
+    size: tuple[int, ...]
+    before: tuple[int, ...]
+    modes: tuple[str, ...]
+    footprint: np.ndarray | None = None
+
+    @property
+    def count(self) -> int:
+        """How many elements count."""
+        return prod(self.size) if self.footprint is None else int(np.count_nonzero(self.footprint))
+
+    def reflected(self) -> Box:
+        """The box turned round its output on every axis, as a dilation takes it."""
+        before = tuple(n - 1 - b for n, b in zip(self.size, self.before, strict=True))
+        return replace(self, before=before, footprint=None if self.footprint is None else np.flip(self.footprint))
+
+
+class Boxed(Neighbourhood):
+    """A filter whose result is made from the elements of a box, or of a footprint, around each."""
+
+    size: Sizes | None = Field(None, description="Of the box in elements, one or one per filtered axis.")
+    footprint: ArrayOrFile | None = Field(
+        None, description="Elements that count, those that are not 0: a .npy file, a dimension per filtered axis."
+    )
+    origin: Offsets = Field(0, description="Shift, one or one per filtered axis.")
+
+    def box(self, grid: Grid) -> Box:
+        """The box or footprint around each output. Raises ValueError if neither or both are given, if a footprint has
+        not a dimension for each filtered axis, or no element, or if `origin` leaves the output outside of the box."""
+        axes = self.filtered(grid)
+        footprint = self._footprint(grid, axes)
+        sizes = per_axis(self.size, axes, "size") if footprint is None else footprint.shape
+        size, before, modes = [1] * grid.ndim, [0] * grid.ndim, ["nearest"] * grid.ndim
+        terms = zip(axes, sizes, per_axis(self.origin, axes, "origin"), self.modes(axes), strict=True)
+        for axis, n, origin, mode in terms:
+            size[axis], before[axis], modes[axis] = n, n // 2 + origin, mode
+            if not 0 <= before[axis] < n:
+                raise ValueError(
+                    f"origin is {origin}: expected {-(n // 2)} to {(n - 1) // 2}, for a box of {n} elements"
+                )
+        if footprint is not None:  # its dimensions are those of the axes as they are given
+            footprint = None if footprint.all() else footprint.transpose(np.argsort(axes)).reshape(size)
+        return Box(tuple(size), tuple(before), tuple(modes), footprint)
+
+    def _footprint(self, grid: Grid, axes: Sequence[int]) -> np.ndarray | None:
+        """The footprint as truth values, its dimensions in the order of `axes`."""
+        if self.footprint is None:
+            if self.size is None:
+                raise ValueError("give size or footprint")
+            return None
+        if self.size is not None and "size" in self.model_fields_set:
+            raise ValueError("give size or footprint, not both")
+        footprint = load_array(self.footprint, "footprint") != 0
+        if footprint.ndim != len(axes):
+            known = ", ".join(
+                f"{axis} ({grid.axes[axis].name})" if grid.axes[axis].name else str(axis) for axis in axes
+            )
+            raise ValueError(
+                f"the footprint has {footprint.ndim} dimensions for {len(axes)} filtered axes ({known}): "
+                "name as many with axes"
+            )
+        if not footprint.any():
+            raise ValueError("the footprint is empty: expected at least one element that is not 0")
+        return footprint
 
 
 class Linear(Neighbourhood):

@@ -26,10 +26,16 @@ class Recipe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, strict=True)
 
     @classmethod
+    def shared_fields(cls) -> set[str]:
+        """The fields that are as a class for many operators has them."""
+        owners = {name: base for base in reversed(cls.__mro__) for name in getattr(base, "__annotations__", ())}
+        return {name for name in cls.model_fields if owners[name].__module__ == FIELDS}
+
+    @classmethod
     def own_fields(cls) -> dict[str, FieldInfo]:
         """The fields in the order in which people think of them: required ones, the operator's own, those that many
         operators share."""
-        shared = {name for base in cls.__mro__ if base.__module__ == FIELDS for name in base.__annotations__}
+        shared = cls.shared_fields()
         order = sorted(cls.model_fields, key=lambda name: (not cls.model_fields[name].is_required(), name in shared))
         return {name: cls.model_fields[name] for name in order}
 
