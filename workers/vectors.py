@@ -51,7 +51,7 @@ def _is_float(kind: types.Number) -> bool:
 
 
 def _pointer(context: Any, builder: Any, kind: types.Array, array: Any, index: Any, vector: Any) -> Any:
-    data = context.make_array(kind)(context, builder, array).data
+    data = array if isinstance(kind, types.CPointer) else context.make_array(kind)(context, builder, array).data
     return builder.bitcast(builder.gep(data, [index]), vector.as_pointer())
 
 
@@ -84,6 +84,20 @@ def _converted(builder: Any, value: Any, have: types.Number, want: types.Number,
     if have.bitwidth > want.bitwidth:
         return builder.trunc(value, to)
     return (builder.sext if have.signed else builder.zext)(value, to)
+
+
+@intrinsic
+def elements(typing: Any, array: types.Array) -> Any:
+    """A pointer to an array's elements, which all functions here take in its place, and which can be indexed.
+
+    Numba counts references to arrays, with a locked instruction or two for each array that is given to a function that
+    is called in a loop: pointers cost nothing. The array must live as long: be an argument of the outermost function.
+    """
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return context.make_array(array)(context, builder, arguments[0]).data
+
+    return types.CPointer(array.dtype)(array), code
 
 
 @intrinsic

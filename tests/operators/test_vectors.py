@@ -9,7 +9,7 @@ import pytest
 from numba import njit
 
 from gridstride.workers import vectors
-from gridstride.workers.vectors import convert, every, fma, get, get_as, lanes, put, sqrt
+from gridstride.workers.vectors import convert, elements, every, fma, get, get_as, lanes, put, sqrt
 
 DTYPES = ["uint8", "int16", "uint32", "int64", "float32", "float64"]
 
@@ -72,3 +72,22 @@ def test_conversions_keep_what_both_types_have(dtype: str) -> None:
         apply(small, out, back)
         np.testing.assert_array_equal(out, np.arange(64).astype(other))
         np.testing.assert_array_equal(back, small)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float64"])
+def test_pointers_to_elements_stand_for_arrays(dtype: str) -> None:
+    @njit
+    def twice(a: np.ndarray, out: np.ndarray, n: int) -> None:
+        a[2] = a[1]
+        for i in range(0, n, lanes(out)):
+            put(out, i, vectors.add(get(a, i + 1), get(a, i + 1)))
+
+    @njit
+    def apply(a: np.ndarray, out: np.ndarray) -> None:
+        twice(elements(a), elements(out), len(out))
+
+    a, out = numbers(dtype, 129), np.empty(128, dtype)
+    wanted = a.copy()
+    wanted[2] = wanted[1]
+    apply(a, out)
+    np.testing.assert_array_equal(out, wanted[1:] + wanted[1:])
