@@ -25,6 +25,7 @@ PLANTED = [
     ("rank.cu", "inside = inside && source >= 0;", ""),
     ("rank.cu", "(v) ^ top_bit<T>)", "(v))"),
 ]
+TIMED = [{"size": 3}, {"size": 5}]
 
 
 def array(rng, shape, dtype):

@@ -33,6 +33,7 @@ class Rank(Local):
     size, before, modes: the box, the elements of it before the output, and the boundary, on each axis of the array
     cval: the value outside in mode "constant", one that the array's dtype has
     footprint: bool, of shape `size`: the part of the box that counts; None for all of it
+    percent: of which percentile the rank is, if it is of one
 
     The order is that of the numbers, -0.0 before 0.0 and NaN after infinity, whatever its sign.
     """
@@ -43,6 +44,7 @@ class Rank(Local):
     rank: int
     cval: float | int = 0
     footprint: np.ndarray | None = None
+    percent: float | None = None
 
     @property
     def missing(self) -> float | int | None:
@@ -53,6 +55,8 @@ class Rank(Local):
     def ranks(self) -> np.ndarray:
         """The rank for each number of elements that are not left out, int64 (n + 1,)."""
         n = len(self.taps)
+        if self.percent is not None:
+            return of_percentile(self.percent, np.arange(n + 1))
         return np.arange(n + 1) * (2 * self.rank + 1) // (2 * n)
 
     @property
@@ -107,7 +111,8 @@ class Rank(Local):
 @dataclass(frozen=True)
 class RankOfValid(Rank):
     """A rank among the elements of a box of n that are not `nodata`: of m of them rank m (2 rank + 1) // (2 n), which
-    is the smallest of them, the largest or the median where that is asked for; `nodata` where there is none."""
+    is the smallest of them, the largest or the median where that is asked for, or that of the percentile; `nodata`
+    where there is none."""
 
     nodata: float | int = 0
 
@@ -133,10 +138,19 @@ def constant(cval: float, dtype: np.dtype) -> float | int:
     return int(cval)
 
 
-def ranked(box: Box, rank: int, grid: Grid, outside: float | int, out_dtype: np.dtype) -> Operator:
+def of_percentile(percent: float, counts: np.ndarray | int) -> np.ndarray:
+    """The rank that a percentile (0 to 100) has among so many elements, as scipy.ndimage rounds it; int64."""
+    counts = np.asarray(counts)
+    rank = counts * percent / 100.0
+    return np.minimum(rank.astype(np.int64), np.maximum(counts - 1, 0))
+
+
+def ranked(
+    box: Box, rank: int, grid: Grid, outside: float | int, out_dtype: np.dtype, percent: float | None = None
+) -> Operator:
     """The element of a rank of a box or footprint, stored as a dtype. Raises ValueError for one that is too large."""
     if prod(box.size) > MOST_ELEMENTS:
         shape = " x ".join(str(n) for n in box.size)
         raise ValueError(f"the box of {shape} has {prod(box.size):.3g} elements: expected {MOST_ELEMENTS} at most")
     cval = constant(outside, grid.dtype) if "constant" in box.modes else 0
-    return stored_as(Rank(box.size, box.before, box.modes, rank, cval, box.footprint), grid, out_dtype)
+    return stored_as(Rank(box.size, box.before, box.modes, rank, cval, box.footprint, percent), grid, out_dtype)

@@ -223,7 +223,7 @@ class Boxed(Neighbourhood):
         """The footprint as truth values, its dimensions in the order of `axes`."""
         if self.footprint is None:
             if self.size is None:
-                raise ValueError("give size or footprint")
+                raise ValueError("give size, such as 3, or footprint, a .npy file or an array")
             return None
         if self.size is not None and "size" in self.model_fields_set:
             raise ValueError("give size or footprint, not both")
