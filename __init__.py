@@ -3,7 +3,7 @@
 >>> import gridstride
 >>> summary = gridstride.gaussian("cells.zarr", "smooth.zarr", sigma=2)     # doctest: +SKIP
 
-There is a function for each operator that `gridstride filter --help` lists.
+There is a function for each operator that `gridstride filter --help` lists, and `run` for pipelines of several.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from __future__ import annotations
 from typing import Any
 
 __version__ = "0.1.0"
-FUNCTIONS = ("apply", "resume", "simulate")
+# Functions of this package, and what they are called in `pipeline.api`.
+FUNCTIONS = {"apply": "apply", "resume": "resume", "run": "run_pipeline", "simulate": "simulate"}
 
 
 def __getattr__(name: str) -> Any:
@@ -21,7 +22,7 @@ def __getattr__(name: str) -> Any:
     if name in FUNCTIONS:
         from gridstride.pipeline import api
 
-        return getattr(api, name)
+        return getattr(api, FUNCTIONS[name])
     from gridstride.workers.operators import listing
 
     if name.replace("_", "-") in listing.names():

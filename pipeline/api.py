@@ -13,8 +13,10 @@ from gridstride.pipeline import job as jobs
 from gridstride.pipeline import runner
 from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.events.events import Events
-from gridstride.pipeline.job import Job, Parameters
+from gridstride.pipeline.job import Job
 from gridstride.pipeline.options import RunOptions
+from gridstride.pipeline.pipelines.file import load_pipeline
+from gridstride.pipeline.pipelines.pipeline import Parameters, Pipeline
 from gridstride.pipeline.reports.progress import Progress, job_facts
 from gridstride.pipeline.reports.report import reported
 from gridstride.pipeline.stopping import ends_program
@@ -33,8 +35,8 @@ LAYOUT = ("array", "chunks", "shards", "codec", "nodata")
 Steps = Sequence[tuple[str, Parameters]]
 
 
-def prepare(steps: str | Steps, input: str | Path, out: str | Path, **arguments: Any) -> Job:
-    """Check and plan a job; see `apply`. Nothing is written and nothing is started."""
+def prepare(steps: str | Steps | Pipeline, input: str | Path, out: str | Path, **arguments: Any) -> Job:
+    """Check and plan a job; see `apply` and `run_pipeline`. Nothing is written and nothing is started."""
     layout = {name: arguments.pop(name) for name in LAYOUT if name in arguments}
     names = RunOptions.model_fields
     given = {name: arguments.pop(name) for name in list(arguments) if name in names}
@@ -44,10 +46,11 @@ def prepare(steps: str | Steps, input: str | Path, out: str | Path, **arguments:
     options = options.but(**given)
     if isinstance(steps, str):
         steps, arguments = [(steps, arguments)], {}
-    if not isinstance(steps, list | tuple) or not all(map(_is_step, steps)):
+    if not isinstance(steps, Pipeline) and not (isinstance(steps, list | tuple) and all(map(_is_step, steps))):
         raise UsageError("steps: expected the name of an operator, or a list of (name, {parameter: value})")
     if arguments:
-        raise UsageError(f"unknown keywords of a chain: {', '.join(arguments)}")
+        what = "pipeline" if isinstance(steps, Pipeline) else "chain"
+        raise UsageError(f"unknown keywords of a {what}: {', '.join(arguments)}")
     return jobs.make_job(steps, input, out, options=options, **layout)
 
 
@@ -81,6 +84,25 @@ def apply(steps: str | Steps, input: str | Path, out: str | Path, **arguments: A
     """
     with ends_program(lambda: _kept(out)):
         return run(prepare(steps, input, out, **arguments))
+
+
+def run_pipeline(
+    pipeline: str | Path | Sequence[Any] | Mapping[str, Any],
+    input: str | Path,
+    out: str | Path,
+    set: Mapping[str, Any] | Sequence[str] = (),
+    **arguments: Any,
+) -> JobSummary:
+    """Apply a pipeline (docs/pipelines.md) to a Zarr array and write the result to another.
+
+    pipeline: the path of a YAML file, or what it holds: steps, each {operator: {option: value}}, with `name` and
+              `inputs` among the options where steps are no mere chain
+    set: options to change: {"median.size": 5}, by a step's name, operator or number; or texts "median.size=5"
+    Other keywords: those of `apply`. The result has the bytes of its steps run one after another.
+    Raises UsageError, one line that names file, step and option, if the request is wrong.
+    """
+    with ends_program(lambda: _kept(out)):
+        return run(prepare(load_pipeline(pipeline, set), input, out, **arguments))
 
 
 def _kept(out: str | Path) -> str:

@@ -79,7 +79,7 @@ def load_cluster(path: str | Path | None) -> ClusterConfig:
     """Read a cluster file; without one, the defaults. Raises UsageError naming file, field and what was expected."""
     if path is None:
         return ClusterConfig()
-    content = read_yaml(Path(os.path.expanduser(path)))  # noqa: PTH111
+    content: Any = read_yaml(Path(os.path.expanduser(path)))  # noqa: PTH111
     if content is None:
         content = {}
     if not isinstance(content, dict):

@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from gridstride.pipeline.errors import UsageError
-from gridstride.pipeline.text import shown
+from gridstride.pipeline.text import one_line, shown
 
 T = TypeVar("T")
 
@@ -36,14 +36,41 @@ def judged(name: str, given: object, judge: Callable[[object], T]) -> T:
         raise UsageError(f"{name} is {shown(given)}: {error}") from None
 
 
-def read_yaml(path: Path) -> Any:
-    """What a YAML file holds. Raises UsageError."""
+def nearest(word: object, known: Iterable[str]) -> str:
+    """What a word that is not known may have been meant to be, as the end of a sentence."""
+    choices = list(known)
+    near = difflib.get_close_matches(str(word), choices, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(choices)}"
+
+
+def setting(text: object, example: str) -> tuple[list[str], Any]:
+    """What --set KEY.OF.FIELD=VALUE says: the parts of the key, and the value, in YAML. Raises UsageError."""
+    key, equals, value = str(text).partition("=")
+    names = key.strip().split(".")
+    if not equals or not all(names):
+        raise UsageError(f"--set {text!r}: expected key=value, such as {example}")
     try:
-        return yaml.safe_load(path.read_text())
+        return names, yaml.safe_load(value)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise UsageError(f"--set {text!r}: the value is not YAML: {fault(error)}") from None
+
+
+def fault(error: Exception) -> str:
+    """What is wrong with a YAML text, and where, on one line."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem and error.problem_mark:
+        mark = error.problem_mark
+        return one_line(f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}")
+    return one_line(str(error))
+
+
+def read_yaml(path: Path, load: Callable[[str], T] = yaml.safe_load) -> T:
+    """What a YAML file holds. load: makes it of the file's text. Raises UsageError."""
+    try:
+        return load(path.read_text())
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+        raise UsageError(f"{path} is not YAML: {fault(error)}") from None
     except RecursionError:
         raise UsageError(f"{path} is nested too deeply: expected keys and values") from None
 
@@ -77,9 +104,7 @@ def complaint(error: ValidationError, model: type[BaseModel], tags: Iterable[str
 
 def _hint(model: type[BaseModel], parts: list[str]) -> str:
     """What a field that is not there may have been meant to be."""
-    known = list(_model_at(model, parts[:-1]).model_fields)
-    near = difflib.get_close_matches(parts[-1], known, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(known)}"
+    return nearest(parts[-1], _model_at(model, parts[:-1]).model_fields)
 
 
 def _model_at(model: type[BaseModel], path: list[str]) -> type[BaseModel]:

@@ -20,7 +20,7 @@ LAYERS = (
     ("pipeline.events",),
     ("pipeline.clusters", "pipeline.planning"),
     ("pipeline.sweep",),
-    ("pipeline.layout", "pipeline.checks", "pipeline.summary"),
+    ("pipeline.layout", "pipeline.checks", "pipeline.summary", "pipeline.pipelines"),
     ("pipeline.job", "pipeline.simulations"),
     ("pipeline.runner",),
     ("pipeline.pictures",),

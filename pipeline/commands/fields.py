@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin
 
 import click
 from pydantic.fields import FieldInfo
 
 from gridstride.pipeline.commands.shared import Number, Numbers, words
 from gridstride.workers.operators.fields import File
-from gridstride.workers.operators.kinds import Several
+from gridstride.workers.operators.kinds import Several, alternatives, marked
 from gridstride.workers.operators.recipe import Recipe
 
 
@@ -40,21 +40,3 @@ def _option(name: str, info: FieldInfo) -> click.Option:
         return click.Option([flag], metavar="FILE", **arguments)
     kind = Number() if {int, float} <= set(kinds) else float if float in kinds else int if kinds == [int] else str
     return click.Option([flag], type=kind, **arguments)
-
-
-def alternatives(annotation: Any) -> list[Any]:
-    """The types of a union, without Annotated around them."""
-    if hasattr(annotation, "__metadata__"):
-        return alternatives(annotation.__origin__)
-    if get_origin(annotation) in (Union, UnionType):
-        return [kind for part in get_args(annotation) for kind in alternatives(part)]
-    return [annotation]
-
-
-def marked(annotation: Any, marker: type) -> Any:
-    """The marker of a type in a union such as `Counts | None`."""
-    for part in (annotation, *get_args(annotation)):
-        for found in getattr(part, "__metadata__", ()):
-            if isinstance(found, marker):
-                return found
-    return None

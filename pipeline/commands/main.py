@@ -13,6 +13,7 @@ from gridstride.pipeline.commands import report
 from gridstride.pipeline.commands.cluster import clusters, submit
 from gridstride.pipeline.commands.filter import Alias, filters
 from gridstride.pipeline.commands.inspect import info, movie, plot, preview
+from gridstride.pipeline.commands.run import run as run_command
 from gridstride.pipeline.commands.shared import guard
 from gridstride.pipeline.commands.simulate import resume, simulate
 from gridstride.pipeline.commands.streams import make_lasting
@@ -45,7 +46,7 @@ def main() -> None:
     """Stencil work on Zarr arrays larger than memory: exact, resumable, on every GPU or CPU there is."""
 
 
-for command in (filters, simulate, resume, clusters, submit):
+for command in (filters, run_command, simulate, resume, clusters, submit):
     main.add_command(command)
 for command in (info, preview, movie, plot, Alias("convolve"), Alias("correlate")):
     main.add_command(command)

@@ -65,6 +65,7 @@ def job_facts(job: Job) -> dict[str, str]:
         "device": job.environment.reason,
         "workers": f"{size.workers} with {size.threads} threads each",
         "algorithm": job.operator.describe(),
+        **({"steps": job.told["steps"]} if "steps" in job.told else {}),
         **({"axes": job.axes} if job.axes else {}),
         "dtype": f"{job.input.dtype} -> {job.out_grid.dtype}",
         "chunks": f"{shape_text(job.input.chunks)} ({job.input.codecs}) -> "

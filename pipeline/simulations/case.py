@@ -71,5 +71,5 @@ def _content(case: str | Path | Mapping[str, Any]) -> tuple[Any, str]:
     if not isinstance(case, str | Path):
         raise UsageError(f"case is {case!r:.80}: expected the path of a case file, a mapping of its content or a Case")
     path = at_home(case)
-    content = read_yaml(path)
+    content: Any = read_yaml(path)
     return anchored({} if content is None else content, path.parent), str(path)

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from gridstride.pipeline.errors import UsageError
+from gridstride.pipeline.validation import setting
 
 
 def anchored(content: Any, folder: Path) -> Any:
@@ -27,14 +26,7 @@ def anchored(content: Any, folder: Path) -> Any:
 
 def overridden(content: Any, override: str) -> Any:
     """`content` with one field set."""
-    key, equals, text = override.partition("=")
-    names = key.strip().split(".")
-    if not equals or not all(names):
-        raise UsageError(f"--set {override!r}: expected key=value, such as grid.cells.x=256")
-    try:
-        value = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError) as error:
-        raise UsageError(f"--set {override!r}: the value is not YAML: {' '.join(str(error).split())}") from None
+    names, value = setting(override, "grid.cells.x=256")
     value = anchored({names[-1]: value}, Path.cwd())[names[-1]]
     return _placed(content, names, value, override, inside="")
 

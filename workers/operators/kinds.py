@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
-from typing import Annotated, Any
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import numpy as np
 from pydantic import BeforeValidator
@@ -128,3 +129,21 @@ Offsets = Annotated[int | tuple[int, ...], BeforeValidator(several(whole)), Seve
 Words = Annotated[str | tuple[str, ...], BeforeValidator(plain), Several(str)]
 Shape = Annotated[tuple[int, ...], BeforeValidator(shape)]
 Place = Annotated[str, BeforeValidator(place)]
+
+
+def alternatives(annotation: Any) -> list[Any]:
+    """The types of a union, without Annotated around them."""
+    if hasattr(annotation, "__metadata__"):
+        return alternatives(annotation.__origin__)
+    if get_origin(annotation) in (Union, UnionType):
+        return [kind for part in get_args(annotation) for kind in alternatives(part)]
+    return [annotation]
+
+
+def marked(annotation: Any, marker: type) -> Any:
+    """The marker of a type in a union such as `Counts | None`."""
+    for part in (annotation, *get_args(annotation)):
+        for found in getattr(part, "__metadata__", ()):
+            if isinstance(found, marker):
+                return found
+    return None
