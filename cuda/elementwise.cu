@@ -1,4 +1,4 @@
-// Elementwise formulas: out[i] = formula(in[i], number).
+// Elementwise formulas: out[i] = formula(in[i], number), and formulas of several arrays.
 #include "stencil.cuh"
 
 // Integers saturate, floating-point numbers are rounded half to even.
@@ -34,4 +34,68 @@ __global__ void __launch_bounds__(256) elementwise(const In* __restrict__ in, Ou
     const i64 stride = i64(gridDim.x) * blockDim.x;
     for (i64 e = i64(blockIdx.x) * blockDim.x + threadIdx.x; e < count; e += stride)
         out[e] = Formula::template of<Out>(in[e], number);
+}
+
+// Formulas of several arrays, whose values are added one by one. A sum of type Sum<T> starts from the first.
+
+// Two's complement wraps around where the difference of signed integers is too large.
+struct difference {
+    static constexpr int most = 2;  // arrays
+    template <class T> using Sum = T;
+    template <class T> static __device__ T first(T v, T) { return v; }
+    template <class T> static __device__ T next(T sum, T v, T)
+    {
+        if constexpr (is_float<T>) return sum - v;
+        else if constexpr (!is_signed<T>) return sum > v ? T(sum - v) : T(0);
+        else {
+            const T less = T(u64(sum) - u64(v));
+            const bool past = ((sum ^ v) & (sum ^ less)) < 0;
+            return past ? (sum < 0 ? T(~largest<T>) : largest<T>) : less;
+        }
+    }
+    template <class T> static __device__ T last(T sum) { return sum; }
+};
+
+struct euclidean {
+    static constexpr int most = 6;
+    template <class T> using Sum = f64;
+    template <class T> static __device__ f64 first(T v, T) { return f64(v) * f64(v); }
+    template <class T> static __device__ f64 next(f64 sum, T v, T) { return sum + f64(v) * f64(v); }
+    template <class T> static __device__ T last(f64 sum) { return T(sqrt(sum)); }
+};
+
+struct weighted {
+    static constexpr int most = 6;
+    template <class T> using Sum = T;
+    template <class T> static __device__ T first(T v, T weight) { return weight * v; }
+    template <class T> static __device__ T next(T sum, T v, T weight) { return sum + weight * v; }
+    template <class T> static __device__ T last(T sum) { return sum; }
+};
+
+// NaN stays.
+struct maximum {
+    static constexpr int most = 6;
+    template <class T> using Sum = T;
+    template <class T> static __device__ T first(T v, T) { return v; }
+    template <class T> static __device__ T next(T sum, T v, T) { return sum >= v || sum != sum ? sum : v; }
+    template <class T> static __device__ T last(T sum) { return sum; }
+};
+
+// Arrays a to f, of which there are `arrays`. (arrays + 1) * sizeof(T) bytes an element.
+template <class T, class Formula>
+__global__ void __launch_bounds__(256)
+joined(const T* __restrict__ a, const T* __restrict__ b, const T* __restrict__ c, const T* __restrict__ d,
+       const T* __restrict__ e, const T* __restrict__ f, T* __restrict__ out, i64 count, int arrays,
+       const T* __restrict__ numbers)
+{
+    const T* const every[] = {a, b, c, d, e, f};
+    const i64 stride = i64(gridDim.x) * blockDim.x;
+    const bool weights = same<Formula, weighted>;
+    for (i64 i = i64(blockIdx.x) * blockDim.x + threadIdx.x; i < count; i += stride) {
+        typename Formula::template Sum<T> sum = Formula::template first<T>(a[i], weights ? numbers[0] : T(0));
+#pragma unroll
+        for (int n = 1; n < Formula::most; ++n)
+            if (n < arrays) sum = Formula::template next<T>(sum, every[n][i], weights ? numbers[n] : T(0));
+        out[i] = Formula::template last<T>(sum);
+    }
 }

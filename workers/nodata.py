@@ -13,9 +13,10 @@ Number = float | int
 
 @dataclass(frozen=True)
 class NoData:
-    """values: as elements of the array's dtype have them; a result's missing elements have the first."""
+    """values: as elements of the array's dtype have them; a result's missing elements have the first, or `marker`."""
 
     values: tuple[Number, ...]
+    marker: Number | None = None
 
     @property
     def value(self) -> Number:
@@ -41,10 +42,11 @@ class NoData:
     def stored_as(self, dtype: np.dtype) -> NoData:
         """The value in results of a dtype: the same where the dtype has it, else NaN. Raises ValueError if there is
         neither."""
-        element = as_element(self.value, dtype)
+        value = self.value if self.marker is None else self.marker
+        element = as_element(value, dtype)
         if element is None and dtype.kind != "f":
             raise ValueError(
-                f"{number_text(self.value)} stands for no data, which no element of dtype {dtype} can be: give another "
+                f"{number_text(value)} stands for no data, which no element of dtype {dtype} can be: give another "
                 "dtype for the result, such as float32"
             )
         return NoData((float("nan") if element is None else element,))

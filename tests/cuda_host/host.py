@@ -94,11 +94,20 @@ class Host:
 
     def compute(self, op: Operator, window: Window, max_grid: int = launches.MAX_GRID) -> np.ndarray:
         """What workers.gpu makes of an operator and a window, on at most max_grid blocks of threads a launch."""
-        return gpu.compute(op, window, Machine(np, scipy.fft, lambda plan, data: self.run(plan, data, max_grid)))
+        return gpu.compute(
+            op, window, Machine(np, scipy.fft, lambda plan, data, more: self.run(plan, data, max_grid, more))
+        )
 
-    def run(self, plan: Launches, data: np.ndarray, max_grid: int = launches.MAX_GRID) -> np.ndarray:
+    def run(
+        self,
+        plan: Launches,
+        data: np.ndarray,
+        max_grid: int = launches.MAX_GRID,
+        more: dict[str, np.ndarray] | None = None,
+    ) -> np.ndarray:
         """Raises HostError on a sanitizer's report or an output element that was never written."""
-        contents = {"data": (data.nbytes, 0, [(0, data.tobytes())])}
+        arrays = {"data": data, **(more or {})}
+        contents = {name: (array.nbytes, 0, [(0, array.tobytes())]) for name, array in arrays.items()}
         return self._result(plan, contents, max_grid)
 
     def change(

@@ -192,6 +192,10 @@ class Operator:
         all its elements have a value). Families say how. Raises ValueError where there is none."""
         raise ValueError(f"{self.describe()} cannot leave out elements without data: leave nodata out, or make it none")
 
+    def without_several(self, nodata: Sequence[NoData | None], grid: Grid) -> tuple[Operator, NoData | None]:
+        """The same for a step that reads several arrays. nodata: of each; None: all its elements have a value"""
+        raise ValueError(f"{self.describe()} joins several arrays: elements without data cannot be left out of them")
+
     # --- geometry: pure, on grids alone ---
     def out_grid(self, grid: Grid) -> Grid:
         """Shape, dtype and axes of the result."""
@@ -224,6 +228,10 @@ class Operator:
         are names of objects, are refused to operators whose results are neither `chosen` nor truth values."""
         return Meaning()
 
+    def joins(self, meanings: Sequence[Meaning]) -> Meaning:
+        """The same of a step that reads several arrays, each of which means something."""
+        return Meaning()
+
     def remarks(self, grid: Grid) -> tuple[str, ...]:
         """What a user would not expect of the result's numbers, a line each."""
         return ()
@@ -235,7 +243,8 @@ class Operator:
         raise NotImplementedError
 
     def gpu(self, window: Window, launches: Launches) -> None:
-        """Describe the launches that compute `window.want` (or a report) from contiguous data. Imports no CuPy."""
+        """Describe the launches that compute `window.want` (or a report) from contiguous data, the buffers "data",
+        "data1" (the first of `others`), ... Imports no CuPy."""
         raise NotImplementedError
 
     def on_gpu(self, window: Window, machine: Machine) -> Any:
@@ -245,7 +254,7 @@ class Operator:
         else:
             launches = Launches((0,), np.dtype(np.int64))  # `gpu` says what its report is
         self.gpu(window, launches)
-        return machine.run(launches, window.data)
+        return machine.run(launches, window.data, {f"data{n}": array for n, array in enumerate(window.others, 1)})
 
     # --- more than one sweep ---
     def writes(self) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from math import nan
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -50,10 +51,13 @@ class Graph(Operator):
     """Steps in order; the last is the result.
 
     inputs: names of the arrays on the input's grid (`Window.data` and `Window.others`)
+    own:    the steps are those of one operator, which stores nothing between them: what is missing there is NaN in
+            floating-point numbers, so that no number is mistaken for it
     """
 
     steps: tuple[Step, ...]
     inputs: tuple[str, ...] = (INPUT,)
+    own: bool = False
 
     @property
     def exact(self) -> bool:  # type: ignore[override]
@@ -68,25 +72,31 @@ class Graph(Operator):
         return tuple(dict.fromkeys(found))
 
     def meaning(self) -> Meaning:
-        """Of a chain; what joins several steps is another quantity."""
-        found, source = Meaning(1.0, between=True, chosen=True), INPUT
+        found = dict.fromkeys(self.inputs, Meaning(1.0, between=True, chosen=True))
         for step in self.steps:
-            found = found.then(step.operator.meaning()) if step.reads == (source,) else Meaning()
-            source = step.name
-        return found
+            first, *others = [found[name] for name in step.reads]
+            operator = step.operator
+            found[step.name] = operator.joins((first, *others)) if others else first.then(operator.meaning())
+        return found[self.steps[-1].name]
 
     def without(self, nodata: NoData, grid: Grid) -> tuple[Graph, NoData | None]:
         """Every step leaves out what the one before it leaves without data."""
-        if self.inputs != (INPUT,) or any(len(step.reads) > 1 for step in self.steps):
+        if self.inputs != (INPUT,):
             raise ValueError(
-                f"{self.describe()} joins several arrays: elements without data cannot be left out of them"
+                f"{self.describe()} reads several arrays: elements without data cannot be left out of them"
             )
         grids, steps = self.grids(grid), []
         missing: dict[str, NoData | None] = {INPUT: nodata}
         for step in self.steps:
-            there, operator, left = missing[step.reads[0]], step.operator, None
-            if there is not None:
-                operator, left = operator.without(there, _read_by(step, grids))
+            there, operator, left = [missing[name] for name in step.reads], step.operator, None
+            if self.own:
+                hidden = step is not self.steps[-1] and grids[step.name].dtype.kind == "f"
+                marker = nan if hidden else nodata.value
+                there = [one and replace(one, marker=marker) for one in there]
+            if len(there) > 1 and any(there):
+                operator, left = operator.without_several(there, _read_by(step, grids))
+            elif there[0] is not None:
+                operator, left = operator.without(there[0], _read_by(step, grids))
             missing[step.name] = left
             steps.append(replace(step, operator=operator))
         return self.but(steps=tuple(steps)), left
