@@ -19,8 +19,11 @@ test: $(VENV)/.installed-dev docs/reference.md
 quick: $(VENV)/.installed-dev docs/reference.md
 	$(BIN)/python -m pytest -q -m "not slow" $(AT_ONCE)
 
-# The page of all operators, made from their files.
-reference: docs/reference.md
+# The page of all operators, made from their files, and its pictures.
+reference: $(VENV)/.installed-dev
+	$(BIN)/python docs/pictures.py
+	$(BIN)/python -m gridstride.pipeline.reports.reference docs/reference.md
+
 docs/reference.md: $(wildcard workers/operators/*.py) pipeline/reports/reference.py | $(VENV)/.installed
 	$(BIN)/python -m gridstride.pipeline.reports.reference $@
 

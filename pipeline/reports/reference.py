@@ -9,7 +9,9 @@ from pathlib import Path
 from pydantic.fields import FieldInfo
 
 from gridstride.workers.operators import registry
+from gridstride.workers.operators.recipe import Recipe
 
+PICTURES = Path(__file__).parents[2] / "docs" / "operators"
 HEAD = """# Operators
 
 Made from the operators' own files by `make reference`; do not edit it. Each is a command,
@@ -29,9 +31,19 @@ def reference_page() -> str:
         shared |= {field: info for field, info in recipe.model_fields.items() if field in common}
         own = {field: info for field, info in recipe.own_fields().items() if field not in common}
         also = ", ".join(f"`{field}`" for field in recipe.model_fields if field in common)
-        parts += [f"## {name}", inspect.getdoc(recipe) or "", _table(own), f"Also: {also}." if also else ""]
+        parts += [f"## {name}", inspect.getdoc(recipe) or "", _facts(name, recipe), _table(own)]
+        parts += [f"Also: {also}." if also else ""]
     parts += ["## Options that operators share", _table(shared)]
     return "\n\n".join(part.strip() for part in parts if part) + "\n"
+
+
+def _facts(name: str, recipe: type[Recipe]) -> str:
+    """The formula, the source, and what the example makes of real cells (docs/pictures.py)."""
+    lines = [f"Formula: `{recipe.formula}`"] if recipe.formula else []
+    lines += [f"Source: {recipe.source}."] if recipe.source else []
+    if (PICTURES / f"{name}.png").exists():
+        lines.append(f"![Before and after: {name}](operators/{name}.png)")
+    return "  \n".join(lines)
 
 
 def _table(fields: dict[str, FieldInfo]) -> str:

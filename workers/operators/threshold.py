@@ -29,6 +29,9 @@ class Threshold(Recipe):
     greater. Example: gridstride filter threshold cells.zarr mask.zarr --method otsu
     """
 
+    formula = "out[i] = in[i] > value; otsu: the value t that makes w0(t) w1(t) (mean0(t) - mean1(t))^2 largest"
+    source = "N. Otsu, A threshold selection method from gray-level histograms, 1979; skimage.filters.threshold_otsu"
+
     value: Value | None = Field(None, description="The value to compare with.")
     method: Literal["otsu"] | None = Field(None, description="How to find the value, instead.")
 
