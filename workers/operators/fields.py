@@ -86,6 +86,21 @@ def find_axis(grid: Grid, text: str | int) -> int:
     raise ValueError(f"unknown axis {word!r}: the array has {grid.axis_list()}")
 
 
+def named_numbers(grid: Grid, axes: Sequence[str | int]) -> list[int]:
+    """The numbers of axes given by names or numbers; zyx is z,y,x where the array has axes of these names. Raises
+    ValueError for those that are not there, or are given twice."""
+    names, one = {axis.name for axis in grid.axes}, str(axes[0]) if len(axes) == 1 else ""
+    found: list[int] = []
+    for text in list(one) if one and one not in names and set(one) <= names else axes:
+        number = find_axis(grid, text)
+        if number in found:
+            raise ValueError(f"axis {str(text)!r} is given twice")
+        found.append(number)
+    if not found:
+        raise ValueError("axes names no axis")
+    return found
+
+
 DType = Annotated[str | None, BeforeValidator(lambda value: dtype_name(value))]
 
 
@@ -107,15 +122,7 @@ class Filter(Recipe):
         if self.axes is not None and self.spatial is not None:
             raise ValueError("give axes or spatial, not both")
         if self.axes is not None:
-            found: list[int] = []
-            for text in self._named(grid):
-                number = find_axis(grid, text)
-                if number in found:
-                    raise ValueError(f"axis {str(text)!r} is given twice")
-                found.append(number)
-            if not found:
-                raise ValueError("axes names no axis")
-            return found
+            return named_numbers(grid, self.axes)
         space = [i for i, axis in enumerate(grid.axes) if (axis.type == "space" or grid.ndim == 1) and i != without]
         count = self.spatial if self.spatial is not None else last
         if not space or (count is not None and not 1 <= count <= len(space)):
@@ -125,12 +132,6 @@ class Filter(Recipe):
             known = f"{len(space)} of the array's axes are" if space else "none of the array's axes is"
             raise ValueError(f"{what}{known} known to be space ({grid.axis_list()}): name those to filter with axes")
         return space if count is None else space[len(space) - count :]
-
-    def _named(self, grid: Grid) -> Sequence[str | int]:
-        """The axes as the user names them; zyx is z,y,x where the array has axes of these names."""
-        names, given = {axis.name for axis in grid.axes}, self.axes or ()
-        one = str(given[0]) if len(given) == 1 else ""
-        return list(one) if one and one not in names and set(one) <= names else given
 
     def out_dtype(self, grid: Grid) -> np.dtype:
         return grid.dtype if self.dtype is None else np.dtype(self.dtype)

@@ -166,7 +166,7 @@ class Graph(Operator):
         for step in (step for step in self.steps if step.name in wants):
             region, grid = wants[step.name], grids[step.name]
             result = out if step is self.steps[-1] else np.empty(region.shape, grid.dtype)
-            for piece, there in region.pieces(grid.shape):  # an operator computes inside its grid
+            for piece, there in region.pieces(grid.shape) if region.size else ():  # inside its grid
                 view = _window(step, piece, grids, had)
                 report = step.operator.cpu(view, result[there] if step.operator.writes() else result)
             had[step.name] = (result, region)
@@ -181,7 +181,7 @@ class Graph(Operator):
         result = window.data
         for step in (step for step in self.steps if step.name in wants):
             region, grid = wants[step.name], grids[step.name]
-            pieces = list(region.pieces(grid.shape))
+            pieces = list(region.pieces(grid.shape)) if region.size else []
             if len(pieces) == 1:
                 result = compute(step.operator, _window(step, pieces[0][0], grids, had), machine)
             else:
