@@ -3,7 +3,7 @@
     python docs/pictures.py [NAME ...]
 
 Runs the command that the operator's docstring gives, in a folder with cells.zarr (nuclei, 3-D microscopy), mask.zarr
-(which of them are bright) and labels.zarr (each of these by number).
+(which of them are bright), labels.zarr (each of these by number) and the kernels of examples/kernels.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from gridstride.workers.operators import registry
 
 HERE = Path(__file__).parent
 CELLS = HERE.parent / "examples" / "data" / "cells3d_nuclei.tif"
+KERNELS = HERE.parent / "examples" / "kernels"
 PART = (slice(12, 48), slice(60, 188), slice(60, 188))
 SIDE, GAP, GREYS = 128, 4, 48  # of a picture in pixels, between the two, and levels of grey
 
@@ -42,6 +43,7 @@ def example(name: str) -> list[str]:
 
 
 def make_inputs(folder: Path) -> None:
+    shutil.copytree(KERNELS, folder, dirs_exist_ok=True)
     cells = tifffile.imread(CELLS)[PART]
     mask = ndimage.gaussian_filter(cells.astype(float), 1.5) > np.percentile(cells, 80)
     labels = ndimage.label(mask)[0].astype(np.uint16)

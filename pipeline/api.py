@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -24,6 +24,7 @@ from gridstride.pipeline.storage.journal import Journal
 from gridstride.pipeline.summary import JobSummary
 from gridstride.pipeline.text import shown
 from gridstride.pipeline.validation import judged
+from gridstride.workers.families.user_code import is_program
 from gridstride.workers.operators import registry
 from gridstride.workers.operators.kinds import LARGEST, within
 
@@ -33,10 +34,15 @@ if TYPE_CHECKING:
 
 LAYOUT = ("array", "chunks", "shards", "codec", "nodata")
 Steps = Sequence[tuple[str, Parameters]]
+Program = Callable[..., Any]
 
 
-def prepare(steps: str | Steps | Pipeline, input: str | Path, out: str | Path, **arguments: Any) -> Job:
+def prepare(
+    steps: str | Path | Program | Steps | Pipeline, input: str | Path, out: str | Path, **arguments: Any
+) -> Job:
     """Check and plan a job; see `apply` and `run_pipeline`. Nothing is written and nothing is started."""
+    if is_program(steps):
+        steps, arguments = "apply", {"file": steps, **arguments}
     layout = {name: arguments.pop(name) for name in LAYOUT if name in arguments}
     names = RunOptions.model_fields
     given = {name: arguments.pop(name) for name in list(arguments) if name in names}
@@ -72,11 +78,12 @@ def run(job: Job, client: Any = None) -> JobSummary:
     return runner.run(job, client, progress, job_facts(job))
 
 
-def apply(steps: str | Steps, input: str | Path, out: str | Path, **arguments: Any) -> JobSummary:
+def apply(steps: str | Path | Program | Steps, input: str | Path, out: str | Path, **arguments: Any) -> JobSummary:
     """Apply an operator to a Zarr array and write the result to another.
 
     steps: an operator's name, whose parameters are keywords; or a chain of several, each (name, {parameter: value}):
-           one read, one write, with the bytes of the operators applied one after another
+           one read, one write, with the bytes of the operators applied one after another; or a program of your own, a
+           function of a block or its file, with keywords halo and params (docs/own-kernels.md)
     Keywords: those of the operator, of `RunOptions`, array (which one, where the input is a group), chunks, shards
     and codec (of the result), and nodata: the value that stands for missing elements, several of them, "nan", "auto"
     (what the array declares) or "none".
@@ -180,26 +187,32 @@ def _run_simulation(prepared: Simulation) -> FlowSummary:
     return summary
 
 
-def prepare_resume(out: str | Path, options: RunOptions, until: float | None = None) -> Job | Simulation:
+def prepare_resume(
+    out: str | Path, options: RunOptions, until: float | None = None, code: Sequence[Any] = ()
+) -> Job | Simulation:
     """Check and plan to go on with what writes `out`; see `resume`."""
     journal = Journal(out)
     if not journal.is_simulation():
         if until is not None and journal.exists():
             raise UsageError(f"{out} is not the output of a simulation, which alone is made longer by until")
-        return jobs.resume(out, options)
+        return jobs.resume(out, options, code)
     from gridstride.pipeline.simulations import simulation
 
     return simulation.resume(out, options, until)
 
 
-def resume(out: str | Path, until: float | None = None, **options: Any) -> JobSummary | FlowSummary:
+def resume(
+    out: str | Path, until: float | None = None, code: str | Path | Program | Sequence[Any] = (), **options: Any
+) -> JobSummary | FlowSummary:
     """Go on with the unfinished job or simulation at `out`.
 
     until: make a simulation longer, finished or not: the time at which it ends, in place of its case's run.until
+    code:  the program of your own that the job runs, or its file; several of them
     Keywords: those of `RunOptions`. Raises UsageError for an end before that of the run that is there.
     """
     with ends_program(lambda: _kept(out)):
-        prepared = prepare_resume(out, RunOptions(**options), until)
+        programs = code if isinstance(code, list | tuple) else [code]
+        prepared = prepare_resume(out, RunOptions(**options), until, programs)
         if isinstance(prepared, Job):
             return run(prepared)
         return _run_simulation(prepared)

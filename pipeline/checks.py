@@ -98,6 +98,11 @@ def check_same_job(stored: Journal, identity: dict[str, Any], block: tuple[int, 
                 f"{out} was begun on {before['device']} and this would go on on {identity['device']}, whose last bits "
                 f"may differ: use --device {before['device']}, or --overwrite"
             )
+        programs = before.get("code", {})
+        for file, digest in identity.get("code", {}).items():
+            if programs.get(file, digest) != digest:
+                raise UsageError(f"{file} has changed since {out} was begun: put back what it was, or --overwrite")
+        differs = [name for name in differs if name != "code"]
         what = {
             "input": "the input has changed since",
             "operator": "with other parameters",

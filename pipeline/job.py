@@ -28,6 +28,8 @@ from gridstride.pipeline.storage.paths import StorePath, store_path
 from gridstride.pipeline.text import counted
 from gridstride.pipeline.validation import judged
 from gridstride.workers import cluster, saving
+from gridstride.workers.code import allow, codes
+from gridstride.workers.families.user_code import digest_of
 from gridstride.workers.operators.base import Grid, Operator
 from gridstride.workers.operators.kinds import word
 
@@ -149,6 +151,8 @@ def identity(info: ArrayInfo, operator: Operator, out: Grid, layout: Layout, dev
         },
         "device": device,
     }
+    if programs := {code.file: code.digest for code in codes(operator)}:
+        content["code"] = programs
     return json.loads(json_bytes(content))
 
 
@@ -187,8 +191,8 @@ def make_job(
     return replace(job, attributes=attributes, told=told, notes=(*job.notes, *bound.notes))
 
 
-def resume(out: str | Path, options: RunOptions | None = None) -> Job:
-    """The unfinished job at `out`, ready to go on."""
+def resume(out: str | Path, options: RunOptions | None = None, code: Sequence[Any] = ()) -> Job:
+    """The unfinished job at `out`, ready to go on. code: the programs of the user's that it runs, or their files"""
     where = store_path(out)
     journal = Journal(where)
     if not journal.exists() and not where.exists():
@@ -208,8 +212,28 @@ def resume(out: str | Path, options: RunOptions | None = None) -> Job:
         raise UsageError(
             f"{journal.folder} is damaged ({error}): use --overwrite with the original command to start again"
         ) from None
+    allow_programs(operator, code, where)
     job = _planned(info, where, operator, info.grid, layout, record["request"], options)
     return replace(job, attributes=record.get("attributes", {}), told=record.get("told", {}))
+
+
+def allow_programs(operator: Operator, given: Sequence[Any], out: StorePath) -> None:
+    """Let the programs in an output be run that the user names and has: the output may be a stranger's."""
+    mine = [judged("code", value, lambda value: (value, digest_of(value))) for value in given]
+    for code in codes(operator):
+        if code.digest in {digest for _, digest in mine}:
+            allow([code.digest])
+            continue
+        if mine:
+            names = ", ".join(str(value) for value, _ in mine)
+            raise UsageError(
+                f"{out} was begun by {code.file}, and {names} is another program or has changed since: put back what "
+                "it was, or use --overwrite with the original command"
+            )
+        raise UsageError(
+            f"{out} runs {code.file}, and a program in an output is not run unless you name it: gridstride resume "
+            f"{out} --code {code.file}, or give the same command again"
+        )
 
 
 def _planned(

@@ -18,7 +18,7 @@ from gridstride.pipeline.job import Job
 from gridstride.pipeline.storage.create import check_disk, create
 from gridstride.pipeline.storage.journal import FOLDER, Journal
 from gridstride.pipeline.storage.mirror import mirrored
-from gridstride.pipeline.storage.paths import ends_if_lost
+from gridstride.pipeline.storage.paths import ends_if_lost, remove, store_path
 from gridstride.pipeline.summary import JobSummary
 from gridstride.pipeline.sweep.block_task import Work, foreign_jobs, write_work
 from gridstride.pipeline.sweep.record import Record, Summary
@@ -139,11 +139,16 @@ def _sweeps(job: Job, job_hash: str, summary: JobSummary, client: Any, story: Ev
         summary.add(done, last=False)
         if done.failed:
             return
+        if first.writes():
+            _forget(job, source)
         operator = operator.resolve(Journal(job.out, part).reports() if not first.writes() else (), grid)
         if first.writes():
             source, grid, chunks = target, first.out_grid(grid), unit
         number += 1
-    summary.add(sweep(operator, "", out), last=True)
+    done = sweep(operator, "", out)
+    summary.add(done, last=True)
+    if not done.failed:
+        _forget(job, source)
 
 
 def _begun_with(job: Job, part: str) -> tuple[int, ...] | None:
@@ -159,6 +164,12 @@ def _intermediate(job: Job, part: str, grid: Grid, unit: tuple[int, ...]) -> str
     if not (where / "zarr.json").is_file():
         create(where, grid.shape, grid.dtype, unit)
     return str(where.resolve())
+
+
+def _forget(job: Job, source: str) -> None:
+    """Delete what a sweep has read, if another sweep of the job wrote it: nothing reads it again."""
+    if source != job.input.path and (where := store_path(source)).exists():
+        remove(where)
 
 
 def _wait_for_foreign(job: Job, job_hash: str, client: Any, story: Events) -> None:

@@ -35,8 +35,8 @@ def filters() -> None:
     """Apply an operator to an array: gaussian, median, sobel, ..."""
 
 
-def filter_command(name: str) -> click.Command:
-    """The command of an operator."""
+def filter_command(name: str, first: str = "") -> click.Command:
+    """The command of an operator. first: a field that is an argument, before IN and OUT"""
     from gridstride.pipeline.commands.fields import options_of
     from gridstride.workers.operators import registry
 
@@ -51,18 +51,25 @@ def filter_command(name: str) -> click.Command:
         run_job(api.prepare(name, input, out, options=options, **given), dry_run)
 
     arguments = [click.Argument(["input"], metavar="IN"), click.Argument(["out"], metavar="OUT")]
+    if first:
+        arguments.insert(0, click.Argument([first], metavar=first.upper()))
+    fields = [option for option in options_of(recipe) if option.name != first]
     text = inspect.getdoc(recipe) or ""
-    return click.Command(name, params=[*arguments, *options_of(recipe), *job_parameters()], callback=run, help=text)
+    return click.Command(name, params=[*arguments, *fields, *job_parameters()], callback=run, help=text)
 
 
 class Alias(click.Command):
-    """A command at the top level that is one of the filters: `gridstride convolve`. It is made when it is used."""
+    """A command at the top level that is one of the filters: `gridstride convolve`. It is made when it is used.
 
-    def __init__(self, name: str) -> None:
+    first: a field that is an argument, before IN and OUT
+    """
+
+    def __init__(self, name: str, first: str = "") -> None:
         super().__init__(name, help=summary(name), short_help=summary(name))
+        self.first = first
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> click.Context:
-        return filter_command(str(self.name)).make_context(info_name, args, parent, **extra)
+        return filter_command(str(self.name), self.first).make_context(info_name, args, parent, **extra)
 
 
 def run_job(job: Any, dry_run: bool = False) -> None:

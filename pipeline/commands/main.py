@@ -48,7 +48,7 @@ def main() -> None:
 
 for command in (filters, run_command, simulate, resume, clusters, submit):
     main.add_command(command)
-for command in (info, preview, movie, plot, Alias("convolve"), Alias("correlate")):
+for command in (info, preview, movie, plot, Alias("convolve"), Alias("correlate"), Alias("apply", "file")):
     main.add_command(command)
 report.register(main, guard)
 

@@ -63,15 +63,16 @@ def _warn(prepared: Any, lines: list[str]) -> None:
 @click.command("resume")
 @click.argument("out", metavar="OUT")
 @click.option("--until", type=float, metavar="T", help="Make a simulation longer, finished or not: run.until.")
+@click.option("--code", multiple=True, metavar="FILE", help="The program of your own that the job runs (apply).")
 @TOLD_OPTIONS
 @RUN_OPTIONS
 @guard
-def resume(out: str, until: float | None, **values: Any) -> None:
+def resume(out: str, until: float | None, code: tuple[str, ...], **values: Any) -> None:
     """Go on with the unfinished job or simulation that writes OUT, or with a simulation beyond its end."""
     from gridstride.pipeline import api
     from gridstride.pipeline.commands.filter import run_job
 
-    prepared = api.prepare_resume(out, split_options(values)[1], until)
+    prepared = api.prepare_resume(out, split_options(values)[1], until, code)
     if isinstance(prepared, api.Job):
         run_job(prepared)
     else:

@@ -208,8 +208,9 @@ def _is_file(info: FieldInfo) -> bool:
 
 
 def _anchored(value: object, folder: Path | None) -> object:
-    """A path in a file, relative to the file's folder. A word without .npy may be a name."""
+    """A path in a file, relative to the file's folder. A word without .npy may be a name; FILE.py:NAME has a path."""
     if folder is None or not isinstance(value, str) or "://" in value:
         return value
     path = folder.absolute() / at_home(value)
-    return str(path) if value.endswith(".npy") or path.is_file() else value
+    inner = Path(re.sub(r"(\.py):[^/:]*$", r"\1", str(path)))
+    return str(path) if value.endswith(".npy") or inner.is_file() else value

@@ -146,4 +146,6 @@ def plain(value: Any) -> Any:
         return value.tolist()
     if isinstance(value, list | tuple):
         return [plain(v) for v in value]
+    if callable(value) and hasattr(value, "__name__"):
+        return value.__name__
     return value if isinstance(value, bool | int | float | str | None) else str(value)

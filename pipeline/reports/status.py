@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import time
 from contextlib import suppress
@@ -191,8 +192,14 @@ def shortened(blocks: list[str], most: int = 6) -> str:
 
 
 def resume_command(out: str | StorePath) -> str:
-    """What to type to go on with a job."""
-    return f"gridstride resume {shlex.quote(str(out))}"
+    """What to type to go on with a job; a program of the user's must be named."""
+    try:
+        request = Journal(out).read().get("request", {})
+    except UsageError:
+        request = {}
+    files = [step["file"] for step in request.get("steps", [request]) if "code" in step]
+    named = "".join(f" --code {shlex.quote(re.sub(r':[^:/]*$', '', file))}" for file in dict.fromkeys(files))
+    return f"gridstride resume {shlex.quote(str(out))}{named}"
 
 
 def kept(out: str | StorePath) -> str:

@@ -17,8 +17,8 @@ from gridstride.pipeline.storage.journal import FOLDER, Journal, journal, marker
 from gridstride.pipeline.storage.paths import store_path
 from gridstride.pipeline.storage.regions import open_regions, read_wrapped, sync_chunk_folders
 from gridstride.pipeline.sweep.record import Box, Index, Record
+from gridstride.workers import code, saving
 from gridstride.workers import device as devices
-from gridstride.workers import saving
 from gridstride.workers.identity import this_worker
 from gridstride.workers.operators.base import Grid, Operator, Window
 from gridstride.workers.region import Region
@@ -68,7 +68,8 @@ def write_work(work: Work) -> None:
 
 @lru_cache(maxsize=4)
 def open_work(out: str, part: str, run_id: str) -> Work:
-    """Read a sweep's work, once per process. `run_id` tells one run from the next."""
+    """Read a sweep's work, once per process. `run_id` tells one run from the next, and which programs it may run."""
+    code.allow_marked(run_id)
     folder = store_path(out) / FOLDER
     with stages.unmeasured("read + decode", "what is to be computed"):
         return saving.load(folder / part if part else folder, "sweep")

@@ -24,6 +24,7 @@ from gridstride.pipeline.sweep.own_halos import runs
 from gridstride.pipeline.sweep.record import Box, Index, Record, Summary
 from gridstride.pipeline.sweep.retry import Errors, retry, still_to_do
 from gridstride.pipeline.sweep.waiting import Waiting
+from gridstride.workers.code import CodeError, marked
 from gridstride.workers.identity import job_name
 
 BATCHES_IN_FLIGHT = 2
@@ -51,7 +52,8 @@ class Sweep:
         events: Events | None = None,
         patience: float = PATIENCE,
     ) -> None:
-        self.client, self.work, self.run_id, self.report = client, work, run_id, report
+        self.client, self.work, self.report = client, work, report
+        self.run_id = marked(run_id, work.operator)
         self.patience, self.events = patience, events or Events()
         self.plan, self.summary = work.plan, Summary()
         self.stuck: set[str] = set()
@@ -116,8 +118,10 @@ class Sweep:
             count -= not batch
 
     def _check_fatal(self, error: BaseException, again: bool, flying: list[Any]) -> None:
-        """Raise JobFailed where no other block could be written either."""
+        """Raise JobFailed where no other block could be written either, or the user's own program is at fault."""
         fatal: JobFailed | None = error if isinstance(error, JobFailed) else None
+        if isinstance(error, CodeError):
+            fatal = JobFailed(str(error))
         if not again and isinstance(error, IOTimeout) and len(self.stuck) > max(3, STUCK_TASKS * self.lanes):
             fatal = JobFailed(f"{len(self.stuck)} tasks one after another, the last of them {reason(error)}")
         if fatal is not None:

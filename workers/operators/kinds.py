@@ -28,6 +28,11 @@ class Several:
     kind: type
 
 
+@dataclass(frozen=True)
+class Pairs:
+    """Marks a field of names and values, each NAME=VALUE."""
+
+
 def plain(value: Any) -> Any:
     """NumPy's numbers and sequences as Python's."""
     if isinstance(value, np.generic):

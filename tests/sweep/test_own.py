@@ -1,0 +1,148 @@
+"""Jobs that run programs of the user's: faults, going on, and who names the program."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import zarr
+
+import gridstride
+from gridstride.pipeline import api, runner
+from gridstride.pipeline import job as jobs
+from gridstride.pipeline.errors import JobFailed, UsageError
+from gridstride.pipeline.reports.status import resume_command
+from gridstride.pipeline.storage.journal import Journal
+from gridstride.workers import cluster
+from gridstride.workers import code as codes
+
+RIGHT = "def smooth(b, gain=1):\n    return (b[:-2] + b[2:]) * gain\n"
+WRONG = "def smooth(b, gain=1, *, origin):\n    return (b[:-2] + b[2:]) * (gain // (8 - origin[0]) and gain)\n"
+
+
+def smooth(array: np.ndarray, gain: int = 1) -> np.ndarray:
+    padded = np.pad(array, [(1, 1)], "symmetric")
+    return (padded[:-2] + padded[2:]) * gain
+
+
+@pytest.fixture(scope="module")
+def client() -> Any:
+    with cluster.start("cpu", cluster.Size(1, 2, 4_000_000_000)) as client:
+        yield client
+
+
+@pytest.fixture
+def array() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 99, 24).astype("int32")
+
+
+@pytest.fixture
+def source(store: Any, array: np.ndarray) -> str:
+    return store(array, (4,))
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    (tmp_path / "own.py").write_text(RIGHT)
+    return tmp_path / "own.py"
+
+
+@pytest.fixture
+def begun(source: str, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An output that was begun, and of which no block is done; the process has forgotten which programs it may run."""
+    out = tmp_path / "begun"
+    with monkeypatch.context() as patched:
+        patched.setattr(runner, "_with_cluster", lambda *_: None)
+        gridstride.apply(f"{file}:smooth", source, out, halo=1, params={"gain": 3}, device="cpu")
+    monkeypatch.setattr(codes, "_allowed", set())
+    monkeypatch.setattr(codes, "_modules", {})
+    return out
+
+
+def test_a_fault_ends_the_job_in_one_line_and_finished_blocks_are_kept(
+    source: str, file: Path, tmp_path: Path, array: np.ndarray, client: Any
+) -> None:
+    file.write_text(WRONG)
+    out = tmp_path / "out"
+    terms = {"halo": 1, "block": (4,), "device": "cpu"}
+    with pytest.raises(JobFailed, match=r"^own\.py:2: ZeroDivisionError: .* \(block 8:12\)$"):
+        api.run(api.prepare(file, source, out, **terms), client)
+    file.write_text(RIGHT)
+    with pytest.raises(UsageError, match=r"own\.py has changed since .*: put back what it was, or --overwrite"):
+        api.prepare(file, source, out, **terms)
+    job = api.prepare(file, source, out, overwrite=True, **terms)
+    assert api.run(job, client).computed == 6
+    np.testing.assert_array_equal(zarr.open_array(str(out))[...], smooth(array))
+
+
+def test_a_program_in_an_output_is_not_run_unless_it_is_named(
+    begun: Path, file: Path, array: np.ndarray, client: Any
+) -> None:
+    assert Journal(begun).exists()
+    with pytest.raises(UsageError, match=f"not run unless you name it: gridstride resume {begun} --code own.py"):
+        jobs.resume(begun)
+    with pytest.raises(UsageError, match=r"code is 'gone\.py': gone\.py cannot be read"):
+        api.resume(begun, code="gone.py")
+    text = file.read_text()
+    file.write_text(text + "\n")
+    with pytest.raises(UsageError, match=r"was begun by own\.py, and .* is another program or has changed"):
+        api.resume(begun, code=file)
+    file.write_text(text)
+    assert resume_command(begun) == f"gridstride resume {begun} --code {file}"
+    assert not codes._allowed
+    api.run(jobs.resume(begun, code=[file]), client)
+    np.testing.assert_array_equal(zarr.open_array(str(begun))[...], smooth(array, 3))
+
+
+def test_a_task_runs_no_program_that_its_client_has_not_sent(begun: Path, client: Any) -> None:
+    """Whoever can write the output cannot make workers run a program."""
+    job = jobs.resume(begun, code=[begun.parent / "own.py"])
+    other = job.operator.but(code=codes.Code("own.py", RIGHT + "# another\n", "smooth"))
+    runs = []
+
+    def changed(work: Any, write: Any = runner.write_work) -> None:
+        runs.append(work)
+        write(type(work)(**{**vars(work), "operator": other}))
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(runner, "write_work", changed)
+        with pytest.raises(JobFailed, match="not run unless you name it"):
+            api.run(job, client)
+    assert runs
+
+
+def test_iterations_go_through_stores_that_are_gone_afterwards(
+    source: str, file: Path, tmp_path: Path, array: np.ndarray, client: Any
+) -> None:
+    out = tmp_path / "out"
+    api.run(api.prepare(f"{file}:smooth", source, out, halo=1, iterations=35, block=(8,), device="cpu"), client)
+    wanted = array
+    for _ in range(35):
+        wanted = smooth(wanted)
+    np.testing.assert_array_equal(zarr.open_array(str(out))[...], wanted)
+    assert sorted(path.name for path in (out / ".gridstride").glob("first-*")) == ["first-0", "first-1"]
+    assert not list((out / ".gridstride").glob("first-*/data"))
+
+
+def half(block: np.ndarray, by: int = 2) -> np.ndarray:
+    return block // np.int32(by)
+
+
+def test_functions_are_steps_of_a_chain(
+    source: str, file: Path, tmp_path: Path, array: np.ndarray, client: Any
+) -> None:
+    steps = [("apply", {"file": half, "halo": 0, "param": {"by": 3}}), ("apply", {"file": file, "halo": 1})]
+    job = api.prepare(steps, source, tmp_path / "out", device="cpu")
+    assert [step["file"] for step in job.request["steps"]] == ["half", str(file)]
+    api.run(job, client)
+    np.testing.assert_array_equal(zarr.open_array(str(tmp_path / "out"))[...], smooth(array // 3))
+
+
+def test_what_does_not_go_together_is_refused(source: str, file: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot leave out elements without data"):
+        api.prepare(file, source, tmp_path / "out", halo=1, nodata=3)
+    with pytest.raises(UsageError, match="halo is missing"):
+        api.prepare(half, source, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
