@@ -50,7 +50,7 @@ class Crop(Recipe):
 
     Equal to NumPy's slices, which also count from the end where a number is below 0; the origin of the axes moves with
     the start. Any axis may be cropped, and labels too.
-    Example: gridstride filter crop cells.zarr part.zarr --region z=10:40,y=100:-100
+    Example: gridstride filter crop cells.zarr part.zarr --region z=4:30,x=16:-16
     """
 
     formula: ClassVar[str] = "out[i] = in[start + i], 0 <= i < stop - start"
