@@ -51,7 +51,9 @@ def _header() -> Path:
 
 
 def _compile(folder: Path, arguments: list[str]) -> None:
-    done = subprocess.run(["g++", *FLAGS, *SANITIZE, *arguments], cwd=folder, capture_output=True, text=True)
+    done = subprocess.run(
+        ["g++", *FLAGS, *SANITIZE, f"-I{kernels.SOURCES}", *arguments], cwd=folder, capture_output=True, text=True
+    )
     if done.returncode:
         raise HostError(done.stderr[:8000])
 
@@ -95,7 +97,7 @@ class Host:
     def compute(self, op: Operator, window: Window, max_grid: int = launches.MAX_GRID) -> np.ndarray:
         """What workers.gpu makes of an operator and a window, on at most max_grid blocks of threads a launch."""
         return gpu.compute(
-            op, window, Machine(np, scipy.fft, lambda plan, data, more: self.run(plan, data, max_grid, more))
+            op, window, Machine(np, scipy.fft, lambda plan, data, more=None: self.run(plan, data, max_grid, more))
         )
 
     def run(
