@@ -32,3 +32,11 @@ def store(tmp_path: Any) -> Any:
         return str(path)
 
     return make
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kept_programs(tmp_path_factory: Any) -> Any:
+    """What is kept of users' programs goes with the tests."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("GRIDSTRIDE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
+import re
 import sys
 import tempfile
 import threading
@@ -19,6 +20,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+CACHE = "GRIDSTRIDE_CACHE"  # the environment's folder for what belongs to programs, instead of ~/.cache
 MARK = "+"  # between the name of a run and the hashes of the programs that its tasks may run
 
 
@@ -137,6 +139,21 @@ def located(error: BaseException, code: Code, where: str = "") -> CodeError:
     return CodeError(f"{place}: {type(error).__name__}{': ' if text else ''}{text}{f' ({where})' if where else ''}")
 
 
+# --- CUDA ---
+def compilers_complaint(log: str, code: Code) -> str:
+    """The first error of a compiler's log at a line of the user's file: bilateral.cu:12:5: what is wrong."""
+    file = re.escape(code.file)
+    if found := re.search(
+        rf"^{file}[:(](\d+)(?::(\d+))?\)?:\s*(?:catastrophic |fatal )?error:?\s*(.*)$", log, re.MULTILINE
+    ):
+        place = ":".join(filter(None, (code.file, found[1], found[2])))
+        return f"{place}: {' '.join(found[3].split())[:300]}"
+    line = re.search(rf"{file}[:(](\d+)", log)
+    text = re.search(r"error:?\s*(.*)", log)
+    place = f"{code.file}:{line[1]}" if line else code.file
+    return f"{place}: {(text[1] if text else ' '.join(log.split()))[:300]}"
+
+
 # --- where files are kept ---
 def kept(digest: str) -> Path:
     """A folder of the user's own for what belongs to a hash, on this machine."""
@@ -151,8 +168,8 @@ _folders: dict[str, Path] = {}
 
 def _make_folder(digest: str) -> Path:
     try:
-        cache = os.environ.get("XDG_CACHE_HOME")
-        folder = (Path(cache) if cache else Path.home() / ".cache") / "gridstride" / "own" / digest[:24]
+        cache = os.environ.get(CACHE) or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        folder = Path(cache) / "gridstride" / "own" / digest[:24]
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not os.access(folder, os.W_OK):
             raise OSError

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from gridstride.workers.launches import Launches, Ref
+from gridstride.workers.launches import Launches, Ref, Source
 
 SOURCES = Path(__file__).resolve().parent.parent / "cuda"
 
@@ -26,8 +26,10 @@ FUSES = (
 )  # fmt: skip
 
 
-def source(file: str) -> str:
+def source(file: str | Source) -> str:
     """The text of a kernel file with our own includes inserted."""
+    if isinstance(file, Source):
+        return file.text
     text = (SOURCES / file).read_text()
     includes = re.compile(r'^#include "([\w.]+)"$', re.MULTILINE)
 
@@ -45,7 +47,7 @@ def options(expression: str) -> tuple[str, ...]:
     CuPy adds -ftz=true to all it compiles, and overrules a later -ftz=false. It is here so that kernels compiled
     without CuPy are those that a GPU runs. (float32 numbers below 1.2e-38 are 0 with it.)
     """
-    name, types = expression.split("<")
+    name, _, types = expression.partition("<")
     exact = name not in FUSES or types.split(",")[1:2] == [" f64"]
     return ("-std=c++17", "-ftz=true", *(["-fmad=false"] if exact else []))
 
@@ -85,14 +87,24 @@ def resource_usage(file: str, expression: str, arch: str) -> dict[str, int]:
     }
 
 
-def _compile(file: str, expressions: list[str], arch: str, *more: str) -> tuple[bytes, str]:
-    """The binary, and the compiler's log. Raises RuntimeError with the log on an error."""
+class CompileError(RuntimeError):
+    """A compiler's log with an error in it."""
+
+
+def check(program: Source, expression: str, arch: str = "sm_80") -> None:
+    """Compile a program without a device. Raises CompileError, and ImportError or another where NVRTC is not there."""
+    _compile(program, [expression], arch)
+
+
+def _compile(file: str | Source, expressions: list[str], arch: str, *more: str) -> tuple[bytes, str]:
+    """The binary, and the compiler's log. Raises CompileError with the log on an error."""
     from cuda.bindings import nvrtc
 
     flags = {options(expression) for expression in expressions}
     if len(flags) != 1:
         raise ValueError(f"expressions need different compiler options: {sorted(flags)}")
-    error, program = nvrtc.nvrtcCreateProgram(source(file).encode(), file.encode(), 0, [], [])
+    name = file.name if isinstance(file, Source) else file
+    error, program = nvrtc.nvrtcCreateProgram(source(file).encode(), name.encode(), 0, [], [])
     for expression in expressions:
         nvrtc.nvrtcAddNameExpression(program, expression.encode())
     arguments = [flag.encode() for flag in (f"--gpu-architecture={arch}", *flags.pop(), *more)]
@@ -108,12 +120,12 @@ def _compile(file: str, expressions: list[str], arch: str, *more: str) -> tuple[
         cubin = bytes(binary)
     nvrtc.nvrtcDestroyProgram(program)
     if not cubin:
-        raise RuntimeError(f"{file} for {arch}: {error.name}\n{log}")
+        raise CompileError(f"{name} for {arch}: {error.name}\n{log}")
     return cubin, log
 
 
 @cache
-def kernel(file: str, expression: str, device: int) -> Any:
+def kernel(file: str | Source, expression: str, device: int) -> Any:
     """The kernel, compiled once a process (CuPy keeps the binary on disk) and loaded on the current device."""
     import cupy
 

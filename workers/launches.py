@@ -22,13 +22,21 @@ class Ref:
 
 
 @dataclass(frozen=True)
+class Source:
+    """A program that is no file of cuda/."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Launch:
     """One launch: grid blocks (1-D) of `block` threads (x, y), with `shared` bytes of dynamic shared memory.
 
-    args: `Ref` for pointers, NumPy scalars for the rest, in the kernel's order
+    file: of cuda/; args: `Ref` for pointers, NumPy scalars for the rest, in the kernel's order
     """
 
-    file: str
+    file: str | Source
     expression: str
     grid: int
     block: tuple[int, int]
@@ -63,7 +71,7 @@ class Launches:
         return Ref(name)
 
     def launch(
-        self, file: str, expression: str, tiles: int, block: tuple[int, int], shared: int, args: Iterable[Any]
+        self, file: str | Source, expression: str, tiles: int, block: tuple[int, int], shared: int, args: Iterable[Any]
     ) -> None:
         """Add a launch. Kernels loop over tiles with the grid's stride, so any number of blocks of threads is right."""
         self.launches.append(Launch(file, expression, min(tiles, MAX_GRID), block, shared, tuple(args)))

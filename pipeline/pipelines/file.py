@@ -212,5 +212,5 @@ def _anchored(value: object, folder: Path | None) -> object:
     if folder is None or not isinstance(value, str) or "://" in value:
         return value
     path = folder.absolute() / at_home(value)
-    inner = Path(re.sub(r"(\.py):[^/:]*$", r"\1", str(path)))
+    inner = Path(re.sub(r"(\.py|\.cu):[^/:]*$", r"\1", str(path)))
     return str(path) if value.endswith(".npy") or inner.is_file() else value

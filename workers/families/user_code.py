@@ -18,6 +18,7 @@ import numpy as np
 
 from gridstride.workers.code import Code, CodeError, function_of
 from gridstride.workers.families.user_function import code_of_function
+from gridstride.workers.families.user_program import ARRAYS, Signature, kernels_of
 from gridstride.workers.operators.kinds import plain
 
 MOST_BYTES = 2**20  # of a program
@@ -36,7 +37,7 @@ class Text(str):
 def is_program(value: object) -> bool:
     """Whether a value names a program, rather than an operator of ours."""
     if isinstance(value, str | Path):
-        return re.search(r"\.py(:|$)", str(value)) is not None
+        return re.search(r"\.(py|cu)(:|$)", str(value)) is not None
     return callable(value) and not isinstance(value, type)
 
 
@@ -48,20 +49,23 @@ def code_of(value: Any) -> Code:
     if callable(value) and not isinstance(value, type):
         return code_of_function(value)
     if not isinstance(value, str | Path) or not str(value):
-        raise ValueError("expected FILE.py:FUNCTION or a function")
-    found = re.fullmatch(r"(.*\.py)(?::([^/]*))?", str(value))
+        raise ValueError("expected FILE.py:FUNCTION, FILE.cu or a function")
+    found = re.fullmatch(r"(.*\.(?:py|cu))(?::([^/]*))?", str(value))
     if not found:
-        raise ValueError("expected FILE.py:FUNCTION or a function")
+        raise ValueError("expected FILE.py:FUNCTION, FILE.cu or a function")
     path, function = found[1], found[2] or ""
     text = _read(os.path.expanduser(path))  # noqa: PTH111 (it may be anything)
     file = Path(path).name
+    if path.endswith(".cu"):
+        offered = [name for name, *_ in kernels_of(text)]
+        return Code(file, text, _chosen(file, function, offered, offered, "kernel"))
     return Code(file, text, _chosen(file, function, *_functions(file, text)))
 
 
 def digest_of(value: Any) -> str:
     """The hash of a program that a user names, whatever of it is called. Raises ValueError."""
     if isinstance(value, str | Path):
-        path = re.sub(r"(\.py):[^/]*$", r"\1", str(value))
+        path = re.sub(r"(\.py|\.cu):[^/]*$", r"\1", str(value))
         return Code(Path(path).name, _read(os.path.expanduser(path)), "").digest  # noqa: PTH111
     return code_of(value).digest
 
@@ -72,7 +76,7 @@ def _read(path: str) -> str:
             content = file.read(MOST_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise ValueError(f"{path} cannot be read ({reason}); expected FILE.py:FUNCTION") from None
+        raise ValueError(f"{path} cannot be read ({reason}); expected FILE.py:FUNCTION or FILE.cu") from None
     if len(content) > MOST_BYTES:
         raise ValueError(f"{path} is larger than 1 MB: expected a program")
     try:
@@ -100,17 +104,17 @@ def _functions(file: str, text: str) -> tuple[list[str], list[str]]:
     return [name for name in found if not name.startswith("_")], [*found, *others]
 
 
-def _chosen(file: str, function: str, offered: list[str], known: list[str]) -> str:
+def _chosen(file: str, function: str, offered: list[str], known: list[str], what: str = "function") -> str:
     if function in known:
         return function
     some = ", ".join(offered[:8])
     if function:
         near = difflib.get_close_matches(function, known, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"it defines {some or 'none'}"
-        raise ValueError(f"{file} has no function {function!r}: {hint}")
+        raise ValueError(f"{file} has no {what} {function!r}: {hint}")
     if len(offered) != 1:
-        what = f"{file} defines {some}: say which" if offered else f"{file} defines no function: write one"
-        raise ValueError(f"{what}, {file}:{offered[0] if offered else 'FUNCTION'}")
+        text = f"{file} defines {some}: say which" if offered else f"{file} defines no {what}: write one"
+        raise ValueError(f"{text}, {file}:{offered[0] if offered else 'NAME'}")
     return offered[0]
 
 
@@ -206,3 +210,32 @@ def typed(name: str, value: Any, place: inspect.Parameter | None, called: str) -
     if kind is not None and type(value) is not kind:
         raise ValueError(f"param {name} is {value!r}: expected {WORDS.get(kind, 'text')}, for {called}")
     return value
+
+
+def check_arguments(
+    code: Code, given: Mapping[str, Any], takes: np.dtype, gives: np.dtype
+) -> tuple[tuple[str, Any], ...]:
+    """The values of a CUDA kernel's parameters, in its order, as its types have them. Raises ValueError."""
+    signature = Signature.of(code)
+    own = [(name, kind) for name, kind in signature.places if name not in ARRAYS]
+    called = f"{code.function}({', '.join(f'{kind} {name}' for name, kind in own)})"
+    for name in given:
+        if name not in dict(own):
+            near = difflib.get_close_matches(name, dict(own), n=1)
+            raise ValueError(
+                f"param {name}: {called} has no such parameter{f': did you mean {near[0]!r}?' if near else ''}"
+            )
+    values = {name: Text(re.sub(r"(?<=[\d.])[fFuUlL]+$", "", text)) for name, text in signature.defaults} | dict(given)
+    found = []
+    for name, kind in own:
+        if name not in values:
+            raise ValueError(f"param {name} is missing: {called} needs it; give --param {name}=VALUE")
+        value = parsed(values[name]) if isinstance(values[name], Text) else values[name]
+        dtype = signature.dtype_of(kind, takes, gives)
+        if not isinstance(value, bool | int | float) or (dtype.kind != "f" and value != int(value)):
+            what = "a number" if dtype.kind == "f" else "a whole number"
+            raise ValueError(f"param {name} is {value!r}: expected {what}, for {called}")
+        if dtype.kind in "iu" and not np.iinfo(dtype).min <= value <= np.iinfo(dtype).max:
+            raise ValueError(f"param {name} is {value!r}: expected what {dtype} holds, for {called}")
+        found.append((name, dtype.type(value).item()))
+    return tuple(found)
