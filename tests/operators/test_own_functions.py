@@ -194,7 +194,7 @@ def test_lack_of_memory_is_no_fault_of_the_function(own: Any) -> None:
         ("own.py", "own.py defines local, other: say which, own.py:local"),
         ("own.py:", "say which"),
         ("gone.py:f", "gone.py cannot be read (No such file or directory)"),
-        ("own.txt", "expected FILE.py:FUNCTION or a function"),
+        ("own.txt", "expected FILE.py:FUNCTION, FILE.cu or a function"),
         ("own.py:local:other", "own.py has no function 'local:other'"),
         ("", "expected FILE.py:FUNCTION"),
     ],
