@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import tracemalloc
+import warnings
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -412,3 +413,39 @@ def test_planted_bugs_are_noticed(tmp_path: Path) -> None:
         with pytest.raises((AssertionError, HostError)):
             np.testing.assert_array_equal(apply(operator, array, None, edited.compute), wanted)
         edited.close()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("method", ["max", "min", "sum", "mean", "std"])
+def test_projections_are_of_the_elements_that_have_a_value(dtype: str, method: str) -> None:
+    array, valid = with_holes((7, 6, 5), dtype)
+    array[:, 5, 4], valid[:, 5, 4] = HOLES[dtype], False
+    for axis in range(3):
+        operator, left = masked("project", array, HOLES[dtype], axis=axis, method=method, dtype="float64")
+        result = apply(operator, array)
+        some = valid.any(axis)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of lines without any
+            wanted = getattr(np, f"nan{method}")(np.where(valid, array.astype(float), np.nan), axis=axis)
+        np.testing.assert_allclose(result[some], wanted[some], rtol=1e-12)
+        assert (result[~some] == left.value).all() or np.isnan(result[~some]).all()
+        assert apply(operator, array, (2, 3)).tobytes() == result.tobytes()
+    whole = masked("project", array, HOLES[dtype], axis=0, method="mean", dtype=dtype)[0]
+    if dtype[0] != "f":
+        wanted = [np.rint(array[:, y, x][valid[:, y, x]].mean()) for y, x in np.argwhere(valid.any(0))]
+        np.testing.assert_array_equal(apply(whole, array)[valid.any(0)], wanted)
+
+
+def test_what_is_moved_keeps_its_holes() -> None:
+    array, valid = with_holes((7, 6), "int16")
+    array[0, 0] = 5
+    for name, fields, of in (
+        ("crop", {"region": "1:,:-2"}, lambda a: a[1:, :-2]),
+        ("flip", {"axes": (0,)}, lambda a: a[::-1]),
+        ("pad", {"width": 2, "mode": "mirror"}, lambda a: np.pad(a, 2, "reflect")),
+        ("cast", {"dtype": "float32"}, lambda a: a.astype("f4")),
+    ):
+        operator, left = masked(name, array, HOLES["int16"], 5, **fields)
+        assert left.values == (HOLES["int16"],)
+        wanted = of(np.where((array == 5) | ~valid, HOLES["int16"], array))
+        np.testing.assert_array_equal(apply(operator, array, (3, 4)), wanted)
