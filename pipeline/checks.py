@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from gridstride.pipeline.storage.describe import ArrayInfo
 from gridstride.pipeline.storage.journal import FOLDER, Journal, job_hash
 from gridstride.pipeline.storage.paths import StorePath, at_home, names
 from gridstride.pipeline.storage.remote import Remote
+from gridstride.pipeline.sweep.block_task import Work
+from gridstride.workers import saving
 from gridstride.workers.region import Region
 
 
@@ -125,11 +127,22 @@ def check_input(stored: Journal, info: ArrayInfo, needed: Callable[[tuple[int, .
     needed: what a block reads of the input
     """
     before, now = stored.read()["fingerprint"], fingerprints.fingerprint(info)
-    for name in [n for n in now if now[n] != before.get(n)]:
+    changed = [name for name in now if now[name] != before.get(name)]
+    used = [needed(block) for block in stored.done()] + list(_read_before(stored, info)) if changed else []
+    for name in changed:
         index = [int(i) for i in name.split(".")]
         chunk = Region(tuple((i * u, i * u + u) for i, u in zip(index, info.write_unit, strict=True)))
-        if any(needed(block).meets(chunk, info.shape) for block in stored.done()):
+        if any(region.meets(chunk, info.shape) for region in used):
             raise UsageError(
                 f"{info.path} has changed since {stored.out} was begun (chunk {name}, which finished blocks were "
                 "made from): use --overwrite to start again"
             )
+
+
+def _read_before(stored: Journal, info: ArrayInfo) -> Iterator[Region]:
+    """What the finished blocks of sweeps before the last one have read of the input."""
+    for part in sorted(names(stored.folder)):
+        if part.startswith("first-") and (stored.folder / part / "sweep.json").is_file():
+            work: Work = saving.load(stored.folder / part, "sweep")
+            if work.input == info.path:
+                yield from (work.needed(work.plan.region(index)) for index in Journal(stored.out, part).done())

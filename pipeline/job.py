@@ -12,10 +12,11 @@ from typing import Any
 from gridstride.pipeline.checks import check_input, check_output, check_same_job
 from gridstride.pipeline.clusters import deployment
 from gridstride.pipeline.errors import UsageError
-from gridstride.pipeline.layout import Layout, carried, make_layout
+from gridstride.pipeline.layout import Layout, make_layout
 from gridstride.pipeline.options import ClusterConfig, RunOptions
 from gridstride.pipeline.pipelines.bind import bind
 from gridstride.pipeline.pipelines.pipeline import Parameters, Pipeline, of_list
+from gridstride.pipeline.pipelines.staging import Stages, between, staged
 from gridstride.pipeline.planning.plan import Plan, make_plan
 from gridstride.pipeline.planning.request import Request
 from gridstride.pipeline.storage import fingerprints
@@ -31,7 +32,9 @@ from gridstride.workers import cluster, saving
 from gridstride.workers.code import allow, codes
 from gridstride.workers.families.user_code import digest_of
 from gridstride.workers.operators.base import Grid, Operator
+from gridstride.workers.operators.graph import Graph
 from gridstride.workers.operators.kinds import word
+from gridstride.workers.operators.staged import Staged, fused
 
 # Raised when a change to the code changes the bytes of results: a job begun before cannot be resumed after.
 RESULT_VERSION = 2
@@ -71,6 +74,7 @@ class Job:
     """Everything about one job.
 
     request: the user's own terms, kept for provenance; attributes: of the result
+    plan: of the sweep that writes the result; stages: the fused groups of a pipeline's steps
     told: what is said of the steps: axes, in words, and steps, a line each; notes: what a user would not expect
     """
 
@@ -86,6 +90,22 @@ class Job:
     attributes: dict[str, Any]
     told: dict[str, str]
     notes: tuple[str, ...] = ()
+    stages: Stages | None = None
+
+    @property
+    def planned(self) -> Grid:
+        """What the sweep reads that `plan` is of."""
+        return self.stages.groups[-1].grid if self.stages else self.grid
+
+    @property
+    def disk(self) -> int:
+        """Bytes that are written and kept at a time, at most."""
+        return self.stages.disk if self.stages else self.plan.bytes_out
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """What is fused, what is stored between, and why, in words."""
+        return tuple(self.stages.lines([step["command"] for step in self.request["steps"]])) if self.stages else ()
 
     @property
     def out_grid(self) -> Grid:
@@ -102,7 +122,7 @@ class Job:
 
     def identity(self) -> dict[str, Any]:
         """What determines the bytes of the result, the blocks aside."""
-        return identity(self.input, self.operator, self.out_grid, self.layout, self.device)
+        return identity(self.input, fused(self.operator), self.out_grid, self.layout, self.device)
 
     def record(self) -> dict[str, Any]:
         """job.json."""
@@ -123,17 +143,12 @@ class Job:
         }
 
     def unit_of(self, operator: Operator, grid: Grid, read: Unit) -> Unit:
-        """What is written together by one of the job's sweeps: what the job's result is stored in, where it has that
-        shape, else what is read together."""
-        out = operator.out_grid(grid)
-        if out.shape == self.out_grid.shape:
-            return self.layout.write_unit
-        return carried(read, operator.axes_from(grid), out.shape)
+        """The chunks of what a sweep before the last one writes. read: what it reads together"""
+        return between(operator, grid, read, self.layout, self.out_grid)
 
-    def plan_sweep(self, operator: Operator, grid: Grid, read: Unit, block: Unit | None) -> Plan:
-        """The plan of one of the job's sweeps. read: what is read together; block: that it was begun with, or None: as
-        the planner likes"""
-        unit = self.unit_of(operator, grid, read)
+    def plan_sweep(self, operator: Operator, grid: Grid, unit: Unit, read: Unit, block: Unit | None) -> Plan:
+        """The plan of one of the job's sweeps. unit, read: what is written and what is read together; block: that it
+        was begun with, or None: as the planner likes"""
         return make_plan(replace(self.environment.request(operator, grid, unit, read), block=block))
 
 
@@ -186,6 +201,7 @@ def make_job(
     if not 1 <= out_grid.ndim <= MOST_AXES:
         raise UsageError(f"the result would have {counted(out_grid.ndim, 'axis', 'axes')}: expected 1 to {MOST_AXES}")
     layout = make_layout(info, out_grid, operator.axes_from(info.grid), chunks, shards, codec)
+    operator = Staged(operator, ()) if len(bound.steps) > 1 and isinstance(operator, Graph) else operator
     job = _planned(info, store_path(out), operator, info.grid, layout, bound.request() | terms, options)
     told = {"axes": bound.axes()} | ({"steps": bound.table()} if len(bound.steps) > 1 else {})
     return replace(job, attributes=attributes, told=told, notes=(*job.notes, *bound.notes))
@@ -203,6 +219,8 @@ def resume(out: str | Path, options: RunOptions | None = None, code: Sequence[An
         if options.device == "auto":
             options = options.but(device=record["identity"]["device"])
         operator: Operator = saving.load(journal.folder, "operator")
+        if isinstance(operator, Graph) and "steps" in record.get("told", {}):
+            operator = Staged(operator, ())
         shards = tuple(record["shards"]) if record["shards"] else None
         layout = Layout(tuple(record["chunks"]), shards, record["codec"])
         info = describe(record["input"])
@@ -245,13 +263,22 @@ def _planned(
     block, stored = options.block, Journal(out)
     going_on = stored.exists() and not options.overwrite
     if going_on:
-        mine = identity(info, operator, operator.out_grid(grid), layout, environment.device)
+        mine = identity(info, fused(operator), operator.out_grid(grid), layout, environment.device)
         block = check_same_job(stored, mine, block)
-    sweep = environment.request(operator, grid, layout.write_unit, info.chunks)
-    plan = make_plan(replace(sweep, block=block, halos=options.halos))
+
+    def ask(operator: Operator, grid: Grid, unit: Unit, read: Unit, last: bool) -> Request:
+        asked = environment.request(operator, grid, unit, read)
+        return replace(asked, block=block, halos=options.halos) if last else asked
+
+    stages = None
+    if isinstance(operator, Staged):
+        operator, stages = staged(operator, grid, info.chunks, layout, ask, stored if going_on else None)
+        plan = stages.plan
+    else:
+        plan = make_plan(ask(operator, grid, layout.write_unit, info.chunks, True))
     if going_on:
         check_input(stored, info, lambda index: operator.needed(plan.region(index), grid))
     notes += note_on_values(info, operator.meaning())
     if "nodata" not in request:
         notes += note_on_nodata(info)
-    return Job(info, out, operator, grid, layout, request, options, environment, plan, {}, {}, tuple(notes))
+    return Job(info, out, operator, grid, layout, request, options, environment, plan, {}, {}, tuple(notes), stages)

@@ -18,7 +18,7 @@ from gridstride.pipeline.job import Job
 from gridstride.pipeline.storage.create import check_disk, create
 from gridstride.pipeline.storage.journal import FOLDER, Journal
 from gridstride.pipeline.storage.mirror import mirrored
-from gridstride.pipeline.storage.paths import ends_if_lost, remove, store_path
+from gridstride.pipeline.storage.paths import ends_if_lost, names, remove, store_path
 from gridstride.pipeline.summary import JobSummary
 from gridstride.pipeline.sweep.block_task import Work, foreign_jobs, write_work
 from gridstride.pipeline.sweep.record import Record, Summary
@@ -46,7 +46,7 @@ def run(
     """
     journal = Journal(job.out)
     if not job.options.ignore_disk and not journal.exists():
-        check_disk(job.out.resolve(), job.plan.bytes_out)
+        check_disk(job.out.resolve(), job.disk)
     journal.lock(say_waiting(job.options))
     try:
         if job.options.overwrite:
@@ -57,6 +57,7 @@ def run(
         summary = _summary(job)
         if done >= job.plan.blocks:
             summary.skipped = done
+            _tidy(job)
             return summary
         told = {"done": done, "total": job.plan.blocks, "unit": "blocks", "plan": facts or {}}
         with (
@@ -84,6 +85,7 @@ def _summary(job: Job) -> JobSummary:
         workers=size.workers,
         threads=size.threads,
         axes=job.axes,
+        groups=job.groups,
         notes=job.notes,
     )
 
@@ -118,9 +120,11 @@ def _sweeps(job: Job, job_hash: str, summary: JobSummary, client: Any, story: Ev
 
     def sweep(operator: Operator, part: str, target: str) -> Summary:
         if part:
-            plan = job.plan_sweep(operator, grid, chunks, _begun_with(job, part))
+            plan = job.plan_sweep(operator, grid, unit, chunks, _begun_with(job, part))
+        elif grid == job.planned:
+            plan = job.plan
         else:
-            plan = job.plan if grid == job.grid else job.plan_sweep(operator, grid, chunks, job.plan.block)
+            plan = job.plan_sweep(operator, grid, job.layout.write_unit, chunks, job.plan.block)
         work = Work(source, out, part, target, job_hash, job.device, plan, operator, grid)
         work.journal.begin_sweep()
         write_work(work)
@@ -132,8 +136,8 @@ def _sweeps(job: Job, job_hash: str, summary: JobSummary, client: Any, story: Ev
     number = 0
     while (first := operator.first_sweep()) is not None:
         part, target = f"first-{number}", ""
+        unit = job.unit_of(first, grid, chunks)
         if first.writes():
-            unit = job.unit_of(first, grid, chunks)
             target = _intermediate(job, part, first.out_grid(grid), unit)
         done = sweep(first, part, target)
         summary.add(done, last=False)
@@ -141,7 +145,10 @@ def _sweeps(job: Job, job_hash: str, summary: JobSummary, client: Any, story: Ev
             return
         if first.writes():
             _forget(job, source)
-        operator = operator.resolve(Journal(job.out, part).reports() if not first.writes() else (), grid)
+        try:
+            operator = operator.resolve(Journal(job.out, part).reports() if not first.writes() else (), grid)
+        except ValueError as error:  # the array's values are none that the operator can go on with
+            raise JobFailed(str(error)) from None
         if first.writes():
             source, grid, chunks = target, first.out_grid(grid), unit
         number += 1
@@ -170,6 +177,13 @@ def _forget(job: Job, source: str) -> None:
     """Delete what a sweep has read, if another sweep of the job wrote it: nothing reads it again."""
     if source != job.input.path and (where := store_path(source)).exists():
         remove(where)
+
+
+def _tidy(job: Job) -> None:
+    """Delete what a run that was killed after its last block left of the sweeps before."""
+    for part in names(job.out / FOLDER):
+        if part.startswith("first-"):
+            _forget(job, str(job.out / FOLDER / part / "data"))
 
 
 def _wait_for_foreign(job: Job, job_hash: str, client: Any, story: Events) -> None:

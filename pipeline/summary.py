@@ -14,10 +14,11 @@ FAILURES_NAMED = 3  # blocks that a line about a reason names
 
 @dataclass(kw_only=True)
 class JobSummary(Summary):
-    """What a job did: the figures of its last sweep, with the seconds of all of them.
+    """What a job did: the figures of its last sweep, with the seconds and the bytes of all of them.
 
     computed, skipped, retried: counts of blocks; failed: {block: reasons}; voxels: elements of the result computed
     axes: which were filtered and which were not, in words
+    groups: of a pipeline's steps: what was fused, what was stored between, and why
     notes: what a user would not expect of the job, a line each
     seconds: of the sweeps; startup_seconds: of the cluster; stages: seconds summed over threads; idle likewise
     """
@@ -28,6 +29,7 @@ class JobSummary(Summary):
     workers: int
     threads: int
     axes: str = ""
+    groups: tuple[str, ...] = ()
     startup_seconds: float = 0.0
     notes: tuple[str, ...] = ()
 
@@ -41,13 +43,15 @@ class JobSummary(Summary):
         return self.voxels / self.seconds if self.seconds else 0.0
 
     def add(self, sweep: Summary, last: bool) -> None:
-        """Count a sweep; of those before the last one, the time alone."""
+        """Count a sweep; of those before the last one, the time and the bytes alone."""
         self.seconds += sweep.seconds
+        self.bytes_in += sweep.bytes_in
+        self.bytes_out += sweep.bytes_out
         for name, seconds in sweep.stages.items():
             self.stages[name] = round(self.stages.get(name, 0.0) + seconds, 4)
         self.failed |= sweep.failed
         if last:
-            for name in ("computed", "skipped", "retried", "voxels", "bytes_in", "bytes_out"):
+            for name in ("computed", "skipped", "retried", "voxels"):
                 setattr(self, name, getattr(sweep, name))
 
     def failures(self) -> list[str]:

@@ -79,6 +79,12 @@ def job_facts(job: Job) -> dict[str, str]:
         facts["attributes"] = f"without {', '.join(lost)}, which would not be right for the result"
     if job.notes:
         facts["notes"] = "\n".join(job.notes)
+    if job.groups:
+        facts["groups"] = "\n".join(job.groups)
+    if job.stages and len(job.stages.groups) > 1:
+        facts["last group"] = (
+            f"what follows is of the sweep that writes the result; {megabytes(job.disk)} on disk at most"
+        )
     return facts | plan_facts(job.plan)
 
 

@@ -219,5 +219,8 @@ class Awaiting(Masked):
         assert first is not None
         return OfValid(first, self.nodata)
 
+    def sweeps(self) -> int:
+        return self.operator.sweeps()
+
     def resolve(self, reports: Iterable[Report], grid: Grid) -> Operator:
         return self.operator.resolve(reports, grid).without(self.nodata, grid)[0]

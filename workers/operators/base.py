@@ -219,6 +219,16 @@ class Operator:
         """Bytes of working memory on the device besides the window and the result."""
         return 0
 
+    def element_time(self, grid: Grid) -> float:
+        """Nanoseconds that a thread of a CPU takes for an element of the result, for estimates: by default, of passes
+        along each axis over what an element needs."""
+        middle = Region(tuple((n // 2, n // 2 + 1) for n in self.out_grid(grid).shape))
+        return 1.0 + 0.03 * sum(self.needed(middle, grid).shape)
+
+    def sweeps(self) -> int:
+        """The number of sweeps that come before its own, for estimates: `first_sweep` is the first of them."""
+        return 0 if self.first_sweep() is None else 1
+
     def describe(self) -> str:
         """The algorithm in a few words, for the plan."""
         return type(self).__name__.lower()

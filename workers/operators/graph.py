@@ -9,7 +9,7 @@ of its steps run one after another on whole arrays.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import nan
 from typing import TYPE_CHECKING, Any
@@ -72,7 +72,10 @@ class Graph(Operator):
         return tuple(dict.fromkeys(found))
 
     def meaning(self) -> Meaning:
-        found = dict.fromkeys(self.inputs, Meaning(1.0, between=True, chosen=True))
+        return self.joins([Meaning(1.0, between=True, chosen=True)] * len(self.inputs))
+
+    def joins(self, meanings: Sequence[Meaning]) -> Meaning:
+        found = dict(zip(self.inputs, meanings, strict=True))
         for step in self.steps:
             first, *others = [found[name] for name in step.reads]
             operator = step.operator
@@ -80,18 +83,18 @@ class Graph(Operator):
         return found[self.steps[-1].name]
 
     def without(self, nodata: NoData, grid: Grid) -> tuple[Graph, NoData | None]:
-        """Every step leaves out what the one before it leaves without data."""
-        if self.inputs != (INPUT,):
-            raise ValueError(
-                f"{self.describe()} reads several arrays: elements without data cannot be left out of them"
-            )
+        return self.without_several((nodata,), grid)
+
+    def without_several(self, nodata: Sequence[NoData | None], grid: Grid) -> tuple[Graph, NoData | None]:
+        """Every step leaves out what those before it leave without data."""
         grids, steps = self.grids(grid), []
-        missing: dict[str, NoData | None] = {INPUT: nodata}
+        missing: dict[str, NoData | None] = dict(zip(self.inputs, nodata, strict=True))
+        value = next((one.value for one in nodata if one is not None), nan)
         for step in self.steps:
             there, operator, left = [missing[name] for name in step.reads], step.operator, None
             if self.own:
                 hidden = step is not self.steps[-1] and grids[step.name].dtype.kind == "f"
-                marker = nan if hidden else nodata.value
+                marker = nan if hidden else value
                 there = [one and replace(one, marker=marker) for one in there]
             if len(there) > 1 and any(there):
                 operator, left = operator.without_several(there, _read_by(step, grids))
@@ -142,6 +145,23 @@ class Graph(Operator):
             for name in step.reads:
                 asked.setdefault(name, []).append(step.operator.needed(region, source))
         return had | {name: hull_of(asked[name], grid.shape) for name in self.inputs if name in asked}
+
+    def asked(self, want: Region, grid: Grid) -> Iterator[tuple[Step, Grid, Region]]:
+        """The steps that a want takes, in order, each with the grid that it reads and what is asked of it."""
+        grids, wants = self.grids(grid), self.wants(want, grid)
+        for step in self.steps:
+            if step.name in wants:
+                yield step, _read_by(step, grids), wants[step.name]
+
+    def element_time(self, grid: Grid) -> float:
+        whole = Region.whole(self.out_grid(grid).shape)
+        steps = self.asked(whole, grid)
+        return sum(step.operator.element_time(source) * region.size for step, source, region in steps) / max(
+            1, whole.size
+        )
+
+    def sweeps(self) -> int:
+        return sum(step.operator.sweeps() for step in self.steps)
 
     def needed(self, want: Region, grid: Grid) -> Region:
         wants = self.wants(want, grid)

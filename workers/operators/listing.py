@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 GROUP = "gridstride.operators"
 HERE = Path(__file__).parent
 # The files of this folder that are no operators.
-PROTOCOL = ("__init__", "base", "boundary", "fields", "graph", "kinds", "listing", "recipe", "registry")
+PROTOCOL = ("__init__", "base", "boundary", "fields", "graph", "kinds", "listing", "recipe", "registry", "staged")
 
 
 @cache

@@ -66,6 +66,9 @@ class Otsu(Operator):
             return Histogram(2 ** (8 * dtype.itemsize), int(np.iinfo(dtype).min))
         return self.histogram or Extremes()
 
+    def sweeps(self) -> int:
+        return 1 if isinstance(self.first_sweep(), Histogram) else 2
+
     def resolve(self, reports: Iterable[Report], grid: Grid) -> Operator:
         sweep = self.first_sweep()
         if isinstance(sweep, Histogram):

@@ -1,0 +1,179 @@
+"""A pipeline has the bytes of its steps one after another, fused or cut into stages, wherever blocks and stages are cut
+and whenever it is killed; and it is cut where that takes less time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import zarr
+
+from gridstride.pipeline import api, runner
+from gridstride.pipeline import job as jobs
+from gridstride.pipeline.errors import UsageError
+from gridstride.pipeline.options import RunOptions
+from gridstride.pipeline.pipelines.bind import bind
+from gridstride.pipeline.pipelines.file import load_pipeline
+from gridstride.pipeline.pipelines.staging import Stager
+from gridstride.pipeline.planning import blocks
+from gridstride.pipeline.storage.journal import FOLDER
+from gridstride.workers import cluster
+from gridstride.workers.operators.graph import Graph
+from gridstride.workers.operators.staged import Staged, cuttable
+from tests.blockwise import apply, grid_of
+from tests.cuda_host import table
+from tests.operators.test_registry import NAMES, mirror
+
+TAIL = [("uniform", {"size": 3, "mode": "wrap", "dtype": "float32"}), ("threshold", {"method": "otsu"}),
+        ("uniform", {"size": 2, "dtype": "float32"}), ("threshold", {"method": "otsu"})]  # fmt: skip
+
+
+def one_after_another(pipeline: Any, array: np.ndarray) -> np.ndarray:
+    results = {"input": array}
+    for number, (step, reads) in enumerate(zip(pipeline.steps, pipeline.reads(), strict=True)):
+        (name,) = reads
+        results[str(number)] = apply(step.recipe().bind(grid_of(results[name])), results[name])
+    return results[str(len(pipeline.steps) - 1)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_any_operator_in_a_pipeline_gives_what_the_steps_give_one_after_another(name: str) -> None:
+    rng = np.random.default_rng(NAMES.index(name))
+    of = mirror(name)
+    number = rng.integers(len(of.EXAMPLES))
+    fields, shape, dtype = of.EXAMPLES[number]
+    array = getattr(of, "array", table.numbers)(rng, shape, dtype)
+    if array.dtype.kind == "f":
+        array = np.nan_to_num(array, posinf=9, neginf=-9)  # Otsu's threshold is of finite values
+    pipeline = load_pipeline([(name, fields), *TAIL[: rng.integers(2, len(TAIL) + 1)]])
+    graph = bind(pipeline, grid_of(array)).operator
+    assert isinstance(graph, Graph)
+    if not graph.exact:
+        pytest.skip("the FFT's last bits depend on the cut")
+    wanted = one_after_another(pipeline, array)
+    block = [int(rng.integers(2, max(3, n))) for n in wanted.shape]
+    cuts = tuple(cut for cut in cuttable(graph) if rng.random() < 0.5)
+    for operator in (graph, Staged(graph, cuts) if cuts else graph, Staged(graph, (1,))):
+        np.testing.assert_array_equal(apply(operator, array, block), wanted, strict=True)
+
+
+STEPS: Any = [
+    {"median": {"size": 3, "name": "calm"}},
+    {"uniform": {"size": [3, 5], "mode": "mirror", "dtype": "float32"}},
+    {"threshold": {"method": "otsu"}},
+    {"uniform": {"size": 3, "dtype": "float32"}},
+    {"threshold": {"method": "otsu"}},
+]
+
+
+def image() -> np.ndarray:
+    return (np.random.default_rng(3).random((40, 36)) ** 4 * 60000).astype(np.uint16)
+
+
+def cut_at(monkeypatch: Any, *cuts: int) -> None:
+    monkeypatch.setattr(Stager, "best", lambda self: cuts)
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Any]:
+    with cluster.start("cpu", cluster.Size(1, 2, 2_000_000_000)) as client:
+        yield client
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cuts", [(), (1, 2, 3)])
+def test_killed_after_any_block_it_goes_on_to_the_same_bytes(
+    cuts: tuple[int, ...], store: Any, tmp_path: Path, client: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(blocks, "SMALLEST_USEFUL_BLOCK", 1500)  # several blocks in the sweeps before the last one too
+    cut_at(monkeypatch, *cuts)
+    array, out, options = image(), tmp_path / "out", RunOptions(device="cpu", block=(16, 36), halos="read")
+    job = api.prepare(load_pipeline(STEPS), store(array, (8, 12)), out, options=options)
+
+    @contextmanager
+    def killed(total: int, done: int, story: Any) -> Iterator[Any]:
+        def report(record: Any) -> None:
+            raise KeyboardInterrupt
+
+        yield report
+
+    runs = 0
+    while True:
+        try:
+            summary = runner.run(job, client, killed)
+            break
+        except KeyboardInterrupt:
+            runs += 1
+            cut_at(monkeypatch)  # what a job was begun with holds
+            job = jobs.resume(out, RunOptions(device="cpu"))
+    assert runs >= 5  # in each sweep
+    assert summary.failed == {}
+    np.testing.assert_array_equal(
+        zarr.open_array(str(out), mode="r")[...], one_after_another(load_pipeline(STEPS), array)
+    )
+    assert not list((out / FOLDER).glob("first-*/data"))
+    assert len(job.groups) == 2 * len(cuts) + (1 if cuts else 2)
+
+
+def planned(steps: Any, where: Path, memory: int, shape: Any = (512, 1024, 1024), dtype: str = "uint16") -> Any:
+    """The job of a pipeline on an array without chunks."""
+    if not where.exists():
+        zarr.create_array(str(where), shape=shape, chunks=(64, 128, 128), dtype=dtype)
+    pipeline = load_pipeline([{name: terms} for name, terms in steps])
+    return api.prepare(pipeline, where, where.with_name("out"), device="cpu", workers=2, memory=memory)
+
+
+def test_steps_are_fused_where_a_stored_result_saves_no_time(tmp_path: Path) -> None:
+    job = planned([("gaussian", {"sigma": 2}), ("median", {"size": 3})], tmp_path / "in", 8_000_000_000)
+    assert len(job.stages.groups) == 1
+    assert job.groups[1].startswith("fused: a result that is stored between takes 2.15 GB more")
+    assert job.disk == job.plan.bytes_out
+
+
+def test_a_result_is_stored_where_halos_would_be_computed_again_and_again(tmp_path: Path) -> None:
+    steps = [("uniform", {"size": 101, "dtype": "float32"}), ("uniform", {"size": 101}), ("uniform", {"size": 101})]
+    job = planned(steps, tmp_path / "in", 3_500_000_000)
+    assert [group.last for group in job.stages.groups] == [2, 3]
+    assert "more elements than there are, which saves about" in job.groups[1]
+    assert job.disk == 2 * job.plan.bytes_out
+    assert len(planned(steps, tmp_path / "in", 64_000_000_000).stages.groups) == 1  # with memory for larger blocks
+
+
+def test_a_result_is_stored_where_fused_steps_do_not_fit_the_memory(tmp_path: Path) -> None:
+    steps = [("uniform", {"size": 101, "dtype": "float32"}), ("uniform", {"size": 101}), ("uniform", {"size": 101})]
+    job = planned(steps, tmp_path / "in", 2_000_000_000)
+    assert [group.last for group in job.stages.groups] == [2, 3]
+    assert "stored (2.15 GB): fused, one block of 256 x 256 x 256 needs 1.46 GB in each worker" in job.groups[1]
+
+
+def test_a_mask_is_stored_where_sweeps_would_compute_it_again(tmp_path: Path) -> None:
+    steps: Any = [
+        ("median", {"size": 9}),
+        ("threshold", {"method": "otsu"}),
+        ("gaussian", {"sigma": 2, "dtype": "float32"}),
+    ]
+    job = planned([*steps, ("threshold", {"method": "otsu"})], tmp_path / "in", 8_000_000_000)
+    assert [(group.first, group.last) for group in job.stages.groups] == [(0, 2), (2, 4)]
+    assert "sweeps that a later step asks for read it" in job.groups[1]
+    assert "after 1 sweep of the same steps" in job.groups[0]
+    assert "after 2 sweeps of the same steps" in job.groups[2]
+
+
+@pytest.mark.slow
+def test_a_job_goes_on_only_if_what_its_stages_read_is_what_it_was(store: Any, tmp_path: Path, client: Any) -> None:
+    source, out = store(image(), (8, 12)), tmp_path / "out"
+    job = api.prepare(load_pipeline([{"threshold": {"method": "otsu"}}]), source, out, device="cpu")
+
+    @contextmanager
+    def killed(total: int, done: int, story: Any) -> Iterator[Any]:
+        yield lambda record: (_ for _ in ()).throw(KeyboardInterrupt)
+
+    with pytest.raises(KeyboardInterrupt):
+        runner.run(job, client, killed)
+    zarr.open_array(source)[:] = 3
+    with pytest.raises(UsageError, match="has changed since"):
+        jobs.resume(out, RunOptions(device="cpu"))
