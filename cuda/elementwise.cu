@@ -81,6 +81,22 @@ struct maximum {
     template <class T> static __device__ T last(T sum) { return sum; }
 };
 
+struct product {
+    static constexpr int most = 6;
+    template <class T> using Sum = T;
+    template <class T> static __device__ T first(T v, T) { return v; }
+    template <class T> static __device__ T next(T sum, T v, T) { return sum * v; }
+    template <class T> static __device__ T last(T sum) { return sum; }
+};
+
+struct ratio {
+    static constexpr int most = 2;
+    template <class T> using Sum = T;
+    template <class T> static __device__ T first(T v, T) { return v; }
+    template <class T> static __device__ T next(T sum, T v, T) { return sum / v; }
+    template <class T> static __device__ T last(T sum) { return sum; }
+};
+
 // Arrays a to f, of which there are `arrays`. (arrays + 1) * sizeof(T) bytes an element.
 template <class T, class Formula>
 __global__ void __launch_bounds__(256)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gridstride.pipeline.errors import UsageError
+from gridstride.pipeline.pipelines.joins import JOINS, Join
 from gridstride.pipeline.pipelines.pipeline import Pipeline, StepTerms, plain
 from gridstride.pipeline.storage.axes import axes_text
 from gridstride.pipeline.text import shape_text
@@ -84,6 +85,9 @@ def bind(pipeline: Pipeline, grid: Grid, labels: bool = False) -> Bound:
     alone = len(recipes) == 1
     for number, (terms, recipe, reads) in enumerate(zip(pipeline.steps, recipes, pipeline.reads(), strict=True)):
         place = "" if alone and pipeline.source is None else f"{terms.place}: "
+        if len(reads) > 1 and not isinstance(recipe, Join):
+            several = f"inputs names {len(reads)}: join them in a step before, by {', '.join(JOINS)}"
+            raise UsageError(f"{place}{terms.operator} reads one array, and {several}")
         source = _joined([grids[name] for name in reads], terms, place)
         try:
             operator = recipe.bind(source)

@@ -52,8 +52,10 @@ def expected(operator: Joined, arrays: list[np.ndarray]) -> np.ndarray:
         return arrays[0] - arrays[1]
     if operator.formula == "euclidean":
         return np.sqrt(sum(a.astype(float) ** 2 for a in arrays)).astype(dtype)
-    if operator.formula == "maximum":
-        return np.maximum.reduce(arrays)
+    if operator.formula in ("maximum", "product"):
+        return {"maximum": np.maximum, "product": np.multiply}[operator.formula].reduce(arrays)
+    if operator.formula == "ratio":
+        return arrays[0] / arrays[1]
     total = dtype.type(0)
     for weight, array in zip(operator.numbers, arrays, strict=True):
         total = total + dtype.type(weight) * array
@@ -70,6 +72,8 @@ CASES += [
         (Joined("euclidean"), 1),
         (Joined("weighted", (1.5, -0.5, 0.25, 3.0, 0.1, -7.0)), 6),
         (Joined("maximum"), 4),
+        (Joined("product"), 3),
+        (Joined("ratio"), 2),
     )
 ]
 

@@ -25,13 +25,14 @@ THREADS = 256
 MOST_ARRAYS = 6  # that a kernel takes
 INPUTS = ("u8", "u16", "u32", "u64", "i8", "i16", "i32", "i64", "f32", "f64")
 FLOATS = ("f32", "f64")
-Formula = Literal["difference", "euclidean", "weighted", "maximum"]
+Formula = Literal["difference", "euclidean", "weighted", "maximum", "product", "ratio"]
+FLOATING: tuple[Formula, ...] = ("euclidean", "weighted", "maximum", "product", "ratio")
 
 
 def instantiations() -> list[tuple[str, str]]:
     """Every (file, name expression) that can be asked for."""
     found = [("difference", t) for t in INPUTS]
-    found += [(formula, t) for formula in ("euclidean", "weighted", "maximum") for t in FLOATS]
+    found += [(formula, t) for formula in FLOATING for t in FLOATS]
     return [("elementwise.cu", f"joined<{t}, {formula}>") for formula, t in found]
 
 
@@ -43,6 +44,7 @@ class Joined(Operator):
     euclidean:  the square root of the sum of squares, which are added in float64
     weighted:   the sum of each array times its one of `numbers`
     maximum:    the largest, or NaN where one is NaN
+    product:    of all; ratio: the first divided by each other
 
     All but differences are of float32 or float64.
     """
@@ -62,8 +64,8 @@ class Joined(Operator):
             raise ValueError(f"{self.formula} of arrays of dtypes {names}: expected one dtype")
         if self.formula != "difference" and (grid.dtype.kind != "f" or grid.dtype.itemsize < 4):
             raise ValueError(f"{self.formula} of arrays of dtype {grid.dtype}: expected float32 or float64")
-        if self.formula == "difference" and count != 2:
-            raise ValueError(f"difference of {count} arrays: expected 2")
+        if self.formula in ("difference", "ratio") and count != 2:
+            raise ValueError(f"{self.formula} of {count} arrays: expected 2")
         if count > MOST_ARRAYS:
             raise ValueError(f"{self.formula} of {count} arrays: expected {MOST_ARRAYS} at most")
 
@@ -75,6 +77,8 @@ class Joined(Operator):
 
     def joins(self, meanings: Sequence[Meaning]) -> Meaning:
         gains = [meaning.gain for meaning in meanings]
+        if self.formula in ("product", "ratio"):
+            return Meaning()
         known = [gain for gain in gains if gain is not None]
         if len(known) < len(gains):
             return Meaning()

@@ -50,6 +50,24 @@ def maximum(arrays, numbers, out):
                     out[i] = array[i]
 
 
+@njit(nogil=True, cache=True)
+def product(arrays, numbers, out):
+    """The product of all arrays, in order."""
+    for first in range(0, len(out), PIECE):
+        last = min(first + PIECE, len(out))
+        out[first:last] = arrays[0][first:last]
+        for array in arrays[1:]:
+            for i in range(first, last):
+                out[i] *= array[i]
+
+
+def ratio(arrays, numbers, out):
+    """The first array divided by the second, as IEEE 754 divides: by 0 it is infinite or NaN."""
+    a, b = arrays
+    with np.errstate(all="ignore"):
+        np.divide(a, b, out=out)
+
+
 def difference(arrays, numbers, out):
     """The first array less the second; integers saturate, of truth values it is what the second lacks."""
     a, b = arrays
@@ -67,4 +85,5 @@ def difference(arrays, numbers, out):
         out[past] = np.where(a[past] < 0, limits.min, limits.max)
 
 
-FORMULAS = {"difference": difference, "euclidean": euclidean, "weighted": weighted, "maximum": maximum}
+FORMULAS = {"difference": difference, "euclidean": euclidean, "weighted": weighted, "maximum": maximum,
+            "product": product, "ratio": ratio}  # fmt: skip
