@@ -48,13 +48,17 @@ def test_any_operator_in_a_pipeline_gives_what_the_steps_give_one_after_another(
     fields, shape, dtype = of.EXAMPLES[number]
     array = getattr(of, "array", table.numbers)(rng, shape, dtype)
     if array.dtype.kind == "f":
-        array = np.nan_to_num(array, posinf=9, neginf=-9)  # Otsu's threshold is of finite values
+        array = np.nan_to_num(array, posinf=9, neginf=-9)
     pipeline = load_pipeline([(name, fields), *TAIL[: rng.integers(2, len(TAIL) + 1)]])
+    try:
+        wanted = one_after_another(pipeline, array)
+    except ValueError:  # Otsu's threshold is of values that differ by more than rounding
+        pipeline = load_pipeline([(name, fields), *TAIL[::2]])
+        wanted = one_after_another(pipeline, array)
     graph = bind(pipeline, grid_of(array)).operator
     assert isinstance(graph, Graph)
     if not graph.exact:
         pytest.skip("the FFT's last bits depend on the cut")
-    wanted = one_after_another(pipeline, array)
     block = [int(rng.integers(2, max(3, n))) for n in wanted.shape]
     cuts = tuple(cut for cut in cuttable(graph) if rng.random() < 0.5)
     for operator in (graph, Staged(graph, cuts) if cuts else graph, Staged(graph, (1,))):
