@@ -112,6 +112,18 @@ def run_pipeline(
         return run(prepare(load_pipeline(pipeline, set), input, out, **arguments))
 
 
+def check(program: str | Path | Program, input: str | Path, array: str | None = None, **terms: Any) -> list[str]:
+    """Check a program of your own on parts of an array: that its results depend on what lies within the halo, and on no
+    more; a CUDA kernel under sanitizers. Nothing is written.
+
+    Keywords: those of the program's `apply` (halo, params, axes, mode, ...). Returns complaints, a line each; [] if all
+    is well. Raises UsageError for what is wrong before it can run.
+    """
+    from gridstride.pipeline.kernel_check import check_kernel
+
+    return [found.complaint for found in check_kernel(program, input, terms, array) if found.complaint]
+
+
 def _kept(out: str | Path) -> str:
     from gridstride.pipeline.reports.status import kept  # takes time to import
 

@@ -22,7 +22,7 @@ LAYERS = (
     ("pipeline.sweep",),
     ("pipeline.layout", "pipeline.checks", "pipeline.summary", "pipeline.pipelines"),
     ("pipeline.job", "pipeline.simulations"),
-    ("pipeline.runner",),
+    ("pipeline.runner", "pipeline.kernel_check"),
     ("pipeline.pictures",),
     ("pipeline.reports",),
     ("pipeline.api",),

@@ -30,6 +30,9 @@ class Filters(click.Group):
             formatter.write_dl([(name, summary(name)) for name in names()])
 
 
+CHECK = "Check it on parts of IN instead, a CUDA kernel under sanitizers; OUT is not written."
+
+
 @click.group("filter", cls=Filters)
 def filters() -> None:
     """Apply an operator to an array: gaussian, median, sobel, ..."""
@@ -46,16 +49,36 @@ def filter_command(name: str, first: str = "") -> click.Command:
     def run(input: str, out: str, dry_run: bool, **values: Any) -> None:
         from gridstride.pipeline import api
 
+        checked = values.pop("check", False)
         terms, options = split_options(values)
         given = {field: value for field, value in terms.items() if value is not None}
+        if checked:
+            return run_checks(input, {field: value for field, value in given.items() if field not in api.LAYOUT[1:]})
         run_job(api.prepare(name, input, out, options=options, **given), dry_run)
 
     arguments = [click.Argument(["input"], metavar="IN"), click.Argument(["out"], metavar="OUT")]
     if first:
         arguments.insert(0, click.Argument([first], metavar=first.upper()))
-    fields = [option for option in options_of(recipe) if option.name != first]
+    fields: list[click.Parameter] = [option for option in options_of(recipe) if option.name != first]
+    if name == "apply":
+        fields.append(click.Option(["--check"], is_flag=True, help=CHECK))
     text = inspect.getdoc(recipe) or ""
     return click.Command(name, params=[*arguments, *fields, *job_parameters()], callback=run, help=text)
+
+
+def run_checks(input: str, terms: dict[str, Any]) -> None:
+    """Check a program of the user's, a line for each check, and then what was found."""
+    from gridstride.pipeline.errors import JobFailed
+    from gridstride.pipeline.kernel_check import check_kernel
+
+    complaints = []
+    for found in check_kernel(terms.pop("file"), input, terms, terms.pop("array", None)):
+        click.echo(f"{'FAULT' if found.complaint else 'ok':5}  {found.check}")
+        complaints += [found.complaint] if found.complaint else []
+    for line in complaints[:-1]:
+        click.echo(f"gridstride: {line}", err=True)
+    if complaints:
+        raise JobFailed(complaints[-1])
 
 
 class Alias(click.Command):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
+from scipy import ndimage
 
 import gridstride
 from gridstride.pipeline import api, runner
@@ -124,6 +125,27 @@ def test_iterations_go_through_stores_that_are_gone_afterwards(
     np.testing.assert_array_equal(zarr.open_array(str(out))[...], wanted)
     assert sorted(path.name for path in (out / ".gridstride").glob("first-*")) == ["first-0", "first-1"]
     assert not list((out / ".gridstride").glob("first-*/data"))
+
+
+@pytest.mark.parametrize("mode", ["nearest", "wrap"])
+def test_the_example_in_time_is_fishers_equation(mode: str, store: Any, tmp_path: Path, client: Any) -> None:
+    rng = np.random.default_rng(0)
+    array = rng.random((11, 21)).astype("float32")
+    terms = {"halo": 1, "iterations": 40, "mode": mode, "params": {"dt": 0.2, "rate": 0.5}}
+    step = Path(__file__).parents[2] / "examples" / "kernels" / "fisher.py"
+    u = array.astype(float)
+    for _ in range(40):
+        laplace = sum(ndimage.convolve1d(u, [1.0, -2.0, 1.0], axis, mode=mode) for axis in range(2))
+        u = u + 0.2 * (laplace + 0.5 * u * (1 - u))
+    found = []
+    for name, block in (("cut", (4, 8)), ("whole", (12, 24))):
+        job = api.prepare(step, store(array, (4, 8)), tmp_path / name, block=block, device="cpu", **terms)
+        assert api.run(job, client).failed == {}
+        found.append(zarr.open_array(str(tmp_path / name))[...])
+    np.testing.assert_allclose(found[0], u, atol=2e-6)
+    np.testing.assert_array_equal(*found, strict=True)
+    with pytest.raises(UsageError, match=r"fisher\.py:\d+: ValueError: dt is 0\.3: this grid needs 0\.25 or less"):
+        api.prepare(step, store(array, (4, 8)), tmp_path / "not", halo=1, params={"dt": 0.3})
 
 
 def half(block: np.ndarray, by: int = 2) -> np.ndarray:

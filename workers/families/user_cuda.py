@@ -45,9 +45,13 @@ THREADS = 256
 
 @dataclass(frozen=True)
 class CudaKernel(UserKernel):
-    """A CUDA kernel. takes: the dtype of its block, which the array's is converted to; params: of its C types"""
+    """A CUDA kernel. takes: the dtype of its block, which the array's is converted to; params: of its C types
+
+    filler: the byte that results are full of before (on the CPU), to see what is never written
+    """
 
     takes: np.dtype = field(default=np.dtype(np.float32))
+    filler: int | None = None
 
     @property
     def signature(self) -> Signature:
@@ -66,6 +70,8 @@ class CudaKernel(UserKernel):
         for place, told in self.calls(window):
             part = np.ascontiguousarray(block[place])
             result = np.empty(told["shape"], self.dtype)
+            if self.filler is not None:
+                result.view(np.uint8)[...] = self.filler
             call(run, self.arguments(told), part, result)
             out[place] = result
 
