@@ -64,14 +64,6 @@ class Rank(Local):
         """The elements of the box that count, int64 (elements, axes)."""
         return np.argwhere(np.ones(self.size, bool) if self.footprint is None else self.footprint)
 
-    @property
-    def finds_median_of(self) -> tuple[int, ...] | None:
-        """The box's last three axes, if it is a whole box along these whose median is asked for."""
-        box = (1, 1, *self.size)[-3:]
-        if self.footprint is not None or prod(box) != prod(self.size) or self.rank != prod(box) // 2:
-            return None
-        return box
-
     def reads(self, grid: Grid) -> tuple[Taps, ...]:
         return tuple(Taps(n, -b, mode=m) for n, b, m in zip(self.size, self.before, self.modes, strict=True))
 
@@ -115,8 +107,6 @@ class RankOfValid(Rank):
     where there is none."""
 
     nodata: float | int = 0
-
-    finds_median_of = None
 
     @property
     def missing(self) -> float | int:

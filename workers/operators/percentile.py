@@ -17,7 +17,7 @@ class Percentile(Boxed):
 
     Equal to scipy.ndimage.percentile_filter, and exact for 64-bit integers too: always one of the elements, nothing is
     interpolated. NaN counts as larger than infinity. Example: gridstride filter percentile cells.zarr out.zarr
-    --percentile 10 --size 15
+    --percentile 10 --size 5
     """
 
     formula: ClassVar[str] = "element floor(n percentile / 100) of the n elements of the box, in order, or the last"
