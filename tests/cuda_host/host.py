@@ -23,17 +23,11 @@ from gridstride.workers.launches import Launches, Ref
 from gridstride.workers.operators.base import Operator, Window
 
 HERE = Path(__file__).parent
-FLAGS = [
-    "-std=c++20",
-    "-O0",
-    "-g1",
-    "-ffp-contract=off",
-    "-Wall",
-    "-Wextra",
-    "-Werror",
-    "-Wno-unknown-pragmas",
-]
-SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+FLAGS = ["-std=c++20", "-O0", "-ffp-contract=off"]
+STRICT = ["-g1", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-fsanitize=address,undefined"]
+STRICT += ["-fno-sanitize-recover=all"]
+# Half the time to compile. For planted bugs: what they do is noticed, not how they are written.
+LENIENT = ["-w", "-fsanitize=address"]
 
 
 class HostError(RuntimeError):
@@ -41,12 +35,12 @@ class HostError(RuntimeError):
 
 
 @cache
-def _header() -> Path:
+def _header(strict: bool) -> Path:
     """A folder with the header precompiled: most of a small program's time to compile."""
     folder = Path(tempfile.mkdtemp(prefix="cuda_host"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     shutil.copy(HERE / "cuda_host.h", folder)
-    _compile(folder, ["-x", "c++-header", "cuda_host.h"])
+    _compile(folder, ["-x", "c++-header", "cuda_host.h"], strict)
     return folder
 
 
@@ -58,8 +52,8 @@ def _compile(folder: Path, arguments: list[str]) -> None:
         raise HostError(done.stderr[:8000])
 
 
-def build(folder: Path, instantiations: Iterable[tuple[str, str]], edit: Callable[[str], str] = str) -> Path:
-    """Compile instantiations (file, expression) to a program. edit may change a file's text."""
+def build(folder: Path, instantiations: Iterable[tuple[str, str]], edit: Callable[[str], str] | None = None) -> Path:
+    """Compile instantiations (file, expression) to a program. edit: plants a bug in a file's text."""
     folder.mkdir(parents=True, exist_ok=True)
     instantiations = sorted(set(instantiations))
     parts, table = [], []
@@ -67,7 +61,7 @@ def build(folder: Path, instantiations: Iterable[tuple[str, str]], edit: Callabl
         space = file.split(".")[0] + "_cu"
         # A namespace for each file: they share names. Their shared memory is the harness's.
         text = re.sub(r"extern __shared__ \w+ shared_memory\[\];", "", kernels.source(file))
-        parts.append(f"namespace {space} {{\n{edit(text)}\n}}")
+        parts.append(f"namespace {space} {{\n{edit(text) if edit else text}\n}}")
     for file, expression in instantiations:
         space = file.split(".")[0] + "_cu"
         table.append(
@@ -84,7 +78,7 @@ int main()
 }}
 """
     (folder / "host.cpp").write_text(program)
-    _compile(folder, [f"-I{_header()}", "host.cpp", "-o", "host"])
+    _compile(folder, [f"-I{_header(edit is None)}", "host.cpp", "-o", "host"], edit is None)
     return folder / "host"
 
 
