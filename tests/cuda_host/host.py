@@ -44,10 +44,9 @@ def _header(strict: bool) -> Path:
     return folder
 
 
-def _compile(folder: Path, arguments: list[str]) -> None:
-    done = subprocess.run(
-        ["g++", *FLAGS, *SANITIZE, f"-I{kernels.SOURCES}", *arguments], cwd=folder, capture_output=True, text=True
-    )
+def _compile(folder: Path, arguments: list[str], strict: bool) -> None:
+    command = ["g++", *FLAGS, *(STRICT if strict else LENIENT), f"-I{kernels.SOURCES}", *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     if done.returncode:
         raise HostError(done.stderr[:8000])
 
