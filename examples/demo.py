@@ -106,10 +106,9 @@ def main() -> None:
         )
     Console(width=130).print(table)
     print("A sweep of so small an image is mostly imports in a new worker; docs/performance.md has large ones.")
-    steps_to_nuclei = [("median", {"size": 3}), ("gaussian", {"sigma": 2.0}), ("threshold", {"method": "otsu"})]
-    found = gridstride.apply(steps_to_nuclei, source, OUT / "nuclei.zarr")
+    found = gridstride.run(HERE / "pipelines" / "nuclei-detection.yaml", source, OUT / "nuclei.zarr")
     share = zarr.open_array(str(OUT / "nuclei.zarr"))[...].mean()
-    text = "median, gaussian and Otsu's threshold in one chain"
+    text = "examples/pipelines/nuclei-detection.yaml: noise and background out, Otsu's threshold"
     print(f"{text}: {found.seconds:.2f} s, {share:.1%} of the voxels are nuclei")
     pictures = [
         preview(source, OUT / "gaussian.png", compare=OUT / "gaussian.zarr"),

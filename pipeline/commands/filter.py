@@ -118,7 +118,7 @@ def run_job(job: Any, dry_run: bool = False) -> None:
         print_table(summary_table(summary.stages, summary.idle, summary.seconds), err=True)
     click.echo(summary_line(summary))
     for line in summary.groups:
-        click.echo(f"steps: {line}")
+        click.echo(line)
     for note in summary.notes:
         click.echo(f"note: {note}")
     for line in summary.failures() if not options.log_json else ():

@@ -106,6 +106,7 @@ def bind(pipeline: Pipeline, grid: Grid, labels: bool = False) -> Bound:
             )
         grids[str(number)], holding[str(number)] = out, held and not truth
         steps.append(BoundStep(terms, reads, resolved, operator, source, out))
+    _check_stored(steps)
     notes = [
         f"{terms.place if pipeline.source is not None else terms.operator}: {note}"
         for terms, recipe in zip(pipeline.steps, recipes, strict=True)
@@ -113,6 +114,21 @@ def bind(pipeline: Pipeline, grid: Grid, labels: bool = False) -> Bound:
     ]
     graph = Graph(tuple(Step(str(number), step.operator, step.reads) for number, step in enumerate(steps)))
     return Bound(pipeline, steps[0].operator if alone else graph, tuple(steps), tuple(notes))
+
+
+def _check_stored(steps: list[BoundStep]) -> None:
+    """Refuse a step that stores its result where later steps read what comes before it: a sweep reads one array."""
+    for number, step in enumerate(steps):
+        first = step.operator.first_sweep()
+        if first is None or not first.writes():
+            continue
+        before = {INPUT, *(str(n) for n in range(number))}
+        for later in steps[number + 1 :]:
+            if before & set(later.reads):
+                raise UsageError(
+                    f"{later.terms.place}: it reads what comes before {step.terms.operator} (step {number + 1}), which "
+                    "is computed in several sweeps and stores what they give: only its result can be read after it"
+                )
 
 
 def _joined(sources: list[Grid], terms: StepTerms, place: str) -> Grid:

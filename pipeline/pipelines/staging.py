@@ -21,7 +21,7 @@ from gridstride.pipeline.planning.batches import STORE_BYTE_SECONDS
 from gridstride.pipeline.planning.plan import Plan, make_plan
 from gridstride.pipeline.planning.request import Request
 from gridstride.pipeline.storage.journal import Journal
-from gridstride.pipeline.text import counted, megabytes
+from gridstride.pipeline.text import megabytes
 from gridstride.workers import saving
 from gridstride.workers.operators.base import Grid, Operator
 from gridstride.workers.operators.graph import Graph, Step
@@ -81,12 +81,13 @@ class Stages:
             plan, sweeps = group.plan, group.operator.sweeps()
             if plan is None:
                 continue
-            steps = ", ".join(f"{n + 1} {names[n]}" for n in range(group.first, group.last))
-            before = f", after {counted(sweeps, 'sweep')} of the same steps that only report" if sweeps else ""
+            which = f"{group.first + 1} to {group.last}" if group.last > group.first + 1 else str(group.last)
+            steps = f"{'steps' if ' ' in which else 'step'} {which} ({', '.join(names[group.first : group.last])})"
+            times = f"{sweeps + 1} sweeps, of which the last one writes" if sweeps else "one sweep"
             halo = ", ".join(f"{b}+{a}" for b, a in plan.halo.depth)
             moved = f"reads {megabytes(plan.bytes_in * (sweeps + 1))}, writes {megabytes(plan.bytes_out)}"
             yield (
-                f"{steps}: read once and written once{before}; halo {halo}, {plan.halo.overhead:.1%} more taken in; "
+                f"{steps}: {times}; halo {halo}, {plan.halo.overhead:.1%} more taken in; "
                 f"{megabytes(plan.memory_per_worker)} in a worker; {moved}"
             )
             yield from self.reasons[number : number + 1]

@@ -15,9 +15,9 @@ PICTURES = Path(__file__).parents[2] / "docs" / "operators"
 HEAD = """# Operators
 
 Made from the operators' own files by `make reference`; do not edit it. Each is a command,
-`gridstride filter NAME IN OUT`, and a function, `gridstride.NAME(input, out, ...)`; several make a chain,
-`gridstride.apply([(NAME, {...}), ...], input, out)`. [numerics.md](numerics.md) says how sums are made,
-[operators.md](operators.md) how to add an operator.
+`gridstride filter NAME IN OUT`, and a function, `gridstride.NAME(input, out, ...)`; several make a
+[pipeline](pipelines.md). [numerics.md](numerics.md) says how sums are made, [operators.md](operators.md) how to add an
+operator.
 """
 
 

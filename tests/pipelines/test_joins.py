@@ -135,3 +135,13 @@ def test_sums_of_64_bit_integers_are_refused_and_their_differences_exact() -> No
     assert not apply(bind(same, grid_of(array)).operator, array).any()
     with pytest.raises(UsageError, match="does not hold all integers of int64"):
         bind(load_pipeline([{"sum": {"inputs": ["input", "input"]}}]), grid_of(array))
+
+
+def test_what_a_step_that_stores_its_result_leaves_behind_is_not_read_later() -> None:
+    def inner(block: np.ndarray) -> np.ndarray:
+        return block[1:-1, 1:-1]
+
+    again = {"apply": {"file": inner, "halo": 1, "iterations": 40, "name": "again"}}
+    bind(load_pipeline([{"median": {}}, again, {"median": {}}]), grid_of(image("uint8")))
+    with pytest.raises(UsageError, match=r"^step 2 \(sum\): it reads what comes before apply \(step 1\)"):
+        bind(load_pipeline([again, {"sum": {"inputs": ["again", "input"]}}]), grid_of(image("uint8")))

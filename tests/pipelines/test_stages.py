@@ -163,8 +163,8 @@ def test_a_mask_is_stored_where_sweeps_would_compute_it_again(tmp_path: Path) ->
     job = planned([*steps, ("threshold", {"method": "otsu"})], tmp_path / "in", 8_000_000_000)
     assert [(group.first, group.last) for group in job.stages.groups] == [(0, 2), (2, 4)]
     assert "sweeps that a later step asks for read it" in job.groups[1]
-    assert "after 1 sweep of the same steps" in job.groups[0]
-    assert "after 2 sweeps of the same steps" in job.groups[2]
+    assert job.groups[0].startswith("steps 1 to 2 (median, threshold): 2 sweeps, of which the last one writes; halo ")
+    assert job.groups[2].startswith("steps 3 to 4 (gaussian, threshold): 3 sweeps, ")
 
 
 @pytest.mark.slow
