@@ -129,5 +129,10 @@ def _check_command(main: click.Command, words: tuple[str, ...]) -> None:
             context = click.Context(command, info_name=name, parent=context)
     if not any(p.name == "cluster" for p in command.params) or command.name in ("submit", "check", "start", "script"):
         raise click.UsageError(f"{words[0]} needs no cluster: run it here", context)
+    if command.name == "run":
+        from gridstride.pipeline.pipelines.file import load_pipeline
+
+        for step in load_pipeline(context.params["pipeline"], context.params["settings"]).steps:
+            step.recipe()
     if context.params.get("cluster"):
         raise click.UsageError("--cluster belongs to submit: give it before the command", context)

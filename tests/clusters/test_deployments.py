@@ -128,6 +128,7 @@ def test_one_batch_job_for_all() -> None:
         (["filter", "gaussian", "a", "b"], "Missing option '--sigma'"),
         (["filter", "gaussian", "a", "b", "--sigma", "x"], "expected numbers"),
         (["filter"], "filter needs a command"),
+        (["run", "gone.yaml", "a", "b"], "gone.yaml cannot be read"),
         (["info", "a"], "info needs no cluster: run it here"),
         (["cluster", "check"], "cluster needs no cluster: run it here"),
         (["filter", "gaussian", "a", "b", "--sigma", "1", "--cluster", "c"], "give it before the command"),

@@ -168,3 +168,42 @@ def test_labels_are_refused_by_the_step_that_would_mix_them(tmp_path: Path) -> N
         api.prepare(load_pipeline(steps), labels, tmp_path / "out")
     masked = [{"median": {}}, {"threshold": {"value": 0}}, {"gaussian": {"sigma": 1, "dtype": "float32"}}]
     api.prepare(load_pipeline(masked), labels, tmp_path / "out")
+
+
+EXAMPLES = Path(gridstride.__file__).parent / "examples" / "pipelines"
+
+
+@pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*.yaml")), ids=lambda file: file.stem)
+def test_the_examples_are_pipelines(file: Path, store: Any, tmp_path: Path) -> None:
+    source = store(np.zeros((12, 20, 24), np.uint16), (8, 8, 8), dimension_names=["z", "y", "x"])
+    assert api.prepare(load_pipeline(file), source, tmp_path / "out", device="cpu").groups
+
+
+def test_a_pipeline_is_run_by_the_command_and_known_by_the_others(source: str, tmp_path: Path) -> None:
+    file, out, page = tmp_path / "steps.yaml", str(tmp_path / "out.zarr"), str(tmp_path / "page.html")
+    file.write_text("- median: {size: 3}\n- uniform: {size: 3, name: smooth}\n- threshold: {method: otsu}")
+    run = ["run", str(file), source, out, "--set", "smooth.size=5", "--device", "cpu"]
+    planned = CliRunner().invoke(main, [*run, "--dry-run"])
+    assert planned.exit_code == 0, planned.output
+    for text in (
+        "1: median, ",
+        "2 smooth: uniform, ",
+        "3: threshold, otsu; uint16 -> bool",
+        "steps 1 to 3 ",
+        "fused: ",
+    ):
+        assert text in planned.output
+    assert not Path(out).exists()
+    done = CliRunner().invoke(main, [*run, "--report", page])
+    assert done.exit_code == 0, done.output
+    assert "steps 1 to 3 (median, uniform, threshold): 2 sweeps, of which the last one writes" in done.output
+    about = zarr.open_array(out, mode="r").attrs["gridstride"]["request"]  # type: ignore[index,call-overload]
+    lines = ["- median: {size: 3}", "- uniform: {size: 5, name: smooth}", "- threshold: {method: otsu}"]
+    assert about["pipeline"].splitlines() == lines  # type: ignore[index,call-overload,union-attr]
+    for words in (["status", out], ["info", out], ["resume", out], run):
+        said = CliRunner().invoke(main, words)
+        assert said.exit_code == 0, said.output
+    assert "0 blocks computed, 1 skipped" in said.output
+    assert "median" in Path(page).read_text()
+    changed = CliRunner().invoke(main, [*run[:-2], "--set", "median.size=5", "--device", "cpu"])
+    assert (changed.exit_code, "with other parameters" in changed.output) == (2, True)
