@@ -47,6 +47,93 @@ extreme(const T* __restrict__ in, T* __restrict__ out, const Boxes* __restrict__
     }
 }
 
+// Keys are in the order of the numbers: NaN is the last, and zeros have no sign.
+template <int BYTES> struct unsigned_of;
+template <> struct unsigned_of<1> { using type = u8; };
+template <> struct unsigned_of<2> { using type = u16; };
+template <> struct unsigned_of<4> { using type = u32; };
+template <> struct unsigned_of<8> { using type = u64; };
+template <class T> using Key = typename unsigned_of<sizeof(T)>::type;
+template <class T> constexpr Key<T> top_bit = Key<T>(Key<T>(1) << (8 * sizeof(T) - 1));
+
+template <class T> __device__ inline Key<T> key_of(T v)
+{
+    if constexpr (!is_float<T>) return is_signed<T> ? Key<T>(Key<T>(v) ^ top_bit<T>) : Key<T>(v);
+    else {
+        if (v != v) return ~Key<T>(0);
+        Key<T> bits;
+        if constexpr (same<T, f32>) bits = Key<T>(__float_as_int(v + T(0)));
+        else bits = Key<T>(__double_as_longlong(v + T(0)));
+        return bits & top_bit<T> ? ~bits : bits | top_bit<T>;
+    }
+}
+
+template <class T> __device__ inline T value_of(Key<T> key)
+{
+    if constexpr (!is_float<T>) return is_signed<T> ? T(key ^ top_bit<T>) : T(key);
+    else {
+        const Key<T> bits = key & top_bit<T> ? key ^ top_bit<T> : ~key;
+        if constexpr (same<T, f32>) return __int_as_float(int(bits));
+        else return __longlong_as_double(i64(bits));
+    }
+}
+
+// The mean of two; integers half to even, and not added, which may overflow.
+template <class Out, class T> __device__ inline Out between(T a, T b)
+{
+    if constexpr (is_float<T>) return (a + b) / T(2);
+    else {
+        const T low = T(T(a & b) + T(T(a ^ b) >> 1)), odd = T((a ^ b) & 1);
+        if constexpr (is_float<Out>) return Out(low) + Out(odd) / 2;
+        else return T(low + T(odd & low & 1));
+    }
+}
+
+// The median of each box, or its most frequent element, of several the least. A box is read once for each bit of a
+// key, or once for each number that it has.
+template <class In, class Out>
+__global__ void __launch_bounds__(256)
+ordered(const In* __restrict__ in, Out* __restrict__ out, const Boxes* __restrict__ boxes, i64 count, int frequent)
+{
+    const i64 stride = i64(gridDim.x) * blockDim.x;
+    for (i64 e = i64(blockIdx.x) * blockDim.x + threadIdx.x; e < count; e += stride) {
+        // Of the keys above `last` (of all, if there is none yet) the least, and how many there are of it.
+        const auto following = [&](bool any, Key<In> last, Key<In>& least) {
+            i64 found = 0;
+            for_each(in, *boxes, e, [&](In v) {
+                const Key<In> key = key_of(v);
+                if (any && key <= last) return;
+                if (found == 0 || key < least) found = 0, least = key;
+                found += key == least;
+            });
+            return found;
+        };
+        if (frequent) {
+            Key<In> key = 0, best = 0;
+            i64 most = 0;
+            for (i64 times = following(false, key, key); times > 0; times = following(true, key, key))
+                if (times > most) most = times, best = key;
+            out[e] = Out(value_of<In>(best));
+            continue;
+        }
+        Key<In> low = 0;
+        i64 elements = 0, missing = 0;
+        for_each(in, *boxes, e, [&](In v) { ++elements, missing += is_float<In> && v != v; });
+        for (int bit = 8 * sizeof(In) - 1; bit >= 0; --bit) {
+            const Key<In> higher = Key<In>(low | Key<In>(Key<In>(1) << bit));
+            i64 below = 0;
+            for_each(in, *boxes, e, [&](In v) { below += key_of(v) < higher; });
+            if (below <= (elements - 1) / 2) low = higher;
+        }
+        i64 up_to = 0;
+        for_each(in, *boxes, e, [&](In v) { up_to += key_of(v) <= low; });
+        Key<In> high = low;
+        if (up_to <= elements / 2) following(true, low, high);
+        if (missing > 0) low = high = Key<In>(~Key<In>(0));
+        out[e] = between<Out>(value_of<In>(low), value_of<In>(high));
+    }
+}
+
 // (high 2^32 + low) / count, rounded half to even, for sums of `count` parts each.
 __device__ inline i64 whole_mean(i64 high, i64 low, i64 count)
 {

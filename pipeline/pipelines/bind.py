@@ -101,8 +101,8 @@ def bind(pipeline: Pipeline, grid: Grid, labels: bool = False) -> Bound:
             here = place if pipeline.source is not None else ""
             raise UsageError(
                 f"{here}the array holds labels, and {terms.operator} would mix the numbers of objects into those of "
-                "others: use median or another operator of ranks, make a mask by threshold first, or give "
-                "--force-labels"
+                "others: use median, downsample with method mode or another operator that chooses, make a mask by "
+                "threshold first, or give --force-labels"
             )
         grids[str(number)], holding[str(number)] = out, held and not truth
         steps.append(BoundStep(terms, reads, resolved, operator, source, out))

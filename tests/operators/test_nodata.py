@@ -449,3 +449,24 @@ def test_what_is_moved_keeps_its_holes() -> None:
         assert left.values == (HOLES["int16"],)
         wanted = of(np.where((array == 5) | ~valid, HOLES["int16"], array))
         np.testing.assert_array_equal(apply(operator, array, (3, 4)), wanted)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_medians_and_modes_of_boxes_are_of_the_elements_that_have_a_value(dtype: str) -> None:
+    array, valid = with_holes((9, 7), dtype)
+    array[valid] %= 5
+    for method in ("median", "mode"):
+        operator, _ = masked("downsample", array, HOLES[dtype], factors=(3, 2), method=method)
+        result = apply(operator, array)
+        for y, x in np.ndindex(result.shape):
+            box = slice(3 * y, 3 * y + 3), slice(2 * x, 2 * x + 2)
+            left = array[box][valid[box]]
+            if not left.size:
+                assert result[y, x] == HOLES[dtype] or np.isnan(result[y, x])
+            elif method == "median":
+                middle = np.median(left)
+                assert result[y, x] == (middle if dtype[0] == "f" else np.rint(middle))
+            else:
+                numbers, counts = np.unique(left, return_counts=True)
+                assert result[y, x] == numbers[counts.argmax()]
+        assert apply(operator, array, (2, 1)).tobytes() == result.tobytes()

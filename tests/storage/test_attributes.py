@@ -57,9 +57,10 @@ def test_what_is_kept_is_right_for_the_result(
 ) -> None:
     source = store(np.ones((6, 8), np.uint16), (3, 8), attributes=CF)
     job = api.prepare(name, source, tmp_path / "out", device="cpu", **terms)
-    assert set(job.attributes) == kept | ALWAYS
     factor = 2 if name == "downsample" else 1
-    expected = CF | {"voxel_size": [4.0 * factor, 1.0 * factor]}
+    moved = {"translation": [2.0, 0.5]} if factor == 2 else {}
+    assert set(job.attributes) == kept | ALWAYS | set(moved)
+    expected = CF | {"voxel_size": [4.0 * factor, 1.0 * factor]} | moved
     assert job.attributes == {key: expected[key] for key in job.attributes}
     assert "actual_range" in job_facts(job)["attributes"]
 
@@ -83,7 +84,33 @@ def test_the_result_of_a_level_keeps_its_voxel_size(tmp_path: Path) -> None:
         "translation": [0, 0.5],
     }
     half = api.prepare("downsample", source, tmp_path / "o", factors=(1, 2), device="cpu")
-    assert half.attributes == {"voxel_size": [4, 4], "translation": [0, 0.5]}
+    assert half.attributes == {"voxel_size": [4, 4], "translation": [0, 1.5]}
+
+
+@pytest.mark.parametrize(
+    ("name", "terms", "kept"),
+    [
+        ("crop", {"region": "y=2:5"}, {"voxel_size": [3, 4, 1], "translation": [1, 10, 5]}),
+        ("flip", {"axes": "y"}, {"voxel_size": [3, 4, 1], "translation": [1, 2, 5]}),
+        ("pad", {"before": 1}, {"voxel_size": [3, 4, 1], "translation": [-2, -2, 4]}),
+        ("project", {"axis": "y"}, {"voxel_size": [3, 1], "translation": [1, 5]}),
+        ("downsample", {"factors": (9, 1, 3)}, {"voxel_size": [27, 4, 3], "translation": [4, 2, 6]}),
+        ("cast", {"dtype": "int8"}, {"voxel_size": [3, 4, 1], "translation": [1, 2, 5]}),
+    ],
+)
+def test_elements_are_said_to_be_where_they_are(
+    store: Any, tmp_path: Path, name: str, terms: dict[str, Any], kept: dict[str, Any]
+) -> None:
+    """Whatever the array's own attributes call it; what cannot follow is left out."""
+    given: dict[str, Any] = {"translation": [1, 2, 5], "bbox": [0, 1, 2, 3], "axes": ["a", "b", "c"], "by": "us"}
+    given |= {"voxel_size": [3, 4, 1], "spacing": [3, 4, 1]}
+    array = np.ones((3, 6, 8), np.uint16)
+    source = store(array, (3, 3, 8), attributes=given, dimension_names="zyx")
+    job = api.prepare(name, source, tmp_path / "out", device="cpu", **terms)
+    axes = ["a", "c"] if name == "project" else ["a", "b", "c"]
+    wanted = kept | {"by": "us", "axes": axes, "spacing": kept["voxel_size"]}
+    assert job.attributes == wanted | ({"bbox": [0, 1, 2, 3]} if name in ("cast", "flip") else {})
+    assert [axis.name for axis in job.out_grid.axes] == (["z", "x"] if name == "project" else ["z", "y", "x"])
 
 
 def test_a_chain_keeps_what_all_its_steps_keep(store: Any, tmp_path: Path) -> None:

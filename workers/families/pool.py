@@ -13,11 +13,11 @@ from gridstride.workers.families.local import Local
 from gridstride.workers.families.pool_valid import ExtremeOfValid, MeanOfValid
 from gridstride.workers.launches import Launches
 from gridstride.workers.nodata import NoData
-from gridstride.workers.operators.base import Grid, Meaning, Operator, Window, rounding
+from gridstride.workers.operators.base import Axis, Grid, Meaning, Operator, Window, rounding
 from gridstride.workers.operators.boundary import Taps
 from gridstride.workers.region import Region
 
-Method = Literal["mean", "max", "min"]
+Method = Literal["mean", "max", "min", "median", "mode"]
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class Pool(Local):
 
     def out_grid(self, grid: Grid) -> Grid:
         shape = tuple(-(-n // factor) for n, factor in zip(grid.shape, self.factors, strict=True))
-        axes = zip(grid.axes, self.factors, strict=True)
-        return Grid(shape, self.out_dtype, tuple(replace(axis, spacing=axis.spacing * factor) for axis, factor in axes))
+        axes = zip(grid.axes, self.factors, grid.shape, strict=True)
+        return Grid(shape, self.out_dtype, tuple(_pooled(axis, factor, n) for axis, factor, n in axes))
 
     def describe(self) -> str:
         return f"{self.method} of boxes of {' x '.join(map(str, self.factors))}"
@@ -81,3 +81,9 @@ class Pool(Local):
         from gridstride.workers.families.pool_gpu import launch_pool
 
         launch_pool(self, window, launches)
+
+
+def _pooled(axis: Axis, factor: int, n: int) -> Axis:
+    """An axis of boxes: the first is where the middle of its elements is."""
+    shift = (max(1, min(factor, n)) - 1) / 2 * axis.spacing
+    return replace(axis, spacing=axis.spacing * factor, origin=axis.origin + shift)

@@ -22,6 +22,7 @@ def instantiations() -> list[tuple[str, str]]:
     """Every (file, name expression) that can be asked for."""
     names = [f"extreme<{t}, {largest}>" for t in INPUTS for largest in ("true", "false")]
     names += [f"mean<{t}, f64, {o}>" for t in INPUTS for o in (*INPUTS, "bool")]
+    names += [f"ordered<{t}, {o}>" for t in INPUTS for o in dict.fromkeys((t, t if t[0] == "f" else "f64"))]
     return [("pool.cu", name) for name in names]
 
 
@@ -36,7 +37,12 @@ def launch_pool(op: Pool, window: Window, launches: Launches) -> None:
     geometry["size"], geometry["available"] = six(window.want.shape, 1), six(window.data.shape, 1)
     geometry["factor"], geometry["stride"] = six(op.factors, 1), six(tuple(strides(window.data.shape)), 0)
     args = Ref("data"), Ref("out"), launches.constant(geometry), np.int64(count)
-    if op.method == "mean":
+    if op.method in ("median", "mode"):
+        launches.out_dtype = out if op.out_dtype.kind == "f" else op.out_dtype
+        whole = "f64" if op.method == "median" and dtype.kind != "f" and out.kind == "f" else type_name(dtype)
+        expression = f"ordered<{type_name(dtype)}, {whole}>"
+        args = *args, np.int32(op.method == "mode")
+    elif op.method == "mean":
         expression = f"mean<{type_name(dtype)}, f64, {type_name(out)}>"
     else:
         expression = f"extreme<{type_name(dtype)}, {'true' if op.method == 'max' else 'false'}>"
