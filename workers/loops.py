@@ -1,8 +1,7 @@
 """The loops of the CPU operators, compiled by Numba; all release the GIL.
 
 All are one loop: a row of output is a weighted sum of rows of input, each found at its own offset in a flat
-array (`weighted_rows`). A pass along z or y, a pass along x (through a padded copy of the row) and a dense kernel
-differ only in the offsets.
+array (`weighted_rows`).
 """
 
 from __future__ import annotations
@@ -89,47 +88,12 @@ def rows(flat, bases, offsets, weights, symmetry, start, divisor, out):
                 out[r, x] /= divisor
 
 
-def sliding(flat, table, order, weights, symmetry, divisor, out):
-    """out[r] = sum over k of weights[k] * row(table[r + order[k]]): a pass down the rows of one plane."""
-    n = out.shape[1]
-    here = np.empty(len(weights), np.int64)
-    zero = -weights.dtype.type(0)
-    for r in range(out.shape[0]):
-        for k in range(len(weights)):
-            here[k] = table[r + order[k]] * n
-        weighted_rows(flat, here, weights, symmetry, zero, n, out[r])
-        if divisor != 1:
-            for x in range(n):
-                out[r, x] /= divisor
-
-
-def along(plane, table, first, last, order, weights, symmetry, cval, divisor, out):
-    """out[r, x] = sum over k of weights[k] * plane[r, table[x + order[k]]]: a pass along the rows.
-
-    table[first:last] is a run of consecutive indices, so most of the padded row is a plain copy.
-    """
-    padded = np.empty(len(table), plane.dtype)
-    zero = -weights.dtype.type(0)
-    for r in range(plane.shape[0]):
-        shift = table[first] - first if last > first else 0
-        for p in range(first, last):
-            padded[p] = plane[r, p + shift]
-        for p in range(first):
-            padded[p] = plane[r, table[p]] if table[p] >= 0 else cval
-        for p in range(last, len(table)):
-            padded[p] = plane[r, table[p]] if table[p] >= 0 else cval
-        weighted_rows(padded, order, weights, symmetry, zero, out.shape[1], out[r])
-        if divisor != 1:
-            for x in range(out.shape[1]):
-                out[r, x] /= divisor
-
-
 # One source, compiled twice: float32 sums may use fused multiply-adds; float64 sums may not, to have the bits of
 # scipy's, which is compiled without them.
 KERNELS = {
-    np.dtype(np.float32): [njit(nogil=True, cache=True, fastmath={"contract"})(f) for f in (rows, sliding, along)],
-    np.dtype(np.float64): [njit(nogil=True, cache=True)(f) for f in (rows, sliding, along)],
-    np.dtype(np.int64): [njit(nogil=True, cache=True)(f) for f in (rows, sliding, along)],
+    np.dtype(np.float32): [njit(nogil=True, cache=True, fastmath={"contract"})(f) for f in (rows,)],
+    np.dtype(np.float64): [njit(nogil=True, cache=True)(f) for f in (rows,)],
+    np.dtype(np.int64): [njit(nogil=True, cache=True)(f) for f in (rows,)],
 }
 
 

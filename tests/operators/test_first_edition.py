@@ -1,4 +1,7 @@
-"""gaussian, uniform, convolve and correlate have the first edition's bytes: hashes that its last commit made."""
+"""gaussian, uniform, convolve and correlate have the first edition's bytes: hashes that its last commit made.
+
+Those of separable filters with sums in float32 are of version 2: taps in order, each rounded once with its product.
+"""
 
 from __future__ import annotations
 

@@ -143,7 +143,8 @@ def test_a_mean_of_whole_numbers_is_exact_at_ties() -> None:
 def test_without_holes_results_are_those_without_nodata() -> None:
     array = np.random.default_rng(3).integers(0, 60000, (13, 17)).astype(np.uint16)
     for name, fields in (
-        ("gaussian", {"sigma": 1.2}), ("convolve", {"kernel": KERNEL}), ("convolve", {"kernel": np.ones((3, 3))}),
+        ("gaussian", {"sigma": 1.2, "dtype": "float32"}), ("convolve", {"kernel": KERNEL}),
+        ("convolve", {"kernel": np.ones((3, 3))}),
         ("median", {"size": 3}), ("downsample", {"factors": 3}), ("sobel", {"dtype": "float32"}),
         ("uniform", {"size": 4, "dtype": "float64"}),
     ):  # fmt: skip

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from math import prod
+from typing import ClassVar
 
 import numpy as np
 
 from gridstride.workers.families.local import Local
 from gridstride.workers.families.nodata import Normalised, Touched
+from gridstride.workers.families.separable_view import SLAB, TOGETHER, count_alone, loops_bytes, writes
 from gridstride.workers.launches import Launches
 from gridstride.workers.nodata import NoData
 from gridstride.workers.operators.base import Cast, Grid, Meaning, Operator, Window, accumulator, rounding
@@ -62,6 +64,8 @@ class Separable(Local):
 
     between: round each pass's result to `out_dtype` before the next, as scipy does; else sums stay in the accumulator
     """
+
+    version: ClassVar[int] = 2  # float32 sums on the CPU: taps in order, each rounded once with its product
 
     passes: tuple[Pass, ...]
     out_dtype: np.dtype
@@ -133,11 +137,16 @@ class Separable(Local):
             sums = 2 + (self.out_dtype == np.float16)
             constants = 4 * sum(shape) + 8 * sum(len(p.weights) for p in self.passes)
             return (sums * item + 4) * prod(shape) + constants + GPU_BYTES
-        plane = 3 * item * prod(shape[-2:])
-        axes = [p.axis for p in self.passes]
-        one_by_one = axes != sorted(set(axes)) or any(axis < grid.ndim - 3 for axis in axes)
-        halves = 4 * prod(shape) if grid.dtype == np.float16 else 0
-        return plane + halves + (2 * item * prod(shape) if one_by_one else 0)
+        passes = self.passes or self.identity(grid.ndim)
+        alone = count_alone(shape, [p.axis for p in passes])
+        # sums before and after a pass that is made alone, or of slabs; a block of float16 as float32
+        work = 2 * item * prod(shape) if alone else 4 * prod(shape) if grid.dtype == np.float16 else 0
+        taps = [{p.axis: len(p.weights)} for p in passes[:alone]] + [{p.axis: len(p.weights) for p in passes[alone:]}]
+        work += max(loops_bytes(shape, found, item, max(item, grid.dtype.itemsize)) for found in taps)
+        if self.between or not writes(accumulator(self.precision), self.out_dtype, self.cast):
+            plane = min(p.axis for p in passes[alone:])
+            work += 32 * min(prod(shape), SLAB // item + TOGETHER * prod(shape[plane + 1 :]))
+        return work
 
     def cpu(self, window: Window, out: np.ndarray) -> None:
         from gridstride.workers.families.separable_cpu import separable  # Numba takes time to import
