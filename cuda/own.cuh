@@ -32,9 +32,9 @@ struct At {
     template <class... Offsets> __device__ const T& operator()(Offsets... offsets) const
     {
         static_assert(sizeof...(Offsets) == DIMS, "at() takes an offset for each filtered axis");
-        const long long far[] = {(long long)offsets...};
         long long place = 0;
-        for (int axis = 0; axis < DIMS; ++axis) place += far[axis] * stride[axis];
+        int axis = 0;
+        ((place += (long long)offsets * stride[axis++]), ...);
         return centre[place];
     }
 

@@ -130,11 +130,11 @@ def located(error: BaseException, code: Code, where: str = "") -> CodeError:
     if isinstance(error, SyntaxError) and error.filename == str(code.path):
         line = error.lineno or line
     text = error.msg if isinstance(error, SyntaxError) else str(error)
-    text = " ".join(text.split())[:300]
+    text = " ".join(text.replace(str(code.path), code.file).split())[:300]
     if isinstance(error, ImportError):
         text += f" (install it where workers run: of your own files only {code.file} goes there)"
-    if isinstance(error, TypeError) and "Implicit conversion to a NumPy array" in text:
-        text = "it takes NumPy arrays alone, and the block is CuPy's: use --device cpu"
+    if "Implicit conversion to a NumPy array" in text or "cupy.ndarray" in text:
+        text = f"it takes NumPy arrays alone, and the block is CuPy's: use --device cpu ({text[:100]})"
     place = f"{code.file}:{line}" if line else code.name
     return CodeError(f"{place}: {type(error).__name__}{': ' if text else ''}{text}{f' ({where})' if where else ''}")
 

@@ -6,12 +6,12 @@
 
 __device__ float bilateral(At at, float range, float sigma = 1.5f)
 {
-    const float middle = at(0, 0);
+    const float middle = at(0, 0), near = -0.5f / (sigma * sigma), alike = -0.5f / (range * range);
     float sum = 0, weights = 0;
     for (int y = -HALO_0; y <= HALO_0; ++y) {
         for (int x = -HALO_1; x <= HALO_1; ++x) {
-            const float value = at(y, x), away = (value - middle) / range;
-            const float weight = exp(-0.5f * (away * away + float(y * y + x * x) / (sigma * sigma)));
+            const float value = at(y, x), away = value - middle;
+            const float weight = exp(alike * away * away + near * float(y * y + x * x));
             sum += weight * value;
             weights += weight;
         }

@@ -18,7 +18,10 @@ from gridstride.workers.operators.base import Grid, Window
 from gridstride.workers.region import Region
 from tests.blockwise import apply, grid_of, window_of
 
-SCALE = 3.0  # of scaled, below
+SCALE = 3.0  # these are of scaled, below
+HALF = np.float32(0.5)
+WEIGHTS = np.array([[1, 2], [np.nan, -np.inf]])
+OPTIONS = {"ends": [1]}
 
 
 @pytest.fixture
@@ -219,7 +222,9 @@ def test_a_halo_that_no_block_can_have_is_refused_before_memory_is_taken(own: An
 
 # --- functions handed over from Python ---
 def scaled(block: np.ndarray, offset: float = 1.0) -> np.ndarray:
-    return shifted(block, offset) * SCALE
+    assert OPTIONS["ends"] == [1]
+    assert np.isinf(WEIGHTS[1, 1])
+    return shifted(block, offset) * SCALE * WEIGHTS[0, 1] * HALF
 
 
 def shifted(block: np.ndarray, offset: float) -> np.ndarray:
@@ -233,8 +238,8 @@ def test_a_function_takes_what_it_uses_with_it() -> None:
     text = operator.code.text
     assert "pytest" not in text
     assert "def bound" not in text
-    line = text.splitlines().index("    return shifted(block, offset) * SCALE") + 1
-    assert line == scaled.__code__.co_firstlineno + 1
+    line = text.splitlines().index("    assert np.isinf(WEIGHTS[1, 1])") + 1
+    assert line == scaled.__code__.co_firstlineno + 2
 
 
 def uses_an_array(block: np.ndarray) -> np.ndarray:

@@ -69,11 +69,13 @@ class CudaKernel(UserKernel):
         block = padded(self, window, self.cval, self.takes)
         for place, told in self.calls(window):
             part = np.ascontiguousarray(block[place])
-            result = np.empty(told["shape"], self.dtype)
+            into = out[place]
+            result = into if into.flags.c_contiguous else np.empty(told["shape"], self.dtype)
             if self.filler is not None:
                 result.view(np.uint8)[...] = self.filler
             call(run, self.arguments(told), part, result)
-            out[place] = result
+            if result is not into:
+                out[place] = result
 
     def arguments(self, told: Mapping[str, Any]) -> list[np.ndarray | str]:
         """What the kernel takes, in its order: arrays, scalars as arrays without axes, and names of buffers."""

@@ -15,7 +15,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from gridstride.workers.code import Code
+
+MOST_NUMBERS = 1000  # of an array that goes with a function
 
 
 def code_of_function(function: Callable[..., Any]) -> Code:
@@ -35,8 +39,9 @@ def code_of_function(function: Callable[..., Any]) -> Code:
     for first in sorted(lines):
         text += "\n" * max(1, first - at) + lines[first]
         at = max(at + 1, first) + lines[first].count("\n")
-    name = Path(inspect.getsourcefile(function) or "").name
-    return Code(name if name.endswith(".py") else "notebook.py", text + "\n", function.__name__)
+    path = inspect.getsourcefile(function) or ""
+    named = path.endswith(".py") and "ipykernel_" not in path  # where a cell's number is in its name
+    return Code(Path(path).name if named else "notebook.py", text + "\n", function.__name__)
 
 
 def _add(thing: Any, known: dict[str, Any], lines: dict[int, str], head: dict[str, str]) -> None:
@@ -71,6 +76,10 @@ def _add_name(
         head[name] = f"from {home} import {inner.__name__} as {name}"
     elif is_constant(value):
         head[name] = f"{name} = {value!r}"
+    elif isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "buif" and value.size <= MOST_NUMBERS:
+        numbers = repr(value.tolist()).replace("nan", "float('nan')").replace("inf", "float('inf')")
+        made = f"__import__('numpy').array({numbers}, '{value.dtype.str}').reshape({value.shape})"
+        head[name] = f"{name} = {made}{'[()]' if isinstance(value, np.generic) else ''}"
     else:
         raise ValueError(
             f"{user} uses {name}, a {type(value).__name__}: only functions, modules, numbers and text go with it; make "
@@ -79,7 +88,9 @@ def _add_name(
 
 
 def is_constant(value: Any) -> bool:
-    if isinstance(value, tuple):
+    if type(value) in (tuple, list):
         return all(map(is_constant, value))
+    if type(value) is dict:
+        return all(map(is_constant, (*value, *value.values())))
     finite = not isinstance(value, float) or value - value == 0
     return value is None or (type(value) in (bool, int, float, str) and finite)

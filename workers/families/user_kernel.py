@@ -193,9 +193,23 @@ def told_in_trial(kernel: UserKernel, grid: Grid, shape: tuple[int, ...]) -> dic
     return told | {"shape": shape}
 
 
-def tried(kernel: PythonKernel, grid: Grid) -> PythonKernel:
+def tried(kernel: PythonKernel, grid: Grid, known: bool) -> PythonKernel:
     """The kernel with the dtype that its function gives, and the memory it takes. Raises CodeError, also for a result
-    that is of no dtype that results may have."""
+    that is of no dtype that results may have.
+
+    known: whether the user said the dtype: a function that takes CuPy's arrays alone cannot be tried without a GPU
+    """
+    try:
+        return _tried(kernel, grid)
+    except CodeError as error:
+        if "cupy" not in kernel.code.text or "numpy.ndarray" not in str(error):
+            raise
+        if known:
+            return kernel
+        raise CodeError(f"{error}: a function of CuPy's arrays alone needs --out-dtype") from None
+
+
+def _tried(kernel: PythonKernel, grid: Grid) -> PythonKernel:
     import time
 
     shape = trial_shape(kernel, grid)

@@ -38,7 +38,17 @@ ELEMENT = re.compile(
     r"__device__\s+(?:(?:inline|static|__forceinline__)\s+)*([\w ]+?)\s+(\w+)\s*\(\s*((?:const\s+)?At\b[^)]*)\)"
 )
 MADE = "gridstride_element"  # the kernel that is made of a function of one element
-FLAGS = ("-std=c++20", "-O3", "-march=native", "-ffp-contract=off", "-fno-math-errno", "-fPIC", "-shared", "-w")
+FLAGS = (
+    "-std=c++20",
+    "-O3",
+    "-march=native",
+    "-ffp-contract=off",
+    "-fno-math-errno",
+    "-fvisibility=hidden",
+    "-fPIC",
+    "-shared",
+    "-w",
+)
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*"([^"]*)"', re.MULTILINE)
 
 
@@ -165,7 +175,9 @@ def host_program(code: Code, takes: np.dtype, gives: np.dtype, halo: Sequence[in
         const = "" if name == "result" else "const "
         args.append(f"({const}{kind}*)a[{number}]" if pointer else f"*(const {kind}*)a[{number}]")
     body = _rows(signature, args) if signature.gives else _threads(signature.name, args, waits)
-    run = f'extern "C" void gridstride_run(void** a)\n{{\n    const long long* of = (const long long*)a[0];\n{body}}}\n'
+    # Flat, because only what is inlined can become vectors.
+    run = 'extern "C" __attribute__((flatten, visibility("default"))) void gridstride_run(void** a)'
+    run += f"\n{{\n    const long long* of = (const long long*)a[0];\n{body}}}\n"
     return f'#include "{"fibres.h" if waits else "host.h"}"\n{program(code, takes, gives, halo)}#line 1 "made"\n{run}'
 
 

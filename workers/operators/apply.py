@@ -84,7 +84,7 @@ class Apply(Neighbourhood):
         assert isinstance(kernel, PythonKernel)
         kernel = kernel.but(params=check_parameters(self.file, self.param))
         if smallest <= TRIAL_ELEMENTS:
-            return tried(kernel, grid)
+            return tried(kernel, grid, self.dtype is not None)
         if self.dtype is None:
             raise ValueError(
                 f"halo is {self.halo}: a trial, which finds the dtype of the result, takes a block of {smallest:.3g} "
