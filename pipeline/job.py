@@ -100,7 +100,11 @@ class Job:
     @property
     def disk(self) -> int:
         """Bytes that are written and kept at a time, at most."""
-        return self.stages.disk if self.stages else self.plan.bytes_out
+        if self.stages:
+            return self.stages.disk
+        first = self.operator.first_sweep()  # of iterations two results between are kept at a time
+        between = first.out_grid(self.grid).nbytes if first is not None and first.writes() else 0
+        return self.plan.bytes_out + 2 * between
 
     @property
     def groups(self) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 
 OURS = "gridstride."
+MEASURED = {"measured": True}  # metadata of a dataclass's field
 GROUPS = ("gridstride.operators", "gridstride.models")
 
 
@@ -56,8 +57,11 @@ def load(folder: Folder, name: str) -> Any:
     return decode(json.loads((folder / f"{name}.json").read_bytes()))
 
 
-def encoded(value: Any) -> tuple[str, list[np.ndarray]]:
-    """An object as JSON, and the arrays that the JSON names, in order. A class's `version` is in it, for identities."""
+def encoded(value: Any, identity: bool = False) -> tuple[str, list[np.ndarray]]:
+    """An object as JSON, and the arrays that the JSON names, in order. A class's `version` is in it, for identities.
+
+    identity: leave out what was measured, which differs from one time to the next (a field with MEASURED)
+    """
     arrays: list[np.ndarray] = []
 
     def encode(value: Any) -> Any:
@@ -74,7 +78,8 @@ def encoded(value: Any) -> tuple[str, list[np.ndarray]]:
             return {"map": {str(key): encode(item) for key, item in value.items()}}
         if dataclasses.is_dataclass(value) or _is_model(type(value)):
             kind = type(value)
-            fields = {name: encode(getattr(value, name)) for name in _fields(kind)}
+            left_out = _measured(kind) if identity else ()
+            fields = {name: encode(getattr(value, name)) for name in _fields(kind) if name not in left_out}
             version = {"version": kind.version} if isinstance(getattr(kind, "version", None), int) else {}
             return {"type": f"{kind.__module__}.{kind.__qualname__}", **version, "fields": fields}
         return value
@@ -84,7 +89,7 @@ def encoded(value: Any) -> tuple[str, list[np.ndarray]]:
 
 def digest(value: Any) -> str:
     """A hash of an object and the bytes of its arrays."""
-    text, arrays = encoded(value)
+    text, arrays = encoded(value, identity=True)
     found = hashlib.sha256(text.encode())
     for array in arrays:
         found.update(f"{array.dtype.str}{array.shape}".encode())
@@ -96,6 +101,13 @@ def _fields(kind: Any) -> list[str]:
     if _is_model(kind):
         return list(kind.model_fields)
     return [f.name for f in dataclasses.fields(kind)]
+
+
+def _measured(kind: Any) -> frozenset[str]:
+    """The fields that are no part of an object's identity."""
+    if not dataclasses.is_dataclass(kind):
+        return frozenset()
+    return frozenset(f.name for f in dataclasses.fields(kind) if "measured" in f.metadata)
 
 
 @cache

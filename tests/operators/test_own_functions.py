@@ -300,6 +300,7 @@ def test_memory_is_measured_for_each_element_of_a_block(own: Any) -> None:
         own("def f(b):\n    c = [b * 1.0 for _ in range(20)]\n    return b[1:-1]\n"), np.ones(9, "uint8"), halo=1
     )
     assert lean.work < 4
+    assert saving.digest(lean) == saving.digest(lean.but(work=99.0))  # it is no part of a job's identity
     assert 160 < wide.work < 260
 
 

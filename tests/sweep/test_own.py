@@ -16,6 +16,7 @@ from gridstride.pipeline import job as jobs
 from gridstride.pipeline.errors import JobFailed, UsageError
 from gridstride.pipeline.reports.status import resume_command
 from gridstride.pipeline.storage.journal import Journal
+from gridstride.pipeline.sweep.sweep import Sweep
 from gridstride.workers import cluster
 from gridstride.workers import code as codes
 
@@ -118,7 +119,14 @@ def test_iterations_go_through_stores_that_are_gone_afterwards(
     source: str, file: Path, tmp_path: Path, array: np.ndarray, client: Any
 ) -> None:
     out = tmp_path / "out"
-    api.run(api.prepare(f"{file}:smooth", source, out, halo=1, iterations=35, block=(8,), device="cpu"), client)
+    terms = {"halo": 1, "iterations": 35, "block": (8,), "device": "cpu"}
+    job = api.prepare(f"{file}:smooth", source, out, **terms)
+    assert job.disk == 3 * array.nbytes
+    with pytest.MonkeyPatch.context() as patched:  # killed between the sweeps
+        patched.setattr(runner, "Sweep", lambda *a: Sweep(*a) if a[1].part == "first-0" else pytest.fail("killed"))
+        with pytest.raises(pytest.fail.Exception):
+            api.run(job, client)
+    api.run(api.prepare(f"{file}:smooth", source, out, **terms), client)
     wanted = array
     for _ in range(35):
         wanted = smooth(wanted)

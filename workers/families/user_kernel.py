@@ -25,6 +25,7 @@ from gridstride.workers.families.user_code import GIVEN
 from gridstride.workers.operators.base import Grid, Window
 from gridstride.workers.operators.boundary import Taps
 from gridstride.workers.region import Region
+from gridstride.workers.saving import MEASURED
 
 if TYPE_CHECKING:
     from gridstride.workers.gpu import Machine
@@ -49,7 +50,7 @@ class UserKernel(Local):
     dtype: np.dtype
     cval: float | int = 0
     params: tuple[tuple[str, Any], ...] = field(default=())
-    work: float = UNMEASURED
+    work: float = field(default=UNMEASURED, metadata=MEASURED)
 
     def out_grid(self, grid: Grid) -> Grid:
         return grid.having(self.dtype)
