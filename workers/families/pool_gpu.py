@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -36,12 +36,12 @@ def launch_pool(op: Pool, window: Window, launches: Launches) -> None:
     geometry = np.zeros((), BOXES)
     geometry["size"], geometry["available"] = six(window.want.shape, 1), six(window.data.shape, 1)
     geometry["factor"], geometry["stride"] = six(op.factors, 1), six(tuple(strides(window.data.shape)), 0)
-    args = Ref("data"), Ref("out"), launches.constant(geometry), np.int64(count)
+    args: tuple[Any, ...] = (Ref("data"), Ref("out"), launches.constant(geometry), np.int64(count))
     if op.method in ("median", "mode"):
         launches.out_dtype = out if op.out_dtype.kind == "f" else op.out_dtype
         whole = "f64" if op.method == "median" and dtype.kind != "f" and out.kind == "f" else type_name(dtype)
         expression = f"ordered<{type_name(dtype)}, {whole}>"
-        args = *args, np.int32(op.method == "mode")
+        args += (np.int32(op.method == "mode"),)
     elif op.method == "mean":
         expression = f"mean<{type_name(dtype)}, f64, {type_name(out)}>"
     else:

@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 
 from gridstride.workers.families.pool_cpu import span
-from gridstride.workers.families.pool_ordered import between, tile
+from gridstride.workers.families.pool_valid import between
 from gridstride.workers.launches import six
 from gridstride.workers.operators.base import Window
 
@@ -39,11 +39,11 @@ def pool(op: Ordered, window: Window, out: np.ndarray) -> None:
     high = low if op.method == "mode" else np.empty(shape, unsigned)
     top = 1 << 8 * data.itemsize - 1
     marks = np.array([top, top - 1, INFINITY[data.itemsize], 2 * top - 1], unsigned)
-    lists = np.empty((elements, tile(elements)), unsigned)
+    lists = np.empty((elements, op.tile), unsigned)
     ordered(bits, factors, kind, marks, op.method == "mode", lists, low, high)
     found = [low] if op.method == "mode" else [low, high]
     values = [value_of(keys.reshape(-1), kind, marks).view(data.dtype).reshape(out.shape) for keys in found]
-    out[...] = values[0] if op.method == "mode" else between(*values, op.out_dtype, np)
+    out[...] = values[0] if op.method == "mode" else between(values[0], values[1], op.out_dtype)
 
 
 @njit(inline="always")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import product
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -80,3 +81,74 @@ class MeanOfValid(Masked):
         mean = (quotient << 32) + below
         mean += (twice > count) | ((twice == count) & (mean % 2 == 1))
         return mean.view(wide.dtype)
+
+
+def between(a: Any, b: Any, dtype: np.dtype) -> Any:
+    """The mean of two elements, as a dtype: NumPy's of floating-point numbers; integers are not added, which may
+    overflow."""
+    if a.dtype.kind == "f":
+        with np.errstate(over="ignore", invalid="ignore"):
+            return (a + b) / a.dtype.type(2)
+    low, odd = (a & b) + ((a ^ b) >> a.dtype.type(1)), (a ^ b) & a.dtype.type(1)
+    if dtype.kind == "f":
+        return low.astype(dtype) + odd.astype(dtype) / 2
+    return low + (odd & low & low.dtype.type(1))
+
+
+@dataclass(frozen=True)
+class OrderedOfValid(Masked):
+    """The median or the most frequent of the elements of each box that have a value; `missing` where none has."""
+
+    factors: tuple[int, ...]
+    frequent: bool
+
+    def describe(self) -> str:
+        return f"{self.operator.describe()}, of elements that have a value"
+
+    def scratch(self, want: Region, grid: Grid, device: str) -> int:
+        item = max(4, grid.dtype.itemsize)
+        box = prod(self.factors)
+        return super().scratch(want, grid, device) + want.size * (box * (3 * item + 12) + 80)
+
+    def made(self, window: Window, valid: Any, xp: Any, run: Run) -> Any:
+        lists, count = self.sorted(window.data, valid, window.want.shape, xp)
+        some = count > 0
+        if self.frequent:
+            return chosen(some, _most_frequent(lists, count, xp), self.missing, xp)
+        low, high = (
+            xp.take_along_axis(lists, xp.maximum(rank, 0)[None], 0)[0] for rank in ((count - 1) // 2, count // 2)
+        )
+        result = between(low, high, self.out_grid(window.grid).dtype)
+        if lists.dtype.kind == "f":
+            last = xp.take_along_axis(lists, xp.maximum(count - 1, 0)[None], 0)[0]
+            result = xp.where(last != last, last, result)
+        return chosen(some, result, self.missing, xp)
+
+    def sorted(self, data: Any, valid: Any, shape: tuple[int, ...], xp: Any) -> tuple[Any, Any]:
+        """The elements of each box in order, (elements, *shape), those without a value last; and how many have one."""
+        last = np.nan if data.dtype.kind == "f" else nothing(data.dtype)[0]
+        lists = xp.full((prod(self.factors), *shape), last, data.dtype)
+        count = xp.zeros(shape, np.int64)
+        for number, first in enumerate(product(*(range(n) for n in self.factors))):
+            where = tuple(slice(k, None, n) for k, n in zip(first, self.factors, strict=True))
+            part, there = data[where], valid[where]
+            place = tuple(slice(0, n) for n in part.shape)
+            lists[(number, *place)] = xp.where(there, part, lists.dtype.type(last))
+            count[place] += there
+        if data.dtype.kind == "f":
+            lists += lists.dtype.type(0)  # zeros without a sign
+        lists.sort(axis=0)
+        return lists, count
+
+
+def _most_frequent(lists: Any, count: Any, xp: Any) -> Any:
+    """The longest run in each list, of those that are as long the first."""
+    result = lists[0].copy()
+    most, run = xp.ones(count.shape, np.int64), xp.ones(count.shape, np.int64)
+    for number in range(1, len(lists)):
+        this, before = lists[number], lists[number - 1]
+        alike = (this == before) | ((this != this) & (before != before))
+        run = xp.where(alike, run + 1, 1)
+        more = (run > most) & (number < count)
+        most, result = xp.where(more, run, most), xp.where(more, this, result)
+    return result
