@@ -168,15 +168,21 @@ class Graph(Operator):
         return hull_of([wants[name] for name in self.inputs if name in wants], grid.shape)
 
     def scratch(self, want: Region, grid: Grid, device: str) -> int:
-        """Every intermediate result, a step's own working memory, and a copy of what it reads."""
+        """At the step that needs most: the intermediate results that it or a later one reads and its own, its working
+        memory, and a copy of what it reads."""
         grids, wants = self.grids(grid), self.wants(want, grid)
-        between = sum(wants[s.name].size * grids[s.name].dtype.itemsize for s in self.steps[:-1] if s.name in wants)
-        own = 0
-        for step in (step for step in self.steps if step.name in wants):
+        made = {s.name: wants[s.name].size * grids[s.name].dtype.itemsize for s in self.steps if s.name in wants}
+        last = {name: number for number, step in enumerate(self.steps) for name in step.reads}
+        most, held = 0, 0
+        for number, step in enumerate(self.steps):
+            if step.name not in made:
+                continue
             source = _read_by(step, grids)
             copies = step.operator.needed(wants[step.name], source).size * source.dtype.itemsize * len(step.reads)
-            own = max(own, step.operator.scratch(wants[step.name], source, device) + copies)
-        return between + own
+            held += made[step.name] if step is not self.steps[-1] else 0
+            most = max(most, held + step.operator.scratch(wants[step.name], source, device) + copies)
+            held -= sum(made.get(name, 0) for name in set(step.reads) if last[name] == number)
+        return most
 
     # --- work ---
     def cpu(self, window: Window, out: np.ndarray) -> Report | None:
