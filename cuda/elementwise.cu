@@ -23,6 +23,10 @@ struct greater {
     template <class Out, class In> static __device__ Out of(In v, In number) { return v > number; }
 };
 
+struct nonzero {
+    template <class Out, class In> static __device__ Out of(In v, In) { return v != In(0); }
+};
+
 struct always {
     template <class Out, class In> static __device__ Out of(In, In number) { return number != In(0); }
 };

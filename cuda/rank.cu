@@ -1,35 +1,6 @@
 // Rank filters, on keys: unsigned integers in the order of the values (NaN the last), in a copy of the data
 // with their whole boundary. All values of a window are then at fixed offsets from its first.
-#include "stencil.cuh"
-
-template <int BYTES> struct of_bytes;
-template <> struct of_bytes<1> { using type = u8; };
-template <> struct of_bytes<2> { using type = u16; };
-template <> struct of_bytes<4> { using type = u32; };
-template <> struct of_bytes<8> { using type = u64; };
-template <class T> using Key = typename of_bytes<sizeof(T)>::type;
-
-template <class T> constexpr Key<T> top_bit = Key<T>(Key<T>(1) << (8 * sizeof(T) - 1));
-
-template <class T> __device__ inline Key<T> to_key(T v)
-{
-    if constexpr (is_float<T>) {
-        if (v != v) return ~Key<T>(0);
-        Key<T> bits;
-        if constexpr (same<T, f32>) bits = Key<T>(__float_as_int(v));
-        else bits = Key<T>(__double_as_longlong(v));
-        return bits & top_bit<T> ? ~bits : bits | top_bit<T>;
-    } else return is_signed<T> ? Key<T>(Key<T>(v) ^ top_bit<T>) : Key<T>(v);
-}
-
-template <class T> __device__ inline T from_key(Key<T> key)
-{
-    if constexpr (is_float<T>) {
-        const Key<T> bits = key & top_bit<T> ? key ^ top_bit<T> : ~key;
-        if constexpr (same<T, f32>) return __int_as_float(int(bits));
-        else return __longlong_as_double(i64(bits));
-    } else return is_signed<T> ? T(key ^ top_bit<T>) : T(key);
-}
+#include "keys.cuh"
 
 // Six axes, the leading ones of length 1 where there are fewer. table[axis] is where the axis begins in
 // `tables`: entry p is the input's index at padded coordinate p, -1 is cval.
@@ -55,18 +26,6 @@ pad(const T* __restrict__ in, Key<T>* __restrict__ keys, const Padding* __restri
         }
         keys[e] = to_key(inside ? in[at] : cval);
     }
-}
-
-// Where the results are, and the windows: strides of the padded copy, in elements.
-struct Windows {
-    i64 size[6], stride[6];
-};
-
-__device__ inline i64 first_of(const Windows& g, i64 element)
-{
-    i64 at = 0;
-    for (int axis = 5; axis >= 0; --axis) at += take_digit(element, g.size[axis]) * g.stride[axis];
-    return at;
 }
 
 template <class K> __device__ inline void put_in_order(K& a, K& b)

@@ -308,6 +308,8 @@ EVERY: list[tuple[str, dict[str, Any], str]] = [
     ("convolve", {"kernel": "laplace", "algorithm": "direct"}, "float64"),
     ("median", {"size": 3}, "int32"),
     ("median", {"size": (2, 5), "mode": "constant", "cval": 9}, "float32"),
+    ("minimum", {"size": (3, 11), "mode": "wrap"}, "int16"),
+    ("maximum", {"footprint": KERNEL, "mode": "constant", "cval": -1e30}, "float64"),
     ("downsample", {"factors": (2, 3)}, "int16"),
     ("downsample", {"factors": 2, "dtype": "float32"}, "uint8"),
     ("downsample", {"factors": 2, "method": "max"}, "float32"),

@@ -43,17 +43,22 @@ def greater(data: np.ndarray, numbers: tuple[float | int, ...], out: np.ndarray)
     np.greater(data, comparable(data.dtype).type(numbers[0]), out=out)
 
 
+def nonzero(data: np.ndarray, numbers: tuple[float | int, ...], out: np.ndarray) -> None:
+    """Whether an element is not 0; NaN is not."""
+    np.not_equal(data, 0, out=out)
+
+
 def always(data: np.ndarray, numbers: tuple[float | int, ...], out: np.ndarray) -> None:
     """A number, whatever the array holds."""
     out[...] = numbers[0]
 
 
-FORMULAS: dict[str, Formula] = {"cast": cast, "greater": greater, "always": always}
+FORMULAS: dict[str, Formula] = {"cast": cast, "greater": greater, "nonzero": nonzero, "always": always}
 
 
 def instantiations() -> list[tuple[str, str]]:
     """Every (file, name expression) that can be asked for. Formulas give truth values, but for casts."""
-    casts = [(i, o) for i in INPUTS for o in (*INPUTS, "bool") if i != o]
+    casts = [(i, o) for i in INPUTS for o in (*INPUTS, "bool") if i != o or i == "u8"]  # bool is read as u8
     found = [f"elementwise<{i}, {o}, cast>" for i, o in casts]
     found += [f"elementwise<{i}, bool, {name}>" for i in INPUTS for name in FORMULAS if name != "cast"]
     return [("elementwise.cu", expression) for expression in found]

@@ -12,6 +12,7 @@ from gridstride.workers.launches import Launches, Ref, ceil_div, strides, type_n
 from gridstride.workers.operators.base import Window
 
 if TYPE_CHECKING:
+    from gridstride.workers.families.minmax import MinMax
     from gridstride.workers.families.rank import Rank
 
 INPUTS = ("u8", "u16", "u32", "u64", "i8", "i16", "i32", "i64", "f32", "f64")
@@ -38,7 +39,7 @@ def launch_rank(op: Rank, window: Window, launches: Launches) -> None:
         return
     padded, taps = op.padded_shape(window.want, window.grid), op.taps
     keys = launches.reserve("keys", prod(padded) * dtype.itemsize)
-    _launch_pad(op, window, launches, keys)
+    launch_pad(op, window, launches, keys)
     offsets = taps @ np.array(strides(padded))
     if offsets.max() >= 2**31:
         raise ValueError(f"a window of {' x '.join(map(str, op.size))} elements spans too much of a block for the GPU")
@@ -57,7 +58,8 @@ def launch_rank(op: Rank, window: Window, launches: Launches) -> None:
     launches.launch("rank.cu", expression, ceil_div(count, THREADS), (THREADS, 1), 0, args)
 
 
-def _launch_pad(op: Rank, window: Window, launches: Launches, keys: Ref) -> None:
+def launch_pad(op: Rank | MinMax, window: Window, launches: Launches, keys: Ref) -> None:
+    """The window's data with their whole boundary, as keys in the order of the values, NaN the last."""
     dtype, tables = np.dtype(window.data.dtype), op.tables(window)
     lines = [*[np.zeros(1, np.int64)] * (AXES - len(tables)), *tables]
     geometry = np.zeros((), PADDING)
