@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 GROUP = "gridstride.operators"
 HERE = Path(__file__).parent
 # The files of this folder that are no operators.
-PROTOCOL = ("__init__", "base", "boundary", "fields", "graph", "kinds", "listing", "recipe", "registry", "staged")
+PROTOCOL = (
+    "__init__", "base", "boundary", "fields", "graph", "kinds", "listing", "morphology", "recipe", "registry", "staged",
+)  # fmt: skip
 
 
 @cache

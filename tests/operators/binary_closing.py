@@ -1,0 +1,25 @@
+"""The mirror of workers/operators/binary_closing.py."""
+
+import numpy as np
+
+from tests.morphology import binary
+
+L = np.array([[1, 1, 0, 1], [0, 1, 0, 0], [0, 1, 1, 1]])
+EXAMPLES = [
+    ({"iterations": 2}, (9, 12, 9), "bool"),
+    ({"structure": L[:, :2], "border_value": 1, "iterations": 2}, (9, 20), "int32"),
+    ({"connectivity": 2, "iterations": 3, "border_value": 1}, (17, 21), "uint8"),
+]
+TIMED = [{"iterations": 1}, {"iterations": 5}]
+PLANTED = [("minmax.cu", "first_of(g, row * n)", "first_of(g, row)")]
+
+
+def array(rng, shape, dtype):
+    """Mostly 0; negative numbers too."""
+    chosen = rng.random(shape) > 0.92
+    values = rng.choice([2, 3] if np.dtype(dtype).kind == "u" else [-1, 2], shape)
+    return (chosen * values).astype(dtype)
+
+
+def reference(image, **options):
+    return binary("closing", image, **options)
