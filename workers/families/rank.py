@@ -86,8 +86,11 @@ class Rank(Local):
         item = 4 if grid.dtype == np.float16 and device == "gpu" else grid.dtype.itemsize
         shape = self.padded_shape(want, grid)
         halves = (want.size + prod(shape)) * 4 if item != grid.dtype.itemsize else 0
-        rows = 8 * (sum(shape) + prod(want.shape[:-1]) + 2 * prod(self.size) * len(self.size))
-        return item * prod(shape) + halves + rows + WORK_BYTES
+        rows = 8 * (sum(shape) + prod(want.shape[:-1]) + (2 * len(self.size) + 4) * prod(self.size))
+        wide = np.min_scalar_type(prod(self.size)).itemsize if device == "cpu" else 0
+        keys = item + (wide if wide > item else 0)
+        masks = 0 if self.missing is None or device != "cpu" else keys + 3
+        return (keys + masks) * prod(shape) + halves + rows + WORK_BYTES
 
     def cpu(self, window: Window, out: np.ndarray) -> None:
         from gridstride.workers.families.rank_cpu import rank  # Numba takes time to import

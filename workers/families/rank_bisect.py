@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from llvmlite import ir
 from numba import njit
+from numba.core import cgutils
+from numba.extending import intrinsic
 
-TILE = 1024  # elements of a row that are bisected at a time
+from gridstride.workers.vectors import add, every, get, high, lanes, low, put, sub
+
 UNSIGNED, SIGNED, FLOAT = range(3)
 
 
@@ -53,76 +57,109 @@ def from_keys(keys, kind, out):
             out[x] = keys[x] ^ top if keys[x] & top else cast(~keys[x])
 
 
+def _on_vectors(count, result, make):
+    """An intrinsic of so many vectors of one type; result: the type of what it gives, from theirs."""
+
+    def define(context, *kinds):
+        def code(context, builder, signature, arguments):
+            return make(builder, arguments)
+
+        return result(kinds[0])(*kinds), code
+
+    def three(context, a, b, c):
+        return define(context, a, b, c)
+
+    def four(context, a, b, c, d):
+        return define(context, a, b, c, d)
+
+    def one(context, a):
+        return define(context, a)
+
+    def two(context, a, b):
+        return define(context, a, b)
+
+    return intrinsic((one, two, three, four)[count - 1])
+
+
+def _ones(vector):
+    return ir.Constant(vector.type, [1] * vector.type.count)
+
+
+def _largest(builder, arguments):
+    vector = arguments[0].type
+    kind = ir.FunctionType(vector.element, [vector])
+    name = f"llvm.vector.reduce.umax.v{vector.count}i{vector.element.width}"
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), arguments)
+
+
+def _counted(builder, arguments):
+    count, value, middle = arguments
+    return builder.sub(count, builder.sext(builder.icmp_unsigned("<=", value, middle), count.type))
+
+
+def _halfway(builder, arguments):
+    least, most = arguments
+    return builder.add(least, builder.lshr(builder.sub(most, least), _ones(least)))
+
+
+def _least(builder, arguments):
+    least, middle, count, wanted = arguments
+    return builder.select(builder.icmp_unsigned(">=", count, wanted), least, builder.add(middle, _ones(middle)))
+
+
+def _most(builder, arguments):
+    most, middle, count, wanted = arguments
+    return builder.select(builder.icmp_unsigned(">=", count, wanted), middle, most)
+
+
+largest = _on_vectors(1, lambda kind: kind.dtype, _largest)
+counted = _on_vectors(3, lambda kind: kind, _counted)  # count + (value <= middle)
+halfway = _on_vectors(2, lambda kind: kind, _halfway)
+# The bounds after `count` elements were found not above the middle: enough of them, and the answer is not above either.
+new_least = _on_vectors(4, lambda kind: kind, _least)
+new_most = _on_vectors(4, lambda kind: kind, _most)
+
+
 @njit(nogil=True, cache=True)
-def bisect(keys, bases, offsets, rank, kind, count, out):
-    """out[r, x] = the value of a rank among those at bases[r] + offsets + x."""
-    cast, counted, taps = keys.dtype.type, count.dtype.type, len(offsets)
-    enough = counted(rank)
-    low, high, middle = np.empty(TILE, keys.dtype), np.empty(TILE, keys.dtype), np.empty(TILE, keys.dtype)
+def bisect(keys, valid, bases, offsets, ranks, missing, kind, out):
+    """out[r, x] = the value of a rank among those at bases[r] + offsets + x.
+
+    keys: with a vector's room after the last, and wide enough to count the offsets; valid: 1 for each key that counts,
+    0 for the others, which are the largest key, or empty if all do; ranks: by how many count; missing: the key where
+    none does
+    """
+    cast, taps, step, width = keys.dtype.type, len(offsets), lanes(keys), out.shape[1]
+    line = np.empty((width + step - 1) // step * step, out.dtype)
+    counts, wanted = np.zeros(step, keys.dtype), np.empty(step, keys.dtype)
+    wanted[:] = cast(ranks[taps] + 1)
+    none = every(keys, cast(0))
     for r in range(len(bases)):
-        for x0 in range(0, out.shape[1], TILE):
-            n, at = min(TILE, out.shape[1] - x0), bases[r] + x0
-            first = keys[at + offsets[0] : at + offsets[0] + n]
-            for x in range(n):
-                low[x] = high[x] = first[x]
+        for x in range(0, width, step):
+            at = bases[r] + x
+            least = most = get(keys, at + offsets[0])
             for k in range(1, taps):
-                a = keys[at + offsets[k] : at + offsets[k] + n]
-                for x in range(n):
-                    low[x] = min(low[x], a[x])
-                    high[x] = max(high[x], a[x])
-            while True:
-                open_ = cast(0)
-                for x in range(n):
-                    open_ |= cast(high[x] - low[x])
-                    middle[x] = low[x] + (cast(high[x] - low[x]) >> cast(1))
-                    count[x] = 0
-                if open_ == 0:
-                    break
-                k = 0
-                while k + 4 <= taps:
-                    a = keys[at + offsets[k] : at + offsets[k] + n]
-                    b = keys[at + offsets[k + 1] : at + offsets[k + 1] + n]
-                    c = keys[at + offsets[k + 2] : at + offsets[k + 2] + n]
-                    d = keys[at + offsets[k + 3] : at + offsets[k + 3] + n]
-                    for x in range(n):
-                        m = middle[x]
-                        count[x] += counted(a[x] <= m) + counted(b[x] <= m) + counted(c[x] <= m) + counted(d[x] <= m)
-                    k += 4
-                while k < taps:
-                    a = keys[at + offsets[k] : at + offsets[k] + n]
-                    for x in range(n):
-                        count[x] += counted(a[x] <= middle[x])
-                    k += 1
-                for x in range(n):
-                    found = count[x] > enough  # more than `rank` elements are not above the middle
-                    high[x] = middle[x] if found else high[x]
-                    low[x] = low[x] if found else cast(middle[x] + cast(1))
-            from_keys(low, kind, out[r, x0 : x0 + n])
-
-
-@njit(nogil=True, cache=True)
-def bisect_valid(keys, bases, offsets, ranks, nodata, kind, out):
-    """As `bisect`, among the keys of each window that are not `nodata`; ranks: by the number of these."""
-    cast = keys.dtype.type
-    found = np.empty(out.shape[1], keys.dtype)
-    for r in range(len(bases)):
-        for x in range(out.shape[1]):
-            low, high, valid = cast(~cast(0)), cast(0), 0
-            for k in range(len(offsets)):
-                key = keys[bases[r] + offsets[k] + x]
-                if key != nodata:
-                    low, high, valid = min(low, key), max(high, key), valid + 1
-            if valid == 0:
-                low = high = nodata
-            while low < high:
-                middle = cast(low + (cast(high - low) >> cast(1)))
-                count = 0
-                for k in range(len(offsets)):
-                    key = keys[bases[r] + offsets[k] + x]
-                    count += key != nodata and key <= middle
-                if count > ranks[valid]:
-                    high = middle
-                else:
-                    low = cast(middle + cast(1))
-            found[x] = low
-        from_keys(found, kind, out[r])
+                value = get(keys, at + offsets[k])
+                least, most = low(least, value), high(most, value)
+            if len(valid) > 0:
+                count = none
+                for k in range(taps):
+                    count = add(count, get(valid, at + offsets[k]))
+                put(counts, 0, count)
+                for i in range(step):
+                    wanted[i] = cast(ranks[counts[i]] + 1)
+            enough = get(wanted, 0)
+            while largest(sub(most, least)) > 0:
+                middle, count, other = halfway(least, most), none, none
+                for k in range(0, taps - 1, 2):
+                    count = counted(count, get(keys, at + offsets[k]), middle)
+                    other = counted(other, get(keys, at + offsets[k + 1]), middle)
+                if taps % 2:
+                    count = counted(count, get(keys, at + offsets[taps - 1]), middle)
+                count = add(count, other)
+                least, most = new_least(least, middle, count, enough), new_most(most, middle, count, enough)
+            put(line, x, least)
+            if len(valid) > 0:
+                for i in range(step):
+                    if counts[i] == 0:
+                        line[x + i] = missing
+        from_keys(line, kind, out[r])

@@ -19,13 +19,13 @@ from gridstride.workers.families.local import padded
 from gridstride.workers.families.rank_bisect import (
     FLOAT,
     SIGNED,
-    TILE,
     UNSIGNED,
     bisect,
-    bisect_valid,
     key_of,
     to_keys,
 )
+from gridstride.workers.families.rank_histogram import MOST_ELEMENTS as MOST_COUNTED
+from gridstride.workers.families.rank_histogram import slide
 from gridstride.workers.families.rank_network import EDGE, chunk, compiled
 from gridstride.workers.operators.base import Window
 from gridstride.workers.vectors import BYTES
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 USUAL = {(3, 3, 3), (5, 5, 5), (1, 3, 3), (1, 5, 5)}
 LARGE = 2**22  # elements
 MOST_TAPS = (7, 7, 7), (1, 15, 15)  # of a box's axes, the first of which is 1 in the second
+FEWEST_COUNTED = 128  # elements of a box from which on histograms take less time than bisection
 
 
 class Source(NamedTuple):
@@ -54,7 +55,8 @@ def rank(op: Rank, window: Window, out: np.ndarray) -> None:
     if out.size == 0:
         return
     kind = {"f": FLOAT, "i": SIGNED}.get(window.data.dtype.kind, UNSIGNED)
-    if op.footprint is None and op.missing is None and max(op.size) > 1 and _by_network(op, window, kind, out):
+    boxes = op.footprint is None and op.missing is None and max(op.size) > 1
+    if boxes and (_by_network(op, window, kind, out) or _by_histogram(op, window, kind, out)):
         return
     _by_bisection(op, window, kind, out)
 
@@ -107,11 +109,8 @@ def _source(op: Rank, window: Window, box: tuple[int, int, int], last: int) -> S
         run = _longest_run(tables[-1])
         if _can_be_read(run, len(tables[-1]), box, data.itemsize):
             return Source(data.view(dtype), tables, run, False)
-    shape = op.padded_shape(window.want, window.grid)
-    flat = np.empty(prod(shape) + BYTES // data.itemsize, data.dtype)
-    flat[prod(shape) :] = 0
-    padded(op, window, op.cval, into=flat[: prod(shape)].reshape(shape))
-    keys = flat[: prod(shape)].view(dtype).reshape(*shape[:last], -1)
+    keys = _padded_keys(op, window, UNSIGNED)
+    keys = keys.reshape(*keys.shape[:last], -1)
     return Source(keys, [np.arange(n) for n in keys.shape], (0, keys.shape[-1]), True)
 
 
@@ -143,28 +142,49 @@ def _each_volume(source: Source, order: tuple[int, ...], out: np.ndarray, row: i
         network(part, z, y, x, *source.run, row, source.free, cval, result[index])
 
 
+def _by_histogram(op: Rank, window: Window, kind: int, out: np.ndarray) -> bool:
+    """Whether the box is one for histograms, which then have found its ranks."""
+    arranged = _arranged(op.size, out.shape)
+    if arranged is None or out.itemsize > 1 or not FEWEST_COUNTED <= prod(op.size) <= MOST_COUNTED:
+        return False
+    order, box = arranged
+    keys, result = _padded_keys(op, window, kind), out.view(np.uint8)[None, None].transpose(order)
+    keys = keys[None, None].transpose(order)
+    for index in np.ndindex(*result.shape[:-3]):
+        slide(keys[index], *box, op.rank, np.uint8(128 if kind == SIGNED else 0), result[index])
+    return True
+
+
+def _padded_keys(op: Rank, window: Window, kind: int) -> np.ndarray:
+    """The keys of the window's elements with their whole boundary, in memory that a vector can be read past its end."""
+    shape, dtype = op.padded_shape(window.want, window.grid), window.data.dtype
+    flat = np.empty(prod(shape) + BYTES // dtype.itemsize, dtype)
+    flat[prod(shape) :] = 0
+    padded(op, window, op.cval, into=flat[: prod(shape)].reshape(shape))
+    keys = flat.view(f"u{dtype.itemsize}")
+    if kind != UNSIGNED:
+        to_keys(keys[: prod(shape)], kind)
+    return keys[: prod(shape)].reshape(shape)
+
+
 def _bits(value: float | int, dtype: np.dtype) -> np.generic:
     return np.array([value]).astype(dtype).view(f"u{dtype.itemsize}")[0]
 
 
 def _by_bisection(op: Rank, window: Window, kind: int, out: np.ndarray) -> None:
-    shape = op.padded_shape(window.want, window.grid)
-    values = padded(op, window, op.cval)
-    keys = values.reshape(-1).view(f"u{values.itemsize}")
-    if kind != UNSIGNED:
-        to_keys(keys, kind)
-    pitches = np.array([prod(shape[axis + 1 :]) for axis in range(len(shape))])
-    out = out.view(keys.dtype)
-    taps = op.taps
-    offsets = taps @ pitches
-    missing = None if op.missing is None else key_of(op.missing, out.dtype, kind)
-    item = max(2, out.itemsize) if len(taps) < 2**16 else max(4, out.itemsize)
-    count = np.empty(TILE, f"u{item}")
+    taps, item = op.taps, out.itemsize
+    keys = _padded_keys(op, window, kind)
+    pitches = np.array([prod(keys.shape[axis + 1 :]) for axis in range(keys.ndim)])
+    valid, missing = np.empty(0, keys.dtype), keys.dtype.type(0)
+    if op.missing is not None:
+        missing = key_of(op.missing, keys.dtype, kind)
+        valid = np.append((keys != missing).ravel(), np.zeros(BYTES, bool)).astype(keys.dtype)
+        keys[keys == missing] = np.iinfo(keys.dtype).max
+    wide = np.min_scalar_type(len(taps))
+    if wide.itemsize > item:  # keys count elements too
+        keys, valid = np.append(keys, np.zeros(BYTES, wide)), valid.astype(wide)
+    offsets, result = taps @ pitches, out.view(f"u{item}")
     for index in np.ndindex(*out.shape[:-2]):
-        first = int(np.dot(index, pitches[: len(index)]))
-        rows = out[index] if out.ndim > 1 else out[None]
-        bases = first + np.arange(len(rows)) * (pitches[-2] if out.ndim > 1 else 0)
-        if missing is None:
-            bisect(keys, bases, offsets, op.rank, kind, count, rows)
-        else:
-            bisect_valid(keys, bases, offsets, op.ranks, missing, kind, rows)
+        rows = result[index] if out.ndim > 1 else result[None]
+        bases = int(np.dot(index, pitches[: len(index)])) + np.arange(len(rows)) * (pitches[-2] if out.ndim > 1 else 0)
+        bisect(keys.ravel(), valid, bases, offsets, op.ranks, missing, kind, rows)
