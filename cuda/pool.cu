@@ -89,6 +89,28 @@ template <class Out, class T> __device__ inline Out between(T a, T b)
     }
 }
 
+// Of a box: how many keys are below a limit; the least of the others, and how many there are of it.
+template <class T> struct Seen {
+    i64 elements, missing, below, found;
+    Key<T> least;
+};
+
+// Not inlined, because it would be compiled at every call.
+template <class T>
+__device__ __attribute__((noinline)) Seen<T> look(const T* in, const Boxes& boxes, i64 output, Key<T> limit)
+{
+    Seen<T> seen = {0, 0, 0, 0, 0};
+    seen.elements = for_each(in, boxes, output, [&](T v) {
+        const Key<T> key = key_of(v);
+        seen.missing += is_float<T> && v != v;
+        seen.below += key < limit;
+        if (key < limit) return;
+        if (seen.found == 0 || key < seen.least) seen.found = 0, seen.least = key;
+        seen.found += key == seen.least;
+    });
+    return seen;
+}
+
 // The median of each box, or its most frequent element, of several the least. A box is read once for each bit of a
 // key, or once for each number that it has.
 template <class In, class Out>
@@ -97,39 +119,26 @@ ordered(const In* __restrict__ in, Out* __restrict__ out, const Boxes* __restric
 {
     const i64 stride = i64(gridDim.x) * blockDim.x;
     for (i64 e = i64(blockIdx.x) * blockDim.x + threadIdx.x; e < count; e += stride) {
-        // Of the keys above `last` (of all, if there is none yet) the least, and how many there are of it.
-        const auto following = [&](bool any, Key<In> last, Key<In>& least) {
-            i64 found = 0;
-            for_each(in, *boxes, e, [&](In v) {
-                const Key<In> key = key_of(v);
-                if (any && key <= last) return;
-                if (found == 0 || key < least) found = 0, least = key;
-                found += key == least;
-            });
-            return found;
-        };
+        Key<In> low = 0, high = 0, limit = 0;
+        i64 most = 0;
         if (frequent) {
-            Key<In> key = 0, best = 0;
-            i64 most = 0;
-            for (i64 times = following(false, key, key); times > 0; times = following(true, key, key))
-                if (times > most) most = times, best = key;
-            out[e] = Out(value_of<In>(best));
+            do {
+                const Seen<In> seen = look(in, *boxes, e, limit);
+                if (seen.found > most) most = seen.found, low = seen.least;
+                limit = seen.found > 0 ? Key<In>(seen.least + 1) : Key<In>(0);
+            } while (limit > 0);
+            out[e] = Out(value_of<In>(low));
             continue;
         }
-        Key<In> low = 0;
-        i64 elements = 0, missing = 0;
-        for_each(in, *boxes, e, [&](In v) { ++elements, missing += is_float<In> && v != v; });
         for (int bit = 8 * sizeof(In) - 1; bit >= 0; --bit) {
-            const Key<In> higher = Key<In>(low | Key<In>(Key<In>(1) << bit));
-            i64 below = 0;
-            for_each(in, *boxes, e, [&](In v) { below += key_of(v) < higher; });
-            if (below <= (elements - 1) / 2) low = higher;
+            limit = Key<In>(low | Key<In>(Key<In>(1) << bit));
+            const Seen<In> seen = look(in, *boxes, e, limit);
+            if (seen.below <= (seen.elements - 1) / 2) low = limit;
         }
-        i64 up_to = 0;
-        for_each(in, *boxes, e, [&](In v) { up_to += key_of(v) <= low; });
-        Key<In> high = low;
-        if (up_to <= elements / 2) following(true, low, high);
-        if (missing > 0) low = high = Key<In>(~Key<In>(0));
+        const Seen<In> seen = look(in, *boxes, e, low);
+        high = low;
+        if (seen.below + seen.found <= seen.elements / 2) high = look(in, *boxes, e, Key<In>(low + 1)).least;
+        if (seen.missing > 0) low = high = Key<In>(~Key<In>(0));
         out[e] = between<Out>(value_of<In>(low), value_of<In>(high));
     }
 }

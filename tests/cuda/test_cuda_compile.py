@@ -62,7 +62,7 @@ def test_each_kernel_compiles(arch):
     marches = (("fused<u8, f32, 5, 3, 3>", "fused<f32, f32, 3, 3, 1>"), ("dense<u8, u8, 1, 3, 3, false>",))
     for expressions in marches:
         some += [("march.cu", expression) for expression in expressions]
-    others = ("rank.cu", "pool.cu", "histogram.cu", "elementwise.cu")
+    others = ("rank.cu", "pool.cu", "project.cu", "reindex.cu", "histogram.cu", "elementwise.cu")
     some += [found for found in record.instantiations() if found[0] in others and re.search(r"<(u8|f64)\b", found[1])]
     some += [found for found in record.instantiations() if found[0] == "edac.cu"]
     compile_all(some, arch)

@@ -29,11 +29,11 @@ PLANTED = [
     ("pool.cu", "a / b - (a % b < 0)", "a / b"),
     ("pool.cu", "(better || v != v)", "better"),
     ("pool.cu", "at[axis] = first[axis];\n        }", "at[axis] = 0;\n        }"),
-    ("pool.cu", "if (times > most)", "if (times >= most)"),
-    ("pool.cu", "up_to <= elements / 2", "up_to < elements / 2"),
+    ("pool.cu", "if (seen.found > most)", "if (seen.found >= most)"),
+    ("pool.cu", "seen.found <= seen.elements / 2", "seen.found < seen.elements / 2"),
     ("pool.cu", "T(odd & low & 1)", "T(odd & 1)"),
     ("pool.cu", "__float_as_int(v + T(0))", "__float_as_int(v)"),
-    ("pool.cu", "if (missing > 0) low", "if (missing > 1) low"),
+    ("pool.cu", "if (seen.missing > 0) low", "if (seen.missing > 1) low"),
 ]
 TIMED = [{"factors": 2}, {"factors": 2, "method": "mode"}]
 
