@@ -19,6 +19,15 @@ struct cast {
     }
 };
 
+// Integers as parts of the largest of their type, the smallest as -1.
+struct scaled {
+    template <class Out, class In> static __device__ Out of(In v, In number)
+    {
+        const Out part = Out(v) / Out(number);
+        return part < Out(-1) ? Out(-1) : part;
+    }
+};
+
 struct greater {
     template <class Out, class In> static __device__ Out of(In v, In number) { return v > number; }
 };

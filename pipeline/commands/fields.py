@@ -30,7 +30,8 @@ def _option(name: str, info: FieldInfo) -> click.Option:
     kinds = [k for k in alternatives(info.annotation) if k is not NoneType]
     arguments: dict[str, Any] = {"help": text, "required": info.is_required()}
     if kinds == [bool]:
-        return click.Option(flags, is_flag=True, help=text, default=None)
+        names = [f"{flags[0]}/--no-{flags[0][2:]}", name] if default is True else flags
+        return click.Option(names, is_flag=True, help=text, default=None)
     if any(get_origin(k) is Literal for k in kinds):
         return click.Option(flags, type=click.Choice([str(c) for k in kinds for c in get_args(k)]), **arguments)
     if several is not None and several.kind is not str:

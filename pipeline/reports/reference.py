@@ -27,8 +27,8 @@ def reference_page() -> str:
     shared: dict[str, FieldInfo] = {}
     for name in registry.names():
         recipe = registry.find(name)
-        common = recipe.shared_fields()
-        shared |= {field: info for field, info in recipe.model_fields.items() if field in common}
+        fields = {field: info for field, info in recipe.model_fields.items() if field in recipe.shared_fields()}
+        common = {f for f, info in fields.items() if shared.setdefault(f, info).description == info.description}
         own = {field: info for field, info in recipe.own_fields().items() if field not in common}
         also = ", ".join(f"`{field}`" for field in recipe.model_fields if field in common)
         parts += [f"## {name}", inspect.getdoc(recipe) or "", _facts(name, recipe), _table(own)]

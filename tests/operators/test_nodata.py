@@ -350,7 +350,7 @@ def asked(operator: Operator, array: np.ndarray) -> set[tuple[str, str]]:
     found: set[tuple[str, str]] = set()
 
     def compute(one: Operator, window: Window) -> Any:
-        def run(plan: Any, data: np.ndarray, more: Any) -> np.ndarray:
+        def run(plan: Any, data: np.ndarray, more: Any = None) -> np.ndarray:
             found.update((launch.file, launch.expression) for launch in plan.launches)
             return np.zeros(plan.out_shape, plan.out_dtype)
 

@@ -228,7 +228,7 @@ def asked(operator: Operator, window: Window) -> set[tuple[str, str]]:
     """The kernels that an operator asks for."""
     found: set[tuple[str, str]] = set()
 
-    def run(plan: Launches, data: np.ndarray, more: Any) -> np.ndarray:
+    def run(plan: Launches, data: np.ndarray, more: Any = None) -> np.ndarray:
         found.update((launch.file, launch.expression) for launch in plan.launches)
         return np.zeros(plan.out_shape, plan.out_dtype)
 

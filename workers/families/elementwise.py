@@ -53,14 +53,28 @@ def always(data: np.ndarray, numbers: tuple[float | int, ...], out: np.ndarray) 
     out[...] = numbers[0]
 
 
-FORMULAS: dict[str, Formula] = {"cast": cast, "greater": greater, "nonzero": nonzero, "always": always}
+def scaled(data: np.ndarray, numbers: tuple[float | int, ...], out: np.ndarray) -> None:
+    """Integers as parts of a number, the largest of their dtype, and not below -1: scikit-image's img_as_float."""
+    np.divide(data, out.dtype.type(numbers[0]), out=out, dtype=out.dtype, casting="unsafe")
+    np.maximum(out, -1, out=out)
+
+
+FORMULAS: dict[str, Formula] = {
+    "cast": cast,
+    "greater": greater,
+    "nonzero": nonzero,
+    "always": always,
+    "scaled": scaled,
+}
+TRUTHS = ("greater", "nonzero", "always")
 
 
 def instantiations() -> list[tuple[str, str]]:
-    """Every (file, name expression) that can be asked for. Formulas give truth values, but for casts."""
+    """Every (file, name expression) that can be asked for. Formulas give truth values, but for casts and scales."""
     casts = [(i, o) for i in INPUTS for o in (*INPUTS, "bool") if i != o or i == "u8"]  # bool is read as u8
     found = [f"elementwise<{i}, {o}, cast>" for i, o in casts]
-    found += [f"elementwise<{i}, bool, {name}>" for i in INPUTS for name in FORMULAS if name != "cast"]
+    found += [f"elementwise<{i}, bool, {name}>" for i in INPUTS for name in TRUTHS]
+    found += [f"elementwise<{i}, {o}, scaled>" for i in INPUTS[:8] for o in ("f32", "f64")]
     return [("elementwise.cu", expression) for expression in found]
 
 
@@ -79,11 +93,13 @@ class Elementwise(Operator):
         return f"{self.formula} {', '.join(map(str, self.numbers))}".strip()
 
     def meaning(self) -> Meaning:
+        if self.formula == "scaled":
+            return Meaning(1 / self.numbers[0])
         return Meaning(1.0, between=True, chosen=True) if self.formula == "cast" else Meaning()
 
     def without(self, nodata: NoData, grid: Grid) -> tuple[Operator, NoData | None]:
         """A cast leaves no data no data; where there are none, nothing is true."""
-        left = nodata.stored_as(self.out_dtype) if self.formula == "cast" else None
+        left = nodata.stored_as(self.out_dtype) if self.formula in ("cast", "scaled") else None
         return Touched(self, nodata, 0 if left is None else left.value), left
 
     def scratch(self, want: Region, grid: Grid, device: str) -> int:

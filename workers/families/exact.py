@@ -13,7 +13,7 @@ from gridstride.workers.families.separable import Separable
 from gridstride.workers.families.stencil import Stencil
 from gridstride.workers.families.weights import rank_one
 from gridstride.workers.nodata import NoData
-from gridstride.workers.operators.base import Grid, Meaning, Operator, Window
+from gridstride.workers.operators.base import Grid, Meaning, Operator, Window, signs
 from gridstride.workers.region import Region
 
 if TYPE_CHECKING:
@@ -47,6 +47,9 @@ class Exact(Operator):
 
     def meaning(self) -> Meaning:
         return self.sums.meaning()
+
+    def remarks(self, grid: Grid) -> tuple[str, ...]:
+        return signs(self.sums.out_dtype, self.sums.cast) if self.meaning().gain == 0 else ()
 
     def without(self, nodata: NoData, grid: Grid) -> tuple[Operator, NoData | None]:
         """As sums in float64, which means of the elements that have a value are made of."""

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gridstride.workers.families.nodata import OfValid
 from gridstride.workers.families.parts import MOST_ROWS, nothing
 from gridstride.workers.launches import Launches
+from gridstride.workers.nodata import NoData
 from gridstride.workers.operators.base import Grid, Operator, Report, Window
 from gridstride.workers.region import Region
 
@@ -22,6 +24,9 @@ def counted_as(dtype: np.dtype) -> np.dtype:
 @dataclass(frozen=True)
 class Extremes(Operator):
     """Reports the smallest and the largest element, (rows, 2) of the array's dtype; NaN is left out."""
+
+    def without(self, nodata: NoData, grid: Grid) -> tuple[Operator, None]:
+        return OfValid(self, nodata), None
 
     def writes(self) -> bool:
         return False

@@ -37,7 +37,35 @@ def instantiations() -> list[tuple[str, str]]:
 
 
 @dataclass(frozen=True)
-class Joined(Operator):
+class Join(Operator):
+    """An operator of several arrays, each element of whose result follows from one element of each of them."""
+
+    def without(self, nodata: NoData, grid: Grid) -> tuple[Operator, NoData | None]:
+        return self.without_several((nodata,), grid)
+
+    def without_several(self, nodata: Sequence[NoData | None], grid: Grid) -> tuple[Operator, NoData | None]:
+        """No data wherever an array has none."""
+        some = [one for one in nodata if one is not None]
+        if not some:
+            return self, None
+        left = some[0].stored_as(self.out_grid(grid).dtype)
+        return OfAll(self, tuple(nodata), left.value), left
+
+    def same_dtype(self, grid: Grid, what: str) -> None:
+        """Raises ValueError for arrays of several dtypes."""
+        if len({grid.dtype, *grid.others}) > 1:
+            names = ", ".join(dtype.name for dtype in (grid.dtype, *grid.others))
+            raise ValueError(f"{what} of arrays of dtypes {names}: expected one dtype")
+
+    def arguments(self, window: Window) -> list[Any]:
+        """Of a kernel: the arrays, of which there are MOST_ARRAYS places, the result, and how many elements."""
+        names = ["data", *(f"data{n}" for n in range(1, len(window.arrays)))]
+        pointers = [Ref(names[min(n, len(names) - 1)]) for n in range(MOST_ARRAYS)]
+        return [*pointers, Ref("out"), np.int64(prod(self.needed(window.want, window.grid).shape))]
+
+
+@dataclass(frozen=True)
+class Joined(Join):
     """A formula of arrays of one dtype, which the result has too. As a step of a graph it reads several.
 
     difference: the first less the second, any dtype; integers saturate
@@ -58,10 +86,8 @@ class Joined(Operator):
 
     def check(self, grid: Grid) -> None:
         """Raises ValueError for arrays that the formula cannot be of."""
-        dtypes, count = {grid.dtype, *grid.others}, 1 + len(grid.others)
-        if len(dtypes) > 1:
-            names = ", ".join(dtype.name for dtype in (grid.dtype, *grid.others))
-            raise ValueError(f"{self.formula} of arrays of dtypes {names}: expected one dtype")
+        self.same_dtype(grid, self.formula)
+        count = 1 + len(grid.others)
         if self.formula != "difference" and (grid.dtype.kind != "f" or grid.dtype.itemsize < 4):
             raise ValueError(f"{self.formula} of arrays of dtype {grid.dtype}: expected float32 or float64")
         if self.formula in ("difference", "ratio") and count != 2:
@@ -90,17 +116,6 @@ class Joined(Operator):
         gain = sum(weight * gain for weight, gain in zip(weights, known, strict=True))
         return Meaning.of_sum(gain, positive=False)
 
-    def without(self, nodata: NoData, grid: Grid) -> tuple[Operator, NoData | None]:
-        return self.without_several((nodata,), grid)
-
-    def without_several(self, nodata: Sequence[NoData | None], grid: Grid) -> tuple[Operator, NoData | None]:
-        """No data wherever an array has none."""
-        some = [one for one in nodata if one is not None]
-        if not some:
-            return self, None
-        left = some[0].stored_as(self.out_grid(grid).dtype)
-        return OfAll(self, tuple(nodata), left.value), left
-
     def scratch(self, want: Region, grid: Grid, device: str) -> int:
         """Copies of arrays (and of the result) that do not lie in a row; three temporary arrays of a difference."""
         copies = 2 + len(grid.others)
@@ -116,34 +131,44 @@ class Joined(Operator):
             out[...] = flat.reshape(out.shape)
 
     def gpu(self, window: Window, launches: Launches) -> None:
-        dtype, arrays = np.dtype(window.data.dtype), window.arrays
+        dtype = np.dtype(window.data.dtype)
         launches.out_dtype, count = dtype, prod(window.want.shape)
         if count == 0:
             return
-        names = ["data", *(f"data{n}" for n in range(1, len(arrays)))]
-        pointers = [Ref(names[min(n, len(names) - 1)]) for n in range(MOST_ARRAYS)]
         numbers = launches.constant(np.array(self.numbers or (0.0,), dtype))
-        args: list[Any] = [*pointers, Ref("out"), np.int64(count), np.int32(len(arrays)), numbers]
+        args = [*self.arguments(window), np.int32(len(window.arrays)), numbers]
         expression = f"joined<{type_name(dtype)}, {self.formula}>"
         launches.launch("elementwise.cu", expression, ceil_div(count, THREADS), (THREADS, 1), 0, args)
 
 
 @dataclass(frozen=True)
 class OfAll(Operator):
-    """A formula of arrays some of which lack elements: missing wherever one of them lacks one.
+    """A join of arrays some of which lack elements: missing wherever one of them lacks one.
 
     nodata: of each array; missing: what a missing element of the result holds
     """
 
-    operator: Joined
+    operator: Join
     nodata: tuple[NoData | None, ...]
     missing: float | int
 
     def out_grid(self, grid: Grid) -> Grid:
         return self.operator.out_grid(grid)
 
+    def axes_from(self, grid: Grid) -> tuple[int | None, ...]:
+        return self.operator.axes_from(grid)
+
+    def needed(self, want: Region, grid: Grid) -> Region:
+        return self.operator.needed(want, grid)
+
+    def uncut(self, grid: Grid) -> frozenset[int]:
+        return self.operator.uncut(grid)
+
     def describe(self) -> str:
         return self.operator.describe()
+
+    def meaning(self) -> Meaning:
+        return self.operator.meaning()
 
     def joins(self, meanings: Sequence[Meaning]) -> Meaning:
         return self.operator.joins(meanings)
@@ -161,8 +186,10 @@ class OfAll(Operator):
         return self._made(window, machine.xp, compute(self.operator, window, machine))
 
     def _made(self, window: Window, xp: Any, result: Any) -> Any:
-        valid = xp.ones(window.want.shape, bool)
-        for array, nodata in zip(window.part(window.want).arrays, self.nodata, strict=True):
+        """The result where all arrays have a value. It may have a further leading axis."""
+        arrays = window.part(self.needed(window.want, window.grid)).arrays
+        valid = xp.ones(arrays[0].shape, bool)
+        for array, nodata in zip(arrays, self.nodata, strict=True):
             if nodata is not None:
                 valid &= nodata.valid(array, xp)
         return chosen(valid, result, self.missing, xp)

@@ -14,7 +14,7 @@ from gridstride.workers.families.nodata import Normalised, Touched
 from gridstride.workers.families.separable_view import SLAB, TOGETHER, count_alone, loops_bytes, writes
 from gridstride.workers.launches import Launches
 from gridstride.workers.nodata import NoData
-from gridstride.workers.operators.base import Cast, Grid, Meaning, Operator, Window, accumulator, rounding
+from gridstride.workers.operators.base import Cast, Grid, Meaning, Operator, Window, accumulator, rounding, signs
 from gridstride.workers.operators.boundary import Taps
 from gridstride.workers.region import Region
 
@@ -98,7 +98,7 @@ class Separable(Local):
         return f"separable, sums in {self.precision} precision"
 
     def remarks(self, grid: Grid) -> tuple[str, ...]:
-        return rounding(grid, self.precision)
+        return rounding(grid, self.precision) + (signs(self.out_dtype, self.cast) if self.meaning().gain == 0 else ())
 
     def meaning(self) -> Meaning:
         return Meaning.of_sum(self.gain, self.is_positive)

@@ -13,7 +13,7 @@ from gridstride.workers.families.nodata import Normalised, Touched
 from gridstride.workers.families.separable import GPU_BYTES, Separable
 from gridstride.workers.launches import Launches
 from gridstride.workers.nodata import NoData
-from gridstride.workers.operators.base import Cast, Grid, Meaning, Operator, Window, accumulator, rounding
+from gridstride.workers.operators.base import Cast, Grid, Meaning, Operator, Window, accumulator, rounding, signs
 from gridstride.workers.operators.boundary import Taps
 from gridstride.workers.region import Region
 
@@ -76,7 +76,7 @@ class Stencil(Local):
         return f"{self.algorithm}, sums in {self._summed} precision"
 
     def remarks(self, grid: Grid) -> tuple[str, ...]:
-        return rounding(grid, self._summed)
+        return rounding(grid, self._summed) + (signs(self.out_dtype, self.cast) if self.meaning().gain == 0 else ())
 
     @property
     def _summed(self) -> str:

@@ -25,17 +25,21 @@ def taps_before(size: int, origin: int, flipped: bool = False) -> int:
     return before
 
 
-def gaussian_weights(sigma: float, order: int = 0, truncate: float = 4.0, radius: int | None = None) -> np.ndarray:
+def gaussian_weights(
+    sigma: float, order: int = 0, truncate: float = 4.0, radius: int | None = None, name: str = "sigma"
+) -> np.ndarray:
     """Weights of a Gaussian or its derivative, float64 (2 radius + 1,), in the order of correlation.
 
     As scipy.ndimage makes them, bit for bit: the Gaussian sampled at whole numbers, divided by its sum; a derivative
     is that, times the polynomial q in d^n/dx^n exp(-x^2 / 2 sigma^2) = q(x) exp(-x^2 / 2 sigma^2).
+
+    name: of the user's option that sigma is from
     """
     if order > MOST_ORDER:
         raise ValueError(f"order is {order}: expected {MOST_ORDER} at most")
     reach = truncate * float(sigma) + 0.5 if radius is None else radius
     if not reach < MOST_TAPS // 2:
-        given = f"sigma is {sigma:g} and truncate {truncate:g}" if radius is None else f"radius is {radius}"
+        given = f"{name} is {sigma:g} and truncate {truncate:g}" if radius is None else f"radius is {radius}"
         raise ValueError(
             f"{given}: that is {2 * reach + 1:.6g} weights along an axis, of which {MOST_TAPS} can be summed at most; "
             "for a wider one filter a downsampled array"

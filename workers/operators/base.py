@@ -293,6 +293,14 @@ def rounding(grid: Grid, precision: str) -> tuple[str, ...]:
     return (f"integers beyond 2^{bits} are rounded: sums are made in {precision} precision",)
 
 
+def signs(out: np.dtype, cast: str) -> tuple[str, ...]:
+    """The remark on results about half of which are below 0, such as derivatives."""
+    if out.kind != "u":
+        return ()
+    what = "are stored as 0" if cast == "round" else "wrap around"
+    return (f"results below 0 {what} in {out}: give a dtype that has them, such as float32",)
+
+
 def accumulator(precision: str) -> np.dtype:
     """The type that sums are made in."""
     return np.dtype({"single": np.float32, "double": np.float64, "whole": np.int64}[precision])

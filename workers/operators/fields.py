@@ -262,6 +262,46 @@ class Linear(Neighbourhood):
         return "double" if {grid.dtype.name, self.out_dtype(grid).name} & set(WIDE) else "single"
 
 
+class Floating(Linear):
+    """A filter whose results are floating-point numbers, as scikit-image's are."""
+
+    dtype: DType = Field(
+        None, description="Of the result (default: float32, but float64 for 32-bit integers and wider)."
+    )
+
+    def out_dtype(self, grid: Grid) -> np.dtype:
+        return np.dtype(self.dtype or ("float64" if grid.dtype.name in WIDE else "float32"))
+
+    def between(self, grid: Grid) -> np.dtype:
+        """What numbers are between one step and the next."""
+        wide = {grid.dtype.name, self.out_dtype(grid).name} & set(WIDE) and self.precision != "single"
+        return np.dtype(np.float64 if wide else np.float32)
+
+
+class Precise(Floating):
+    """One whose sums are made in float64 unless the user says otherwise: differences of them are what counts."""
+
+    precision: Literal["auto", "single", "double"] = Field("auto", description="Of the sums. auto: float64.")
+
+    def sums(self, grid: Grid) -> str:
+        return "double" if self.precision == "auto" else self.precision
+
+
+class Scaling(Floating):
+    """One that makes integers parts of the largest of their dtype, as scikit-image's img_as_float."""
+
+    preserve_range: bool = Field(
+        False, description="Leave integers as they are, not divided by the largest of their dtype."
+    )
+
+    def scaling(self, grid: Grid) -> tuple[str, ...]:
+        """The remark on integers that are divided."""
+        if self.preserve_range or grid.dtype.kind not in "iu":
+            return ()
+        largest = np.iinfo(grid.dtype).max
+        return (f"integers are divided by {largest}, as in scikit-image: --preserve-range leaves them as they are",)
+
+
 def load_array(value: np.ndarray | Path | str, name: str) -> np.ndarray:
     """An array of real numbers, as it is or from a .npy file. Raises ValueError."""
     if isinstance(value, np.ndarray):

@@ -9,6 +9,7 @@ of its steps run one after another on whole arrays.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import nan
@@ -53,23 +54,28 @@ class Graph(Operator):
     inputs: names of the arrays on the input's grid (`Window.data` and `Window.others`)
     own:    the steps are those of one operator, which stores nothing between them: what is missing there is NaN in
             floating-point numbers, so that no number is mistaken for it
+    says:   what else a user would not expect of the result's numbers
     """
 
     steps: tuple[Step, ...]
     inputs: tuple[str, ...] = (INPUT,)
     own: bool = False
+    says: tuple[str, ...] = ()
 
     @property
     def exact(self) -> bool:  # type: ignore[override]
         return all(step.operator.exact for step in self.steps)
 
     def describe(self) -> str:
-        return " | ".join(step.operator.describe() for step in self.steps)
+        every = [step.operator.describe() for step in self.steps]
+        if self.own:  # what one operator does many times is said once
+            return " | ".join(f"{n} x {text}" if n > 1 else text for text, n in Counter(every).items())
+        return " | ".join(every)
 
     def remarks(self, grid: Grid) -> tuple[str, ...]:
         known = self.grids(grid)
         found = [line for step in self.steps for line in step.operator.remarks(_read_by(step, known))]
-        return tuple(dict.fromkeys(found))
+        return tuple(dict.fromkeys([*found, *self.says]))
 
     def meaning(self) -> Meaning:
         return self.joins([Meaning(1.0, between=True, chosen=True)] * len(self.inputs))

@@ -86,6 +86,27 @@ def positive(given: Any) -> float:
     return float(found)
 
 
+def not_negative(given: Any) -> float:
+    found = value(given)
+    if not 0 <= found < float("inf"):
+        raise ValueError("expected a number of 0 or more")
+    return float(found)
+
+
+def width(given: Any) -> float:
+    found = value(given)
+    if not 1e-20 <= found <= 1e20:
+        raise ValueError("expected a number from 1e-20 to 1e20")
+    return float(found)
+
+
+def factor(given: Any) -> float:
+    found = real(given)
+    if abs(found) > 1e6:
+        raise ValueError("expected a number from -1e6 to 1e6")
+    return found
+
+
 def several(judge: Judge) -> Judge:
     """One of a kind, or a sequence of them."""
 
@@ -124,10 +145,13 @@ def place(given: Any) -> str:
 Value = Annotated[float | int, BeforeValidator(value)]
 Real = Annotated[float, BeforeValidator(real)]
 Positive = Annotated[float, BeforeValidator(positive)]
+Width = Annotated[float, BeforeValidator(width)]
+Factor = Annotated[float, BeforeValidator(factor)]
 Whole = Annotated[int, BeforeValidator(whole)]
 Size = Annotated[int, BeforeValidator(within(1, LARGEST))]
 Numbers = Annotated[float | tuple[float, ...], BeforeValidator(several(real)), Several(float)]
 Positives = Annotated[float | tuple[float, ...], BeforeValidator(several(positive)), Several(float)]
+NotNegatives = Annotated[float | tuple[float, ...], BeforeValidator(several(not_negative)), Several(float)]
 Sizes = Annotated[int | tuple[int, ...], BeforeValidator(several(within(1, LARGEST))), Several(int)]
 Counts = Annotated[int | tuple[int, ...], BeforeValidator(several(within(0, LARGEST))), Several(int)]
 Offsets = Annotated[int | tuple[int, ...], BeforeValidator(several(whole)), Several(int)]
