@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <functional>
 #include <random>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -23,10 +24,15 @@ inline void __sanitizer_finish_switch_fiber(void*, const void**, size_t*) {}
 
 constexpr size_t STACK = 64 * 1024, WARP = 32;
 
+// What threads must not do ends the program, or where CUDA_HOST_THROWS is defined (in a library) the launch.
 [[noreturn]] inline void fail(const std::string& what)
 {
+#ifdef CUDA_HOST_THROWS
+    throw std::runtime_error(what);
+#else
     std::fprintf(stderr, "cuda_host: %s\n", what.c_str());
     std::exit(3);
+#endif
 }
 
 struct Fibre {

@@ -12,7 +12,7 @@ from gridstride.pipeline.pipelines.bind import bind
 from gridstride.pipeline.pipelines.pipeline import of_list
 from gridstride.pipeline.storage.describe import describe
 from gridstride.pipeline.storage.regions import read_wrapped
-from gridstride.workers.families.user_check import CHECKS, Part, applies
+from gridstride.workers.families.user_check import CHECKS, Part, applies, leaves_its_block
 from gridstride.workers.families.user_kernel import UserKernel
 from gridstride.workers.operators.base import Grid, Operator, Window
 from gridstride.workers.operators.graph import Graph
@@ -46,8 +46,8 @@ def check_kernel(
             continue
         found = next((said for part in parts if (said := check(part))), "")
         yield Checked(name, found)
-        if found and name == next(iter(CHECKS)):
-            return  # where it does not run, nothing else can be asked
+        if found and check is not leaves_its_block:
+            return  # what else would be found follows from it
 
 
 def kernel_of(operator: Operator) -> UserKernel:

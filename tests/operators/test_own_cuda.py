@@ -11,6 +11,7 @@ import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 
 from gridstride.workers import gpu, kernels, saving
+from gridstride.workers.code import CodeError
 from gridstride.workers.families import user_program
 from gridstride.workers.families.user_cuda import CudaKernel
 from gridstride.workers.gpu import Machine
@@ -89,13 +90,15 @@ def test_a_kernel_is_told_of_its_block(dtype: str, own: Any) -> None:
 
 
 TILE = """
-extern "C" __global__ void tile(const T* block, U* result, const long long* shape)
+extern "C" __global__ void tile(const T* block, U* result, const long long* shape, bool apart = false)
 {
     __shared__ T line[256 + 2 * HALO_0];
     const long long first = blockIdx.x * (long long)blockDim.x;
     for (int i = threadIdx.x; i < 256 + 2 * HALO_0; i += blockDim.x)
         if (first + i < shape[0] + 2 * HALO_0) line[i] = block[first + i];
-    __syncthreads();
+    if (apart && threadIdx.x < 9) __syncthreads();
+    else
+        __syncthreads();
     const long long e = first + threadIdx.x;
     if (e < shape[0]) result[e] = line[threadIdx.x] + line[threadIdx.x + 2 * HALO_0];
 }
@@ -106,6 +109,10 @@ def test_threads_that_wait_for_each_other(own: Any) -> None:
     array = np.random.default_rng(0).integers(0, 99, 700).astype("int32")
     padded = np.pad(array, 3, "symmetric")
     np.testing.assert_array_equal(apply(bound(own(TILE), array, halo=3), array, (300,)), padded[:-6] + padded[6:])
+
+    apart = bound(own(TILE), array, halo=3, param={"apart": True})
+    with pytest.raises(CodeError, match=r"^own\.cu:tile: divergent barriers: lines (8|10) and (8|10) \(block 0:5\)$"):
+        apply(apart, array[:5])
 
 
 def test_a_function_of_one_element_knows_its_place(own: Any) -> None:
@@ -135,6 +142,7 @@ OF_BLOCK = "__global__ void f(const T* block"
         (f"__device__ U f(At at, Thing x) {ONE}", r"own\.cu:1: f has the parameter 'Thing x': expected a number"),
         (f"__device__ auto f(At at) {ONE}", r"own\.cu:1: f returns auto: expected U"),
         (f"__device__ U f(At at, int n) {ONE}", r"param n is missing: f\(int n\) needs it; give --param n=VALUE"),
+        (f"template <class T>\n__device__ U f(At at, T x) {ONE}", r"own\.cu:2: f is a template: leave template away"),
         ("void f() {}\n", r"own\.cu defines no kernel: write one"),
         (f"__device__ float f(double x) {ONE}", r"own\.cu defines no kernel"),
         (f"__device__ U f(At at) {ONE}__device__ U g(At at) {ONE}", r"own\.cu defines f, g: say which"),
@@ -203,4 +211,4 @@ def test_it_compiles_for_a_gpu_and_is_launched_there(text: str, own: Any) -> Non
     assert (made.shape, made.dtype) == ((3, 6), operator.out_grid(grid_of(array)).dtype)
     ((shape, grid, sizes),) = launched
     assert (shape, grid) == ((5, 10), 1)
-    assert len(sizes) == (8 if text is KERNEL else 6 if "bilateral" in text else 3)
+    assert len(sizes) == (8 if text is KERNEL else 6 if "bilateral" in text else 4)

@@ -111,7 +111,7 @@ def stays_inside(part: Part) -> str | None:
         return None
     block, told = _first_slice(kernel, part.window)
     results = []
-    for filler in (0, 255):
+    for filler in (0, 255, 255):
         memory = np.full(block.nbytes + 2 * GUARD, filler, np.uint8)
         inner = memory[GUARD : GUARD + block.nbytes].view(block.dtype).reshape(block.shape)
         inner[...] = block
@@ -121,7 +121,7 @@ def stays_inside(part: Part) -> str | None:
             return str(error)
         if (memory[:GUARD] != filler).any() or (memory[-GUARD:] != filler).any():
             return f"{kernel.code.name} writes outside of its block"
-    if len(differing(*results)):
+    if len(differing(*results[:2])) and not len(differing(*results[1:])):
         return f"{kernel.code.name} reads outside of its block: its result changes with the memory around it"
     return None
 
@@ -190,10 +190,10 @@ def _first_slice(kernel: PythonKernel, window: Window) -> tuple[np.ndarray, dict
 # What each check is called for people, in their order.
 CHECKS: dict[str, Callable[[Part], str | None]] = {
     "it runs, and gives an array of the right shape and dtype": runs,
-    "the same numbers when it is called again": deterministic,
-    "its block is left as it is": leaves_its_block,
     "nothing is read or written outside of its block": stays_inside,
     "every element of its result is written": fills_its_result,
+    "the same numbers when it is called again": deterministic,
+    "its block is left as it is": leaves_its_block,
     "the same bits in blocks cut anywhere": same_at_cuts,
 }
 

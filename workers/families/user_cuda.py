@@ -60,9 +60,6 @@ class CudaKernel(UserKernel):
     def scratch(self, want: Region, grid: Grid, device: str) -> int:
         return super().scratch(want, grid.having(self.takes), device)
 
-    def text(self, window: Window) -> str:
-        return f"{self.code.file}, {super().text(window)}"
-
     def cpu(self, window: Window, out: np.ndarray) -> None:
         codes.check_allowed(self.code)
         run = compiled(self.code, self.takes, self.dtype, self.halo)
@@ -73,7 +70,10 @@ class CudaKernel(UserKernel):
             result = into if into.flags.c_contiguous else np.empty(told["shape"], self.dtype)
             if self.filler is not None:
                 result.view(np.uint8)[...] = self.filler
-            call(run, self.arguments(told), part, result)
+            try:
+                call(run, self.arguments(told), part, result)
+            except CodeError as error:
+                raise CodeError(f"{self.code.name}: {error} ({self.text(window)})") from None
             if result is not into:
                 out[place] = result
 
@@ -126,8 +126,11 @@ def call(run: Any, arguments: list[np.ndarray | str], block: np.ndarray, result:
     """Call a program compiled for the CPU: it takes an address for each argument, the result's shape first."""
     arrays = [{"block": block, "result": result}[a] if isinstance(a, str) else a for a in arguments]
     arrays.insert(0, np.array(result.shape, np.int64))
-    if result.size:
-        run((ctypes.c_void_p * len(arrays))(*(array.ctypes.data for array in arrays)))
+    if not result.size:
+        return
+    said = run((ctypes.c_void_p * len(arrays))(*(array.ctypes.data for array in arrays)))
+    if said:
+        raise CodeError(said.decode())
 
 
 def fitted(kernel: CudaKernel, grid: Grid, given: Mapping[str, Any], wanted: np.dtype | None) -> CudaKernel:

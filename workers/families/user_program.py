@@ -103,6 +103,8 @@ def _signature(code: Code) -> Signature:
     """Raises CodeError at the line of the kernel."""
     name, inner, gives, line = next(found for found in kernels_of(code.text) if found[0] == code.function)
     here = f"{code.file}:{line}: {name}"
+    if re.search(rf"\btemplate\s*<[^<>]*>[^;{{}}]*\b{name}\s*\(", bare(code.text)):
+        raise CodeError(f"{here} is a template: leave template away, T and U are the types of block and result")
     parts = [part.strip() for part in inner.split(",") if part.strip()]
     if gives:
         parts = parts[1:]
@@ -176,21 +178,31 @@ def host_program(code: Code, takes: np.dtype, gives: np.dtype, halo: Sequence[in
         args.append(f"({const}{kind}*)a[{number}]" if pointer else f"*(const {kind}*)a[{number}]")
     body = _rows(signature, args) if signature.gives else _threads(signature.name, args, waits)
     # Flat, because only what is inlined can become vectors.
-    run = 'extern "C" __attribute__((flatten, visibility("default"))) void gridstride_run(void** a)'
-    run += f"\n{{\n    const long long* of = (const long long*)a[0];\n{body}}}\n"
-    return f'#include "{"fibres.h" if waits else "host.h"}"\n{program(code, takes, gives, halo)}#line 1 "made"\n{run}'
+    run = 'extern "C" __attribute__((flatten, visibility("default"))) const char* gridstride_run(void** a)'
+    run += f"\n{{\n    const long long* of = (const long long*)a[0];\n{body}    return nullptr;\n}}\n"
+    head = '#define CUDA_HOST_THROWS\n#include "fibres.h"' if waits else '#include "host.h"'
+    return f'{head}\n{program(code, takes, gives, halo)}#line 1 "made"\n{run}'
 
 
 def _threads(name: str, args: list[str], waits: bool) -> str:
     """Every thread of a launch, one after another; as fibres where they wait for each other."""
     call = f"{name}({', '.join(args)})"
-    block = (
-        f"scheduler.body = [&] {{ {call}; }};\n        scheduler.run_block(blockDim.x, random);"
-        if waits
-        else f"for (threadIdx.x = 0; threadIdx.x < blockDim.x; ++threadIdx.x) {call};"
-    )
-    return f"""    {"std::mt19937_64 random(0);" if waits else ""}
-    const long long count = elements_of(of);
+    if not waits:
+        block = f"for (threadIdx.x = 0; threadIdx.x < blockDim.x; ++threadIdx.x) {call};"
+        return _blocks(block)
+    block = f"scheduler.body = [&] {{ {call}; }};\n        scheduler.run_block(blockDim.x, random);"
+    return f"""    static thread_local std::string said;
+    std::mt19937_64 random(0);
+    try {{
+{_blocks(block)}    }} catch (const std::exception& error) {{
+        said = error.what();
+        return said.c_str();
+    }}
+"""
+
+
+def _blocks(block: str) -> str:
+    return f"""    const long long count = elements_of(of);
     blockDim.x = 256, blockDim.y = blockDim.z = gridDim.y = gridDim.z = 1;
     gridDim.x = (count + 255) / 256;
     for (blockIdx.x = 0; blockIdx.x < gridDim.x; ++blockIdx.x) {{
@@ -250,11 +262,11 @@ def build(code: Code, text: str, flags: Sequence[str], suffix: str) -> Path:
 
 
 @lru_cache(64)
-def compiled(code: Code, takes: np.dtype, gives: np.dtype, halo: tuple[int, ...]) -> Callable[[Any], None]:
-    """The kernel for the CPU: a function of the arguments' addresses. Raises CodeError."""
+def compiled(code: Code, takes: np.dtype, gives: np.dtype, halo: tuple[int, ...]) -> Callable[[Any], bytes | None]:
+    """The kernel for the CPU: a function of the arguments' addresses, which gives what went wrong. Raises CodeError."""
     library = ctypes.CDLL(str(build(code, host_program(code, takes, gives, halo), FLAGS, ".so")))
     run = library.gridstride_run
-    run.restype = None
+    run.restype = ctypes.c_char_p
     return run
 
 

@@ -35,7 +35,9 @@ int main()
         arrays.push_back(std::malloc(size ? size : 1));
         if (size && std::fread(arrays.back(), size, 1, stdin) != 1) return 9;
     }
-    gridstride_run(arrays.data());
+    const char* said = gridstride_run(arrays.data());
+    if (said) std::fprintf(stderr, "cuda_host: %s\\n", said);
+    return said != nullptr;
 }
 """
 
