@@ -46,7 +46,11 @@ def run(
     """
     journal = Journal(job.out)
     if not job.options.ignore_disk and not journal.exists():
-        check_disk(job.out.resolve(), job.disk)
+        check_disk(
+            job.out.resolve(),
+            job.disk,
+            "result, with what is stored before it," if job.disk > job.plan.bytes_out else "result",
+        )
     journal.lock(say_waiting(job.options))
     try:
         if job.options.overwrite:
@@ -125,6 +129,9 @@ def _sweeps(job: Job, job_hash: str, summary: JobSummary, client: Any, story: Ev
             plan = job.plan
         else:
             plan = job.plan_sweep(operator, grid, job.layout.write_unit, chunks, job.plan.block)
+        if job.stages:
+            what = "" if not part else " (its result is stored)" if target else " (it only reports)"
+            story.say("sweep", f"sweep {number + 1}: {operator.describe()}{what}")
         work = Work(source, out, part, target, job_hash, job.device, plan, operator, grid)
         work.journal.begin_sweep()
         write_work(work)

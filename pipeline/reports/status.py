@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from math import prod
@@ -22,7 +24,7 @@ from gridstride.pipeline.simulations.states import read_checkpoint
 from gridstride.pipeline.simulations.store import FlowStore
 from gridstride.pipeline.storage.journal import Journal, marked_box
 from gridstride.pipeline.storage.lock import is_held
-from gridstride.pipeline.storage.paths import StorePath
+from gridstride.pipeline.storage.paths import StorePath, names
 from gridstride.pipeline.storage.remote import Remote
 from gridstride.pipeline.text import clock, counted, duration, one_line
 
@@ -107,6 +109,8 @@ def _job(journal: Journal, record: dict[str, Any], past: list[Run], running: boo
     total = prod(record["grid"])
     done = int(counts.sum())
     found = Status(str(journal.out), record["request"]["command"], record["hash"], "", done, total, "blocks")
+    if done < total and (before := list(_sweeps_before(journal))):
+        found.more["sweeps before"] = ", ".join(f"{n} of {counted(of, 'block')}" for n, of in before)
     if times.size:
         found.last = float(times.max())
         since = past[-1].begin - 1 if past else 0.0
@@ -114,6 +118,15 @@ def _job(journal: Journal, record: dict[str, Any], past: list[Run], running: boo
     elif past:
         found.last, found.rate = _logged_rate(past[-1])
     return found
+
+
+def _sweeps_before(journal: Journal) -> Iterator[tuple[int, int]]:
+    """Finished and all blocks of each sweep that comes before the one that writes the result."""
+    for part in sorted(name for name in names(journal.folder) if name.startswith("first-")):
+        with suppress(FileNotFoundError, ValueError, KeyError):
+            work = json.loads((journal.folder / part / "sweep.json").read_bytes())
+            edges = work["fields"]["plan"]["fields"]["edges"]
+            yield int(_markers(Journal(journal.out, part))[0].sum()), prod(len(line) - 1 for line in edges)
 
 
 def _simulation(journal: Journal, record: dict[str, Any], past: list[Run], running: bool) -> Status:

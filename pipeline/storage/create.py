@@ -77,7 +77,7 @@ def is_removable(where: StorePath) -> bool:
     return not found or bool(found & {*METADATA, ".gridstride"})
 
 
-def check_disk(where: StorePath, needed: int) -> None:
+def check_disk(where: StorePath, needed: int, what: str = "result") -> None:
     """Raises UsageError if the uncompressed result does not fit on the disk that it is written to."""
     if isinstance(where, Remote):
         return  # an object store does not say how much room it has
@@ -85,6 +85,6 @@ def check_disk(where: StorePath, needed: int) -> None:
     free = shutil.disk_usage(parent).free
     if needed > free:
         raise UsageError(
-            f"{parent} has {megabytes(free)} free and the result takes up to {megabytes(needed)} uncompressed: "
+            f"{parent} has {megabytes(free)} free and the {what} takes up to {megabytes(needed)} uncompressed: "
             "free some space, choose another folder, or use --ignore-disk if it compresses well"
         )

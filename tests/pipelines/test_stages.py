@@ -20,6 +20,7 @@ from gridstride.pipeline.pipelines.bind import bind
 from gridstride.pipeline.pipelines.file import load_pipeline
 from gridstride.pipeline.pipelines.staging import Stager
 from gridstride.pipeline.planning import blocks
+from gridstride.pipeline.reports.status import status
 from gridstride.pipeline.storage.journal import FOLDER
 from gridstride.workers import cluster
 from gridstride.workers.operators.graph import Graph
@@ -112,6 +113,7 @@ def test_killed_after_any_block_it_goes_on_to_the_same_bytes(
             break
         except KeyboardInterrupt:
             runs += 1
+            assert status(out).more["sweeps before"][0] != "0"
             cut_at(monkeypatch)  # what a job was begun with holds
             job = jobs.resume(out, RunOptions(device="cpu"))
     assert runs >= 5  # in each sweep
@@ -148,10 +150,10 @@ def test_a_result_is_stored_where_halos_would_be_computed_again_and_again(tmp_pa
 
 
 def test_a_result_is_stored_where_fused_steps_do_not_fit_the_memory(tmp_path: Path) -> None:
-    steps = [("uniform", {"size": 101, "dtype": "float32"}), ("uniform", {"size": 101}), ("uniform", {"size": 101})]
-    job = planned(steps, tmp_path / "in", 2_000_000_000)
-    assert [group.last for group in job.stages.groups] == [2, 3]
-    assert "stored (2.15 GB): fused, one block of 256 x 256 x 256 needs 1.46 GB in each worker" in job.groups[1]
+    steps = [("uniform", {"size": 201, "dtype": "float32"}), ("uniform", {"size": 201})]
+    job = planned(steps, tmp_path / "in", 2_500_000_000)
+    assert [group.last for group in job.stages.groups] == [1, 2]
+    assert "stored (2.15 GB): fused, one block of 256 x 256 x 256 needs 1.54 GB in each worker" in job.groups[1]
 
 
 def test_a_mask_is_stored_where_sweeps_would_compute_it_again(tmp_path: Path) -> None:
@@ -161,10 +163,10 @@ def test_a_mask_is_stored_where_sweeps_would_compute_it_again(tmp_path: Path) ->
         ("gaussian", {"sigma": 2, "dtype": "float32"}),
     ]
     job = planned([*steps, ("threshold", {"method": "otsu"})], tmp_path / "in", 8_000_000_000)
-    assert [(group.first, group.last) for group in job.stages.groups] == [(0, 2), (2, 4)]
+    assert [(group.first, group.last) for group in job.stages.groups] == [(0, 1), (1, 2), (2, 4)]
     assert "sweeps that a later step asks for read it" in job.groups[1]
-    assert job.groups[0].startswith("steps 1 to 2 (median, threshold): 2 sweeps, of which the last one writes; halo ")
-    assert job.groups[2].startswith("steps 3 to 4 (gaussian, threshold): 3 sweeps, ")
+    assert job.groups[2].startswith("step 2 (threshold): 2 sweeps, of which the last one writes; halo 0+0, 0+0, ")
+    assert job.groups[4].startswith("steps 3 to 4 (gaussian, threshold): 3 sweeps, ")
 
 
 @pytest.mark.slow

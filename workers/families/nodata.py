@@ -71,6 +71,9 @@ class Masked(Operator):
         """The operators that work one after another on the window, and the grids that each reads."""
         return [(self.operator, grid)]
 
+    def element_time(self, grid: Grid) -> float:
+        return 2 * sum(operator.element_time(read) for operator, read in self.helpers(grid))
+
     def scratch(self, want: Region, grid: Grid, device: str) -> int:
         """Filled data and a mask; the mask's reach, results in float64 and their quotient; and what helpers need."""
         need, out = self.needed(want, grid).size, self.out_grid(grid).dtype.itemsize

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from gridstride.workers.operators.fields import Box
 
 MOST_ELEMENTS = 2**21  # of a box: 128 along each of three axes
+LARGEST_NETWORK = 343  # elements of a box that networks sort, about
 WORK_BYTES = 2**18  # more than the lists, rows and tables that a twin works in besides the padded window
 
 
@@ -66,6 +67,11 @@ class Rank(Local):
 
     def reads(self, grid: Grid) -> tuple[Taps, ...]:
         return tuple(Taps(n, -b, mode=m) for n, b, m in zip(self.size, self.before, self.modes, strict=True))
+
+    def element_time(self, grid: Grid) -> float:
+        """By a network for small boxes; else by a search."""
+        count = prod(self.size) if self.footprint is None else int(self.footprint.sum())
+        return count * (0.1 if count <= LARGEST_NETWORK else 1.0)
 
     def describe(self) -> str:
         return f"rank {self.rank} of a box of {' x '.join(map(str, self.size))}"

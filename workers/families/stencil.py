@@ -72,6 +72,9 @@ class Stencil(Local):
     def uncut(self, grid: Grid) -> frozenset[int]:
         return frozenset() if self.channel_axis is None else frozenset([self.channel_axis])
 
+    def element_time(self, grid: Grid) -> float:
+        return 80.0 if self.algorithm == "fft" else 1.0 + 0.06 * prod(self.taps) * self.channels[1]
+
     def describe(self) -> str:
         return f"{self.algorithm}, sums in {self._summed} precision"
 

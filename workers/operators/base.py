@@ -223,7 +223,7 @@ class Operator:
         """Nanoseconds that a thread of a CPU takes for an element of the result, for estimates: by default, of passes
         along each axis over what an element needs."""
         middle = Region(tuple((n // 2, n // 2 + 1) for n in self.out_grid(grid).shape))
-        return 1.0 + 0.03 * sum(self.needed(middle, grid).shape)
+        return 1.0 + 0.06 * sum(self.needed(middle, grid).shape)
 
     def sweeps(self) -> int:
         """The number of sweeps that come before its own, for estimates: `first_sweep` is the first of them."""
