@@ -30,6 +30,13 @@ class Filters(click.Group):
             formatter.write_dl([(name, summary(name)) for name in names()])
 
 
+EXAMPLES = """\b
+Examples:
+  gridstride apply contrast.py:local_contrast cells.zarr out.zarr --halo 3 --param gain=1.5
+  gridstride apply bilateral.cu cells.zarr out.zarr --halo 3 --axes y,x --param range=500
+  gridstride apply fisher.py:step seed.zarr out.zarr --halo 1 --iterations 200 --mode nearest
+  gridstride apply contrast.py:local_contrast cells.zarr out.zarr --halo 3 --check
+"""
 CHECK = "Check it on parts of IN instead, a CUDA kernel under sanitizers; OUT is not written."
 
 
@@ -58,12 +65,13 @@ def filter_command(name: str, first: str = "") -> click.Command:
 
     arguments = [click.Argument(["input"], metavar="IN"), click.Argument(["out"], metavar="OUT")]
     if first:
-        arguments.insert(0, click.Argument([first], metavar=first.upper()))
+        arguments.insert(0, click.Argument([first], metavar="FILE[:NAME]"))
     fields: list[click.Parameter] = [option for option in options_of(recipe) if option.name != first]
     if name == "apply":
         fields.append(click.Option(["--check"], is_flag=True, help=CHECK))
     text = inspect.getdoc(recipe) or ""
-    return click.Command(name, params=[*arguments, *fields, *job_parameters()], callback=run, help=text)
+    params = [*arguments, *fields, *job_parameters()]
+    return click.Command(name, params=params, callback=run, help=text, epilog=EXAMPLES if first else None)
 
 
 def run_checks(input: str, terms: dict[str, Any]) -> None:
