@@ -8,12 +8,11 @@ R. A. Fisher, "The wave of advance of advantageous genes", 1937. On one to three
 """
 
 
-def step(block, dt: float = 0.1, diffusion: float = 1.0, rate: float = 1.0, *, spacing):
+def step(block, dt: float = 0.1, diffusion: float = 1.0, rate: float = 1.0, *, spacing, inner):
     """Second-order differences in space, Euler's step in time."""
     limit = 1 / (2 * diffusion * sum(1 / h**2 for h in spacing))
     if dt > limit:
         raise ValueError(f"dt is {dt}: this grid needs {limit:.3g} or less")
-    inner = (slice(1, -1),) * block.ndim
     u = block[inner]
     change = rate * u * (1 - u)
     for axis, h in enumerate(spacing):

@@ -23,7 +23,7 @@ from gridstride.workers.operators.kinds import plain
 
 MOST_BYTES = 2**20  # of a program
 # What a function is told of its block if it has parameters of these names.
-GIVEN = ("origin", "shape", "whole", "spacing", "where")
+GIVEN = ("origin", "shape", "whole", "spacing", "where", "halo", "inner")
 KINDS: dict[Any, type] = {kind: kind for kind in (bool, int, float, str)} | {
     kind.__name__: kind for kind in (bool, int, float, str)
 }

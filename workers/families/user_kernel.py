@@ -81,6 +81,8 @@ class UserKernel(Local):
             "shape": tuple(want.shape[axis] for axis in self.axes),
             "whole": tuple(grid.shape[axis] for axis in self.axes),
             "spacing": tuple(grid.axes[axis].spacing for axis in self.axes),
+            "halo": self.halo,
+            "inner": self.inner(tuple(want.shape[axis] for axis in self.axes)),
         }
         for number in np.ndindex(*(want.shape[axis] for axis in others)):
             place: list[Any] = [slice(None)] * grid.ndim
@@ -89,6 +91,10 @@ class UserKernel(Local):
                 place[axis] = i
                 where[grid.axes[axis].name or axis] = want.start[axis] + i
             yield tuple(place), told | {"where": where}
+
+    def inner(self, shape: tuple[int, ...]) -> tuple[slice, ...]:
+        """Where in its block a result of a shape lies."""
+        return tuple(slice(h, h + n) for h, n in zip(self.halo, shape, strict=True))
 
     def text(self, window: Window) -> str:
         """A window's want, for people."""
@@ -164,7 +170,7 @@ def shape_complaint(kernel: UserKernel, block: tuple[int, ...], wanted: tuple[in
     halo = ", ".join(map(str, kernel.halo)) if len(set(kernel.halo)) > 1 else kernel.halo[0]
     text = f"expected a result of shape {wanted}, got {got}: the block of {block} less the halo of {halo} on each side"
     if got == block:
-        text += f"; return result[{', '.join(f'{h}:-{h}' if h else ':' for h in kernel.halo)}]"
+        text += f"; return result[{', '.join(f'{h}:-{h}' if h else ':' for h in kernel.halo)}], or result[inner]"
     return text
 
 
@@ -191,7 +197,7 @@ def trial_block(kernel: UserKernel, grid: Grid, shape: tuple[int, ...]) -> np.nd
 def told_in_trial(kernel: UserKernel, grid: Grid, shape: tuple[int, ...]) -> dict[str, Any]:
     want = Region.of((0,) * grid.ndim, [1 if i not in kernel.axes else n for i, n in enumerate(grid.shape)])
     _, told = next(kernel.calls(Window(None, want, want, grid)))
-    return told | {"shape": shape}
+    return told | {"shape": shape, "inner": kernel.inner(shape)}
 
 
 def tried(kernel: PythonKernel, grid: Grid, known: bool) -> PythonKernel:

@@ -48,7 +48,7 @@ class Apply(Neighbourhood):
     )
 
     def resolved(self, grid: Grid) -> dict[str, Any]:
-        return {"code": self.file.digest, "axes": self.filtered(grid), "dtype": self.dtype}
+        return {"code": self.file.digest[:16], "axes": self.filtered(grid), "dtype": self.dtype}
 
     def bind(self, grid: Grid) -> Operator:
         codes.allow([self.file.digest])  # the user has named it
