@@ -34,11 +34,9 @@ TAIL = [("uniform", {"size": 3, "mode": "wrap", "dtype": "float32"}), ("threshol
 
 
 def one_after_another(pipeline: Any, array: np.ndarray) -> np.ndarray:
-    results = {"input": array}
-    for number, (step, reads) in enumerate(zip(pipeline.steps, pipeline.reads(), strict=True)):
-        (name,) = reads
-        results[str(number)] = apply(step.recipe().bind(grid_of(results[name])), results[name])
-    return results[str(len(pipeline.steps) - 1)]
+    for step in bind(pipeline, grid_of(array)).steps:
+        array = apply(step.operator, array)
+    return array
 
 
 @pytest.mark.parametrize("name", NAMES)
