@@ -9,7 +9,7 @@ from typing import Any
 from gridstride.pipeline.storage.describe import ArrayInfo
 from gridstride.pipeline.storage.nodata import declared, fill_value_attribute, is_marker
 from gridstride.workers.nodata import NoData
-from gridstride.workers.operators.base import Axis, Grid, Meaning, Operator
+from gridstride.workers.operators.base import Axis, Grid, Meaning, Operator, named_axes
 
 # Of the input's own layout and history, of other arrays, and of statistics of its values.
 NEVER = ("_ARRAY_DIMENSIONS", "gridstride", "multiscales", "ome", "omero", "image-label", "actual_range", "statistics")
@@ -56,7 +56,7 @@ def _placed(kept: dict[str, Any], grid: Grid, out: Grid, axes: tuple[int | None,
     if not moved and set(SPACINGS) & set(kept):
         return kept
     ratios = [b.spacing / a.spacing for a, b in zip(came, out.axes, strict=True)]
-    found = {}
+    found: dict[str, Any] = {}
     for name, value in kept.items():
         several = isinstance(value, list) and len(value) == grid.ndim
         if name in SPACINGS and several:
@@ -70,6 +70,22 @@ def _placed(kept: dict[str, Any], grid: Grid, out: Grid, axes: tuple[int | None,
         found["voxel_size"] = [axis.spacing for axis in out.axes]  # of a level, whose group says it
     if "translation" in found or any(axis.origin for axis in out.axes):
         found["translation"] = [axis.origin for axis in out.axes]
+    if "axes" not in found and (described := _described(out.axes)):
+        found["axes"] = described
+    return found
+
+
+def _described(axes: tuple[Axis, ...]) -> list[dict[str, str]]:
+    """Axes as OME-Zarr has them, where their names alone do not say their types and units; else nothing."""
+    plain = named_axes([axis.name for axis in axes])
+    if not all(axis.name for axis in axes) or all(
+        a.type == b.type and not a.unit for a, b in zip(axes, plain, strict=True)
+    ):
+        return []
+    found = []
+    for axis in axes:
+        kind, unit = "" if axis.type == "unknown" else axis.type, axis.unit
+        found.append({"name": axis.name} | ({"type": kind} if kind else {}) | ({"unit": unit} if unit else {}))
     return found
 
 

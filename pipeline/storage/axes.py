@@ -81,12 +81,15 @@ def naming_of(
     kept = ""
     for source, names in stored.items():
         axes, wrong = _axes(names, len(shape))
+        alike = [a.name for a in axes] == [a.name for a in chosen]
         if wrong and not kept:
             notes.append(f"{source} {wrong}")
-        elif kept and source != "axes" and axes and [a.name for a in axes] != [a.name for a in chosen]:
+        elif kept and source != "axes" and axes and not alike:
             notes.append(f"{source} {_listed(axes)} are not those of {kept}, which hold: {_listed(chosen)}")
         if axes and not kept:
             chosen, kept = axes, source
+        elif axes and alike and kept != "multiscales" and source == "axes":  # the same names, with types and units
+            chosen = axes
     if not kept:  # where axes were named, but no name can be used, none of them is known to be space
         chosen = tuple(Axis("", "unknown") for _ in shape) if notes else named_axes([""] * len(shape))
     return Naming(_spaced(chosen, level, attributes), kept, labels, tuple(notes))

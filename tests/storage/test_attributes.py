@@ -113,6 +113,29 @@ def test_elements_are_said_to_be_where_they_are(
     assert [axis.name for axis in job.out_grid.axes] == (["z", "x"] if name == "project" else ["z", "y", "x"])
 
 
+def test_the_result_of_a_level_keeps_the_types_and_units_of_its_axes(tmp_path: Path) -> None:
+    group = zarr.create_group(tmp_path / "image.zarr")
+    names = [("c", "channel", None), ("q", "space", "micrometer"), ("x", "space", "nanometer")]
+    axes = [{"name": n, "type": kind} | ({"unit": unit} if unit else {}) for n, kind, unit in names]
+    steps = [{"type": "scale", "scale": [1.0, 2.0, 3.0]}]
+    multiscales = [{"axes": axes, "datasets": [{"path": "0", "coordinateTransformations": steps}]}]
+    group.attrs["ome"] = {"version": "0.5", "multiscales": multiscales}
+    group.create_array("0", shape=(2, 6, 8), chunks=(1, 6, 8), dtype="uint8")[...] = 1
+    terms: tuple[tuple[str, dict[str, Any], Any], ...] = (
+        ("crop", {"region": "c=1:,x=2:"}, axes),
+        ("project", {"axis": "c"}, axes[1:]),
+        ("downsample", {"factors": 2}, axes),
+    )
+    for name, fields, wanted in terms:
+        out = tmp_path / name
+        job = api.prepare(name, tmp_path / "image.zarr" / "0", out, device="cpu", **fields)
+        assert job.attributes["axes"] == wanted
+        create(out, job.out_grid.shape, job.out_grid.dtype, (6,) * job.out_grid.ndim, None, "lz4",
+               [axis.name for axis in job.out_grid.axes], job.attributes)  # fmt: skip
+        assert describe(out).naming.axes == job.out_grid.axes
+        assert api.prepare("gaussian", out, tmp_path / "o", sigma=1, device="cpu").attributes["axes"] == wanted
+
+
 def test_a_chain_keeps_what_all_its_steps_keep(store: Any, tmp_path: Path) -> None:
     source = store(np.ones((6, 8), np.uint16), (3, 8), attributes=CF)
     steps: Any = [("median", {"size": 3}), ("gaussian", {"sigma": 1, "order": 1})]

@@ -85,5 +85,4 @@ class Pool(Local):
 
 def _pooled(axis: Axis, factor: int, n: int) -> Axis:
     """An axis of boxes: the first is where the middle of its elements is."""
-    shift = (max(1, min(factor, n)) - 1) / 2 * axis.spacing
-    return replace(axis, spacing=axis.spacing * factor, origin=axis.origin + shift)
+    return replace(axis.moved((max(1, min(factor, n)) - 1) / 2), spacing=axis.spacing * factor)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
@@ -47,7 +47,7 @@ class Reindex(Local):
     def out_grid(self, grid: Grid) -> Grid:
         """A mirror image covers the space that the array covered."""
         axes = [
-            axis if step < 0 else replace(axis, origin=axis.origin + first * axis.spacing)
+            axis if step < 0 else axis.moved(first)
             for axis, first, step in zip(grid.axes, self.first, self.steps, strict=True)
         ]
         return Grid(self.shape, grid.dtype, tuple(axes))

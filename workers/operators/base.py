@@ -55,6 +55,10 @@ class Axis:
     unit: str | None = None
     origin: float = 0.0
 
+    def moved(self, elements: float) -> Axis:
+        """The axis that begins so many elements later. Channels have no positions."""
+        return self if self.type == "channel" else replace(self, origin=self.origin + elements * self.spacing)
+
 
 def named_axes(names: Sequence[str | None]) -> tuple[Axis, ...]:
     """Axes whose names are all that is known. Where no name means anything, all are taken to be space."""
