@@ -24,7 +24,11 @@ lowest(const Key<T>* __restrict__ keys, T* __restrict__ out, const Windows* __re
     for (i64 t = blockIdx.x; t < rows * tiles; t += gridDim.x) {
         i64 row = t;
         const i64 first = take_digit(row, tiles) * tile + threadIdx.x;
-        const Key<T>* window = keys + first_of(g, row * n);
+        const Key<T>* window = keys;
+        i64 rest = row;
+#pragma unroll 1
+        for (int axis = 4; axis >= 0; --axis) window += take_digit(rest, g.size[axis]) * g.stride[axis];
+#pragma unroll 1
         for (int item = 0; item < ROW_ITEMS; ++item) {
             const i64 x = first + i64(item) * blockDim.x;
             if (x >= n) break;
