@@ -14,8 +14,8 @@ from __future__ import annotations
 
 from numba import njit
 
-from gridstride.workers.families.minmax_keys import load, store, to_keys
-from gridstride.workers.vectors import elements, get, lanes, low, put
+from gridstride.workers.families.minmax_keys import load, store, to_keys, turned
+from gridstride.workers.vectors import elements, every, get, lanes, low, prefetch, put
 
 DIRECT = 4  # windows of so many rows are made from them directly
 
@@ -28,14 +28,17 @@ def padded_row(data, base, table, first, last, x0, m, floats, flip, cval, row, s
     """
     a = min(max(first - x0, 0), m)
     b = min(max(last - x0, a), m)
+    turn = flip ^ flip if floats else flip
     for x in range(a):
         t = table[x0 + x]
-        row[x] = data[base + t] if t >= 0 else cval
-    to_keys(row, 0, a, floats, flip)  # of whole vectors: what follows is not there yet
+        row[x] = (data[base + t] if t >= 0 else cval) ^ turn
+    if floats:
+        to_keys(row, 0, a, floats, flip)  # of whole vectors: what follows is not there yet
     for x in range(b, m):
         t = table[x0 + x]
-        row[x] = data[base + t] if t >= 0 else cval
-    to_keys(row, b, m - b, floats, flip)
+        row[x] = (data[base + t] if t >= 0 else cval) ^ turn
+    if floats:
+        to_keys(row, b, m - b, floats, flip)
     if b > a:
         load(data, base + table[x0 + a], b - a, floats, flip, row, a, spare)
 
@@ -59,15 +62,16 @@ def doubled(row, m, w, step):
 
 
 @njit(nogil=True, cache=True)
-def slide(row, d, n, w, k, ring, first, pitch, to):
-    """to[:n] = the minima of the last w rows; the newest, of number k modulo w, is the minimum of row and row[d:].
+def slide(row, d, n, w, k, ring, first, pitch, to, at, flip):
+    """to[at : at + n] = the minima of the last w rows; the newest, of number k modulo w, is the minimum of row and row[d:].
 
+    flip: what the minima are turned round with
     ring: w rows from `first`, `pitch` elements apart, and after them a running minimum
     """
-    step = lanes(row)
+    step, turn = lanes(row), every(row, flip)
     if w == 1:
         for x in range(0, n, step):
-            put(to, x, low(get(row, x), get(row, x + d)))
+            put(to, at + x, turned(low(get(row, x), get(row, x + d)), turn))
         return
     here = first + k * pitch
     if w <= DIRECT:
@@ -82,7 +86,7 @@ def slide(row, d, n, w, k, ring, first, pitch, to):
                 v = low(v, get(ring, b + x))
             if w > 3:
                 v = low(v, get(ring, c + x))
-            put(to, x, v)
+            put(to, at + x, turned(v, turn))
         return
     running = first + w * pitch
     if k == 0:
@@ -91,7 +95,7 @@ def slide(row, d, n, w, k, ring, first, pitch, to):
             v = low(get(row, x), get(row, x + d))
             put(ring, here + x, v)
             put(ring, running + x, v)
-            put(to, x, low(v, get(ring, suffix + x)))
+            put(to, at + x, turned(low(v, get(ring, suffix + x)), turn))
     elif k < w - 1:
         suffix = here + pitch
         for x in range(0, n, step):
@@ -99,12 +103,12 @@ def slide(row, d, n, w, k, ring, first, pitch, to):
             v = low(new, get(ring, running + x))
             put(ring, here + x, new)
             put(ring, running + x, v)
-            put(to, x, low(v, get(ring, suffix + x)))
+            put(to, at + x, turned(low(v, get(ring, suffix + x)), turn))
     else:
         for x in range(0, n, step):
             v = low(get(row, x), get(row, x + d))
             put(ring, here + x, v)
-            put(to, x, low(v, get(ring, running + x)))
+            put(to, at + x, turned(low(v, get(ring, running + x)), turn))
             for j in range(w - 2, 0, -1):
                 v = low(v, get(ring, first + j * pitch + x))
                 put(ring, first + j * pitch + x, v)
@@ -125,6 +129,7 @@ def box(data, strides, taps, tables, run, keys, tile, work, out):
     tz, ty, tx = tables
     floats, flip, cval = keys
     rows, columns, pitch = tile
+    none = flip ^ flip
     ny, nx = len(ty) - wy + 1, len(tx) - (wx - 1) * step
     source, result, table = elements(data), elements(out), elements(tx)
     row, ring, planes, after_y, after_z, spare = work
@@ -135,6 +140,7 @@ def box(data, strides, taps, tables, run, keys, tile, work, out):
         for x0 in range(0, nx, columns):
             n = min(columns, nx - x0)
             m = n + (wx - 1) * step
+            direct = not floats and n % lanes(line) == 0  # results need no row of their own
             for p in range(len(tz)):
                 kz, ky = p % wz, -1
                 for r in range(min(rows, ny - y0) + wy - 1):
@@ -148,14 +154,27 @@ def box(data, strides, taps, tables, run, keys, tile, work, out):
                         base = q * strides[0] + s * strides[1]
                         padded_row(source, base, table, run[0], run[1], x0, m, floats, flip, cval, line, part)
                         d = (wx - doubled(line, m, wx, step)) * step
-                    slide(line, d, n, wy, ky, ring_y, 0, pitch, made_y)
-                    y = r - wy + 1
+                    y, z = r - wy + 1, p - wz + 1
+                    to = z * strides[2] + (y0 + y) * strides[3] + x0
+                    if q >= 0 and y0 + r + 1 < len(ty) and ty[y0 + r + 1] >= 0:
+                        at = q * strides[0] + ty[y0 + r + 1] * strides[1] + x0
+                        for x in range(0, n, lanes(line)):
+                            prefetch(source, at + x)
+                    if y >= -1 and z >= 0:
+                        for x in range(0, n, lanes(line)):
+                            prefetch(result, to + strides[3] + x)
+                    if wz == 1 and direct and y >= 0:
+                        slide(line, d, n, wy, ky, ring_y, 0, pitch, result, to, flip)
+                        continue
+                    slide(line, d, n, wy, ky, ring_y, 0, pitch, made_y, 0, none)
                     if y < 0:
                         continue
-                    to = (p - wz + 1) * strides[2] + (y0 + y) * strides[3] + x0
+                    first = y * (wz + 1) * pitch
                     if wz == 1:
                         store(made_y, 0, n, floats, flip, result, to, part)
-                        continue
-                    slide(made_y, 0, n, wz, kz, ring_z, y * (wz + 1) * pitch, pitch, made_z)
-                    if p >= wz - 1:
-                        store(made_z, 0, n, floats, flip, result, to, part)
+                    elif direct and z >= 0:
+                        slide(made_y, 0, n, wz, kz, ring_z, first, pitch, result, to, flip)
+                    else:
+                        slide(made_y, 0, n, wz, kz, ring_z, first, pitch, made_z, 0, none)
+                        if z >= 0:
+                            store(made_z, 0, n, floats, flip, result, to, part)

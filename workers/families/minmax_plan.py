@@ -15,7 +15,7 @@ LINE = 64  # bytes of a vector, and of a line of the cache
 # Of a row worked on at a time: what is made of it stays in the first-level cache.
 ROW_BYTES, CHORD_BYTES = 8192, 2048
 SHORT_BYTES = 256  # of a row: with the shortest, a row's own costs are most of the time
-RING_BYTES = 2**20  # of the planes kept for the pass along z, so that they stay in the second-level cache
+RING_BYTES = 3 * 2**20  # of the planes kept for the pass along z, so that they stay in the second-level cache
 
 
 def runs_of(footprint: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -90,9 +90,9 @@ class Tile:
         lanes = LINE // item
         longest = max((ROW_BYTES if chords is None else CHORD_BYTES) // item, 8 * (wx - 1) * step)
         columns = ceil_div(columns, ceil_div(columns, longest))
-        pitch = whole(columns, lanes)
+        pitch = whole(columns, lanes) + lanes  # rows a power of two apart share places in the caches
         if wz > 1:
-            most = min(rows, max(RING_BYTES // ((wz + 1) * pitch * item), wy, 8))
+            most = min(rows, max(RING_BYTES // ((wz + 1) * pitch * item), 4 * wy, 8))
             rows = ceil_div(rows, ceil_div(rows, most))
         padded = pitch + whole(2 * wx * step, lanes) + 4 * lanes
         planes = (wz + 1) * rows * pitch if wz > 1 else 0
