@@ -44,6 +44,13 @@ def padded_row(data, base, table, first, last, x0, m, floats, flip, cval, row, s
 
 
 @njit(nogil=True, cache=True)
+def ahead(row, at, n):
+    """Ask for the next row before this one is worked on: processors look ahead within a page only, often a row."""
+    for x in range(0, n, lanes(row)):
+        prefetch(row, at + x)
+
+
+@njit(nogil=True, cache=True)
 def doubled(row, m, w, step):
     """Minima over `have` elements, `step` apart, in place of row[:m]; returns have: at least half of w, or w."""
     have, n = 1, lanes(row)
@@ -63,9 +70,9 @@ def doubled(row, m, w, step):
 
 @njit(nogil=True, cache=True)
 def slide(row, d, n, w, k, ring, first, pitch, to, at, flip):
-    """to[at : at + n] = the minima of the last w rows; the newest, of number k modulo w, is the minimum of row and row[d:].
+    """to[at : at + n] = the minima of the last w rows, turned round with `flip`.
 
-    flip: what the minima are turned round with
+    row, d: the newest row, of number k modulo w, is the minimum of row and row[d:]
     ring: w rows from `first`, `pitch` elements apart, and after them a running minimum
     """
     step, turn = lanes(row), every(row, flip)
@@ -157,12 +164,9 @@ def box(data, strides, taps, tables, run, keys, tile, work, out):
                     y, z = r - wy + 1, p - wz + 1
                     to = z * strides[2] + (y0 + y) * strides[3] + x0
                     if q >= 0 and y0 + r + 1 < len(ty) and ty[y0 + r + 1] >= 0:
-                        at = q * strides[0] + ty[y0 + r + 1] * strides[1] + x0
-                        for x in range(0, n, lanes(line)):
-                            prefetch(source, at + x)
+                        ahead(source, q * strides[0] + ty[y0 + r + 1] * strides[1] + x0, n)
                     if y >= -1 and z >= 0:
-                        for x in range(0, n, lanes(line)):
-                            prefetch(result, to + strides[3] + x)
+                        ahead(result, to + strides[3], n)
                     if wz == 1 and direct and y >= 0:
                         slide(line, d, n, wy, ky, ring_y, 0, pitch, result, to, flip)
                         continue

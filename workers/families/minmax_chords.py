@@ -15,15 +15,16 @@ from __future__ import annotations
 
 from numba import njit
 
-from gridstride.workers.families.minmax_box import padded_row
-from gridstride.workers.families.minmax_keys import store, to_keys
-from gridstride.workers.vectors import elements, get, lanes, low, put
+from gridstride.workers.families.minmax_box import ahead, padded_row
+from gridstride.workers.families.minmax_keys import store, to_keys, turned
+from gridstride.workers.vectors import elements, every, get, lanes, low, put
 
 
 @njit(nogil=True, cache=True)
-def lowest(rows, at, m, n, to, first, add):
-    """to[first : first + n] = the minima of m rows, which begin at at[:m], and of what is there, if `add`."""
-    step, x = lanes(rows), 0
+def lowest(rows, at, m, n, to, first, add, flip):
+    """to[first : first + n] = the minima of m rows, which begin at at[:m], and of what is there, if `add`,
+    turned round with `flip`."""
+    step, turn, x = lanes(rows), every(rows, flip), 0
     while x + 4 * step <= n:
         p = at[0] + x
         a, b, c, d = get(rows, p), get(rows, p + step), get(rows, p + 2 * step), get(rows, p + 3 * step)
@@ -35,10 +36,10 @@ def lowest(rows, at, m, n, to, first, add):
         if add:
             a, b = low(a, get(to, p)), low(b, get(to, p + step))
             c, d = low(c, get(to, p + 2 * step)), low(d, get(to, p + 3 * step))
-        put(to, p, a)
-        put(to, p + step, b)
-        put(to, p + 2 * step, c)
-        put(to, p + 3 * step, d)
+        put(to, p, turned(a, turn))
+        put(to, p + step, turned(b, turn))
+        put(to, p + 2 * step, turned(c, turn))
+        put(to, p + 3 * step, turned(d, turn))
         x += 4 * step
     while x < n:
         a = get(rows, at[0] + x)
@@ -46,13 +47,13 @@ def lowest(rows, at, m, n, to, first, add):
             a = low(a, get(rows, at[k] + x))
         if add:
             a = low(a, get(to, first + x))
-        put(to, first + x, a)
+        put(to, first + x, turned(a, turn))
         x += step
 
 
 @njit(nogil=True, cache=True)
-def chords_of(levels, pitch, lengths, count, step, n, lists, first, list_pitch):
-    """The minima over the chords of each length of a padded row, levels[:pitch], of whose outputs there are n.
+def chords_of(levels, pitch, m, lengths, count, step, n, lists, first, list_pitch):
+    """The minima over the chords of each length of a padded row, levels[:m], of whose outputs there are n.
 
     lists: from `first` on, a list of `list_pitch` for each length, in which an output finds that of the usual chord
     """
@@ -62,7 +63,7 @@ def chords_of(levels, pitch, lengths, count, step, n, lists, first, list_pitch):
         least, most = lengths[5 * number + 3], lengths[5 * number + 4]
         while have < k:
             d = (1 << have) * step
-            for x in range(0, pitch - d - vector, vector):
+            for x in range(0, m, vector):
                 a = have * pitch + x
                 put(levels, a + pitch, low(get(levels, a), get(levels, a + d)))
             have += 1
@@ -93,16 +94,23 @@ def chords(data, strides, taps, tables, run, keys, footprint, tile, work, out):
     addresses, begin_at = elements(at), elements(start)
     lines, chord, plane, groups = elements(lengths), elements(runs), elements(planes), elements(discs)
     nz, ny, nx = len(tz) - wz + 1, len(ty) - wy + 1, len(tx) - (wx - 1) * step
+    none = flip ^ flip
     size, front = len(lengths) * list_pitch, planes.min()
     for y0 in range(0, ny, rows):
         for x0 in range(0, nx, columns):
             n = min(columns, nx - x0)
             m = n + (wx - 1) * step
+            direct = wz == 1 and not floats and n % lanes(line) == 0  # results need no row of their own
             for p in range(len(tz)):
                 kz, ky = p % wz, -1  # the newest plane of the data in its ring of results, and row in its own
                 for r in range(min(rows, ny - y0) + wy - 1):
                     ky = ky + 1 if ky + 1 < wy else 0
-                    q, s, y = tz[p], ty[y0 + r], r - wy + 1
+                    q, s, y, z = tz[p], ty[y0 + r], r - wy + 1, p - wz + 1
+                    to = z * strides[2] + (y0 + y) * strides[3] + x0
+                    if q >= 0 and y0 + r + 1 < len(ty) and ty[y0 + r + 1] >= 0:
+                        ahead(source, q * strides[0] + ty[y0 + r + 1] * strides[1] + x0, n)
+                    if y >= -1 and z >= 0:
+                        ahead(result, to + strides[3], n)
                     base = q * strides[0] + s * strides[1]
                     if q < 0 or s < 0:
                         for x in range(m):
@@ -110,7 +118,7 @@ def chords(data, strides, taps, tables, run, keys, footprint, tile, work, out):
                         to_keys(line, 0, m, floats, flip)
                     else:
                         padded_row(source, base, table, run[0], run[1], x0, m, floats, flip, cval, line, part)
-                    chords_of(line, level_pitch, lines, len(lengths), step, n, ring, ky * size + pad, list_pitch)
+                    chords_of(line, level_pitch, m, lines, len(lengths), step, n, ring, ky * size + pad, list_pitch)
                     if y < 0:
                         continue
                     for c in range(len(discs)):
@@ -120,17 +128,24 @@ def chords(data, strides, taps, tables, run, keys, footprint, tile, work, out):
                             slot = slot - wy if slot >= wy else slot
                             at_list = slot * size + chord[3 * k + 1] * list_pitch
                             addresses[k - begin] = at_list + pad + chord[3 * k + 2] * step
-                        lowest(ring, addresses, end - begin, n, row, 0, False)
-                        if wz == 1:
+                        first, last = groups[4 * c + 2], groups[4 * c + 3]
+                        if direct:
+                            lowest(ring, addresses, end - begin, n, result, to, False, flip)
                             continue
-                        for k in range(groups[4 * c + 2], groups[4 * c + 3]):
-                            z, slot = p - plane[k], kz - plane[k]
-                            slot = slot + wz if slot < 0 else slot
-                            if 0 <= z < nz:
-                                lowest(row, begin_at, 1, n, made, (slot * rows + y) * pitch, plane[k] != front)
-                    z, slot = p - wz + 1, kz + 1 if kz + 1 < wz else 0
-                    to = z * strides[2] + (y0 + y) * strides[3] + x0
-                    if wz == 1:
+                        alone = wz > 1 and last - first == 1
+                        if not alone:
+                            lowest(ring, addresses, end - begin, n, row, 0, False, none)
+                        for k in range(first, last if wz > 1 else first):
+                            slot = kz - plane[k] if kz >= plane[k] else kz - plane[k] + wz
+                            slot = (slot * rows + y) * pitch
+                            if not 0 <= p - plane[k] < nz:
+                                continue
+                            if alone:
+                                lowest(ring, addresses, end - begin, n, made, slot, plane[k] != front, none)
+                            else:
+                                lowest(row, begin_at, 1, n, made, slot, plane[k] != front, none)
+                    slot = kz + 1 if kz + 1 < wz else 0
+                    if wz == 1 and not direct:
                         store(row, 0, n, floats, flip, result, to, part)
-                    elif z >= 0:
+                    elif wz > 1 and z >= 0:
                         store(made, (slot * rows + y) * pitch, n, floats, flip, result, to, part)
