@@ -4,11 +4,13 @@ in test_cuda_host.py."""
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from gridstride.workers import gpu
+from gridstride.workers.code import CodeError
 from gridstride.workers.families.separable import Pass, Separable
 from gridstride.workers.families.stencil import Stencil
 from gridstride.workers.operators.base import Region
@@ -66,6 +68,25 @@ def test_gpu_and_cpu_agree(make, precision, seed):
         ours, theirs = on_gpu(case.op, block), on_cpu(case.op, block)
         assert ours.dtype == theirs.dtype
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=atol, err_msg=case.name)
+
+
+@pytest.mark.parametrize(("axes", "dtype"), [((1, 2), "uint16"), ((0, 2), "float16"), ((0, 1), "bool")])
+def test_a_users_cuda_kernel_gives_what_it_gives_on_the_cpu(axes, dtype):
+    file = Path(__file__).parents[1] / "examples" / "kernels" / "bilateral.cu"
+    array = np.random.default_rng(0).integers(0, 2 if dtype == "bool" else 99, (5, 23, 31)).astype(dtype)
+    op = bound("apply", array, file=file, halo=2, axes=axes, param={"range": 30}, mode="wrap")
+    np.testing.assert_allclose(apply(op, array, (2, 9, 31), on_gpu), apply(op, array), rtol=1e-5)
+
+
+def test_a_users_function_of_numpy_alone_is_told_so():
+    array = np.ones((5, 6), "float32")
+    op = bound("apply", array, file=whole_sum, halo=0)
+    with pytest.raises(CodeError, match=r"test_gpu\.py:\d+: .* the block is CuPy's: use --device cpu"):
+        apply(op, array, None, on_gpu)
+
+
+def whole_sum(block):
+    return np.asarray(block) + 1
 
 
 # In float32 all but `convolve` take kernels that march; in float64 none does.
