@@ -171,7 +171,7 @@ def _make_folder(digest: str) -> Path:
         cache = os.environ.get(CACHE) or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
         folder = Path(cache) / "gridstride" / "own" / digest[:24]
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if not os.access(folder, os.W_OK):
+        if not os.access(folder, os.W_OK) or folder.stat().st_uid != os.getuid():
             raise OSError
         return folder
     except (OSError, RuntimeError):

@@ -112,6 +112,8 @@ def test_parameters_have_the_kinds_that_the_function_says(own: Any) -> None:
     assert dict(operator.params) == {"gain": 3.0, "floor": 1.0, "names": 2, "on": True, "label": "7"}
     same = bound(file, array, halo=0, params={"label": "7", "on": True, "gain": np.float32(3), "floor": 1, "names": 2})
     assert saving.digest(same) == saving.digest(operator)
+    several = bound(own("def f(b, at, name=''):\n    return b\n", "s.py"), array, halo=0, param=["at=1,2.5", "name="])
+    assert dict(several.params) == {"at": (1.0, 2.5), "name": ""}
     weights = np.arange(3.0)
     operator = bound(own("def f(b, w, more):\n    return b * w[2]\n", "w.py"), array, halo=0,
                      param={"w": weights, "more": [[1, 2], [3]]})  # fmt: skip
@@ -212,6 +214,14 @@ def test_one_function_needs_no_name(own: Any) -> None:
     assert (
         code_of(own("import os\n_x = 1\n\ndef only(b):\n    return b\n\ndef _helper():\n    pass\n")).function == "only"
     )
+
+
+def test_a_file_from_elsewhere_is_the_same_program(tmp_path: Path) -> None:
+    text = "def f(b):\n    return b\n"
+    (tmp_path / "own.py").write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
+    assert code_of(tmp_path / "own.py") == Code("own.py", text, "f")
+    (tmp_path / "own.py").write_bytes(b"\xff\xfe")
+    assert "is no text: expected a program in UTF-8" in refused(tmp_path / "own.py")
 
 
 def test_a_halo_that_no_block_can_have_is_refused_before_memory_is_taken(own: Any) -> None:

@@ -57,6 +57,8 @@ def code_of(value: Any) -> Code:
     text = _read(os.path.expanduser(path))  # noqa: PTH111 (it may be anything)
     file = Path(path).name
     if path.endswith(".cu"):
+        if re.search(r'["\\\n]', file):
+            raise ValueError("compilers cannot name a file with quotes or backslashes in its name: rename it")
         offered = [name for name, *_ in kernels_of(text)]
         return Code(file, text, _chosen(file, function, offered, offered, "kernel"))
     return Code(file, text, _chosen(file, function, *_functions(file, text)))
@@ -80,7 +82,7 @@ def _read(path: str) -> str:
     if len(content) > MOST_BYTES:
         raise ValueError(f"{path} is larger than 1 MB: expected a program")
     try:
-        return content.decode()
+        return content.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError:
         raise ValueError(f"{path} is no text: expected a program in UTF-8") from None
 
@@ -154,14 +156,17 @@ def _value(name: str, given: Any) -> Any:
 
 
 def parsed(text: str) -> Any:
-    """A typed value: a number where it is one, else what YAML takes it for."""
+    """A typed value: a number, or several with commas between them, else what YAML takes it for."""
     import yaml
 
     for kind in (int, float):
         try:
-            return kind(text)
+            numbers = tuple(kind(part) for part in text.split(","))
         except ValueError:
             continue
+        return numbers if len(numbers) > 1 else numbers[0]
+    if not text:
+        return text
     try:
         return _value("", yaml.safe_load(text))
     except (yaml.YAMLError, ValueError, RecursionError):
