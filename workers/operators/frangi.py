@@ -76,6 +76,9 @@ class Unscaled(Operator):
     def scratch(self, want: Region, grid: Grid, device: str) -> int:
         return self.graph.scratch(want, grid, device)
 
+    def element_time(self, grid: Grid) -> float:
+        return self.graph.element_time(grid)
+
     def describe(self) -> str:
         return f"{self.graph.describe()}, with gamma from a first sweep"
 
