@@ -175,6 +175,8 @@ class Stager:
         if both.plan is None:
             return f"stored ({size}): fused, {both.trouble.partition(': make')[0]}"
         saved = both.total - before.total - after.total
+        if saved <= 0:  # memory and workers were others then
+            return f"stored ({size}): the job was begun so"
         if both.again > both.seconds - before.seconds - after.seconds:
             what = "sweeps that a later step asks for read it, and do not compute it again"
         else:
