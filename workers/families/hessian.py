@@ -63,7 +63,7 @@ def hessian(made: Made, sigmas: Sequence[float], prefix: str = "") -> tuple[list
 
     def derivative(along: int) -> list[Pass]:
         orders, narrow = [int(number == along) for number in range(count)], [sigma / sqrt(2) for sigma in sigmas]
-        passes = gaussian_passes(made.axes, narrow, orders, made.modes, made.cval, truncate, made.option)
+        passes = gaussian_passes(made.axes, narrow, orders, made.modes, made.cval, truncate, f"{made.option} / sqrt(2)")
         return [trimmed(step) for step in passes]
 
     steps = [made.step(f"{prefix}d{number}", derivative(number)) for number in range(count)]
