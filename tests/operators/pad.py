@@ -9,6 +9,7 @@ EXAMPLES = [
     ({"width": (9, 4), "mode": "reflect"}, (4, 3), "float32"),
     ({"before": (2, 7), "mode": ("mirror", "wrap")}, (5, 3), "int64"),
     ({"before": 1, "after": (0, 5), "axes": (2, 0), "mode": "nearest"}, (3, 2, 4), "bool"),
+    ({"before": 30, "cval": 7}, (4, 5), "uint16"),  # some blocks have nothing of the array
     ({"after": 11, "mode": "mirror"}, (4,), "float16"),
     ({"width": (8, 2), "cval": -2.5, "dtype": "float64"}, (3, 5), "float32"),
     ({"width": 5, "mode": ("constant", "mirror"), "cval": 3, "axes": (0, 2)}, (3, 2, 1), "uint64"),

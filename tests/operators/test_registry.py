@@ -25,7 +25,7 @@ from gridstride.workers import gpu, kernels, saving
 from gridstride.workers.gpu import Machine
 from gridstride.workers.launches import Launches
 from gridstride.workers.operators import registry
-from gridstride.workers.operators.base import Grid, Operator, Region, Window
+from gridstride.workers.operators.base import Axis, Grid, Operator, Region, Window
 from gridstride.workers.operators.graph import Graph, chain
 from tests.blockwise import apply, grid_of, on_cpu, regions, swept, window_of
 from tests.cuda_host import table
@@ -144,6 +144,20 @@ def test_same_bits_at_any_cut_from_what_is_needed_alone(name: str, number: int) 
                 assert result.tobytes() == wanted.tobytes()
             else:
                 np.testing.assert_allclose(result, wanted, rtol=0, atol=found.tolerance)
+
+
+@pytest.mark.parametrize(("name", "number"), examples())
+def test_it_says_which_axes_of_the_input_its_result_has(name: str, number: int) -> None:
+    found = case(name, number)
+    axes = tuple(Axis(f"axis of {n}", origin=float(n)) for n in range(found.grid.ndim))
+    grid = Grid(found.grid.shape, found.grid.dtype, axes)
+    operator = found.recipe.bind(grid)
+    out, came = operator.out_grid(grid), operator.axes_from(grid)
+    assert len(came) == len(out.axes) == out.ndim
+    names = [axis.name for axis in out.axes]
+    assert [name for name, n in zip(names, came, strict=True) if n is not None] == [
+        f"axis of {n}" for n in came if n is not None
+    ]
 
 
 def inside(inner: tuple[int, int], outer: tuple[int, int], n: int) -> bool:
