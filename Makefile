@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 # Test files run in parallel, except where they would share a GPU's memory.
 AT_ONCE := $(if $(GPU),,-n auto --dist loadfile)
 
-.PHONY: demo test quick lint types bench reference clean
+.PHONY: demo test quick lint types bench networks reference clean
 demo: $(VENV)/.installed
 	$(BIN)/python examples/demo.py
 
@@ -20,6 +20,9 @@ quick: $(VENV)/.installed-dev docs/reference.md
 	$(BIN)/python -m pytest -q -m "not slow" $(AT_ONCE)
 
 # The page of all operators, made from their files, and its pictures.
+networks: $(VENV)/.installed-dev
+	$(BIN)/python -m gridstride.workers.families.networks cuda/networks.cuh
+
 reference: $(VENV)/.installed-dev
 	$(BIN)/python docs/pictures.py
 	$(BIN)/python -m gridstride.pipeline.reports.reference docs/reference.md

@@ -21,7 +21,7 @@ ARCHITECTURES = ("sm_75", "sm_80", "sm_90", "sm_100", "sm_120")
 # compiled without.
 FUSES = (
     "cast", "correlate", "count_values", "dense", "elementwise", "extreme", "extremes", "fused",
-    "halves", "mean", "median_of", "pad", "pass_columns", "pass_direct", "pass_rows", "rank_of",
+    "halves", "mean", "pad", "pass_columns", "pass_direct", "pass_rows", "rank_of",
     "zero",
 )  # fmt: skip
 

@@ -14,7 +14,7 @@ EXAMPLES = [
     ({"percentile": 75.0, "size": 3, "cval": np.inf, "mode": "constant"}, (4, 5, 6), "float32"),
     ({"percentile": 99.9, "size": 4, "dtype": "float64"}, (13,), "uint64"),
 ]
-PLANTED = [("rank.cu", "else low = Key<T>(middle + 1);", "else low = Key<T>(middle + 2);")]
+PLANTED = [("rank.cu", "else low = K(middle + 1);", "else low = K(middle + 2);")]
 TIMED = [{"percentile": 10, "size": 3}, {"percentile": 25, "size": (1, 15, 15)}]
 
 

@@ -12,11 +12,14 @@ EXAMPLES = [
     ({"rank": -2, "footprint": BALL, "mode": ("wrap", "constant", "nearest"), "cval": 7}, (5, 6, 7), "int32"),
     ({"rank": -1, "size": (2, 4), "origin": (0, 1)}, (9, 13), "float32"),
     ({"rank": 2, "size": 5, "axes": (1,), "mode": "constant", "cval": -1.5}, (3, 17), "float64"),
+    ({"rank": 100, "size": (7, 41), "mode": "nearest"}, (9, 75), "int16"),
     ({"rank": 0, "footprint": [[1, 0, 0, 1]], "axes": (3, 0)}, (4, 2, 3, 3), "int64"),
 ]
 PLANTED = [
     ("rank.cu", "if (found > rank) high", "if (found >= rank) high"),
     ("rank.cu", "high = v > high ? v : high;", "high = v < high ? v : high;"),
+    ("rank.cu", "window[offsets[i * width] - 1]", "window[offsets[i * width]]"),
+    ("rank.cu", "if (K(key >> shift >> 8) == digits)", "if (true)"),
 ]
 DISC = np.hypot.outer(np.arange(-2, 3), np.arange(-2, 3)) <= 2
 TIMED = [{"rank": 6, "size": 3}, {"rank": -3, "footprint": DISC, "spatial": 2}]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
+import gridstride
 from gridstride.workers.families import networks, rank_cpu
 from gridstride.workers.nodata import NoData
 from gridstride.workers.operators.registry import find
@@ -145,3 +147,8 @@ def test_networks_sort_merge_and_select(box: tuple[int, int, int]) -> None:
         assert (lists == together[:, list(merged)]).all()
         result = through(select, together.reshape(a * b * c, -1))[0]
         assert (result == np.sort(cases.reshape(a * b * c, -1), axis=0)[rank]).all()
+
+
+def test_the_networks_of_cuda_are_those_of_this_version() -> None:
+    file = Path(gridstride.__file__).parent / "cuda" / "networks.cuh"
+    assert file.read_text() == networks.cuda_source(), "run `make networks`"

@@ -12,8 +12,11 @@ After A. Adams, "Fast median filters using separable sorting networks", SIGGRAPH
 
 from __future__ import annotations
 
+import sys
+import textwrap
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -232,3 +235,44 @@ def box_stages(a: int, b: int, c: int, rank: int) -> list[tuple[Stage, tuple[int
     middle = merging(b, a, kept)
     first_kept = middle.uses(a)
     return [(merging(a, 1, first_kept), first_kept), (middle, kept), (last, (rank,))]
+
+
+# Boxes whose medians the CUDA kernels find by networks: cuda/networks.cuh, which `make networks` writes.
+CUDA_BOXES = [(1, 3, 3), (1, 5, 5), (1, 7, 7), (3, 3, 3), (5, 5, 5)]
+HEAD = """// Made by `make networks`; do not edit it. Sort A values, merge B such lists, find the median of C of those:
+// in(list, element) is read, out(element, value) takes what is found. The elements of lists of one are numbered 0.
+template <int A, int B, int C> struct Network;
+template <class K> __device__ inline K lo(K a, K b) { return a < b ? a : b; }
+template <class K> __device__ inline K hi(K a, K b) { return a < b ? b : a; }
+"""
+
+
+def cuda_source() -> str:
+    """The networks of CUDA_BOXES in CUDA C++."""
+    parts = [HEAD]
+    for a, b, c in CUDA_BOXES:
+        stages = zip(("sort", "merge", "select"), box_stages(a, b, c, a * b * c // 2), (1, a, a * b), strict=True)
+        bodies = [_function(name, stage, kept, length) for name, (stage, kept), length in stages]
+        parts.append(f"template <> struct Network<{a}, {b}, {c}> {{\n" + "".join(bodies) + "};\n")
+    return "\n".join(parts)
+
+
+def _function(name: str, stage: Stage, kept: tuple[int, ...], length: int) -> str:
+    read = [wire for wire in range(stage.inputs) if wire % length in stage.uses(length)]
+    words = [f"w{wire} = in({wire // length}, {wire % length})" for wire in read]
+    words += [
+        f"w{wire} = {'lo' if least else 'hi'}(w{p}, w{q})"
+        for wire, (least, p, q) in enumerate(stage.operations, stage.inputs)
+    ]
+    ends = [f"out({element}, w{wire});" for element, wire in zip(kept, stage.outputs, strict=True)]
+    body = _filled("const K " + ", ".join(words) + ";") + "\n" + _filled(" ".join(ends))
+    head = "    template <class K, class In, class Out> static __device__ inline void "
+    return f"{head}{name}(In in, Out out)\n    {{\n{body}\n    }}\n"
+
+
+def _filled(text: str) -> str:
+    return textwrap.fill(text, 118, initial_indent=" " * 8, subsequent_indent=" " * 8)
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(cuda_source())

@@ -55,10 +55,15 @@ class Rank(Local):
     @property
     def ranks(self) -> np.ndarray:
         """The rank for each number of elements that are not left out, int64 (n + 1,)."""
-        n = len(self.taps)
+        n = self.count
         if self.percent is not None:
             return of_percentile(self.percent, np.arange(n + 1))
         return np.arange(n + 1) * (2 * self.rank + 1) // (2 * n)
+
+    @property
+    def count(self) -> int:
+        """How many elements of the box count."""
+        return prod(self.size) if self.footprint is None else int(np.count_nonzero(self.footprint))
 
     @property
     def taps(self) -> np.ndarray:

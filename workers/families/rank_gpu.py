@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gridstride.workers.families.networks import CUDA_BOXES
 from gridstride.workers.launches import Launches, Ref, ceil_div, strides, type_name
 from gridstride.workers.operators.base import Window
 
@@ -16,8 +17,11 @@ if TYPE_CHECKING:
     from gridstride.workers.families.rank import Rank
 
 INPUTS = ("u8", "u16", "u32", "u64", "i8", "i16", "i32", "i64", "f32", "f64")
-MEDIANS = (9, 25, 27)  # numbers of values whose median is found in registers
-THREADS = 256
+KEYS = ("u8", "u16", "u32", "u64")
+NETWORKS = KEYS[:3]  # of 64 bits a box takes more registers than there are
+THREADS, BOX_THREADS, BOX_ROWS, RUN = 256, 128, 16, 64  # as in rank.cu
+COUNT_BYTES = 4 * (2 * (256 + 16) + 2)
+FEWEST_COUNTED = 256  # elements of a box from which on counting takes less time than bisection
 AXES = 6
 PADDING = np.dtype([(key, np.int64, AXES) for key in ("size", "in_stride", "table")])
 WINDOWS = np.dtype([(key, np.int64, AXES) for key in ("size", "stride")])
@@ -25,8 +29,9 @@ WINDOWS = np.dtype([(key, np.int64, AXES) for key in ("size", "stride")])
 
 def instantiations() -> list[tuple[str, str]]:
     """Every (file, name expression) that can be asked for."""
-    names = [name for t in INPUTS for name in (f"pad<{t}>", f"rank_of<{t}>", f"rank_of_valid<{t}>")]
-    names += [f"median_of<{t}, {count}>" for t in INPUTS for count in MEDIANS]
+    names = [f"pad<{t}>" for t in INPUTS]
+    names += [f"{name}<{key}>" for name in ("rank_of", "rank_of_valid", "rank_counted") for key in KEYS]
+    names += [f"box_median<{key}, {a}, {b}, {c}>" for key in NETWORKS for a, b, c in CUDA_BOXES]
     return [("rank.cu", name) for name in names]
 
 
@@ -45,17 +50,40 @@ def launch_rank(op: Rank, window: Window, launches: Launches) -> None:
         raise ValueError(f"a window of {' x '.join(map(str, op.size))} elements spans too much of a block for the GPU")
     geometry = np.zeros((), WINDOWS)
     geometry["size"], geometry["stride"] = _six(window.want.shape, 1), _six(strides(padded), 0)
-    args = [keys, Ref("out"), launches.constant(geometry), launches.constant(offsets.astype(np.int32)), np.int64(count)]
-    name = type_name(dtype)
-    if op.missing is not None:
-        expression = f"rank_of_valid<{name}>"
-        args += [np.int32(len(taps)), launches.constant(op.ranks.astype(np.int32)), dtype.type(op.missing)]
-    elif len(taps) in MEDIANS and op.rank == len(taps) // 2:
-        expression = f"median_of<{name}, {len(taps)}>"
+    args: list[Any] = [keys, Ref("out"), launches.constant(geometry)]
+    kind = np.int32({"i": 1, "f": 2}.get(dtype.kind, 0))
+    key = f"u{8 * dtype.itemsize}"
+    box = (1, 1, *op.size)[-3:]
+    plain = op.footprint is None and op.missing is None
+    if plain and box in CUDA_BOXES and prod(box) == op.count == 2 * op.rank + 1 and key in NETWORKS:
+        rows, columns = ceil_div(window.want.shape[-2], BOX_ROWS), BOX_THREADS - box[2] + 1
+        tiles = prod(window.want.shape[:-2]) * rows * ceil_div(window.want.shape[-1], columns)
+        name, shared = f"box_median<{key}, {box[0]}, {box[1]}, {box[2]}>", prod(box[:2]) * BOX_THREADS * dtype.itemsize
+        launches.launch("rank.cu", name, tiles, (BOX_THREADS, 1), shared, [*args, kind])
+        return
+    args.append(launches.constant(offsets.astype(np.int32)))
+    if plain and op.count >= FEWEST_COUNTED:
+        runs = prod(window.want.shape[:-1]) * ceil_div(window.want.shape[-1], RUN)
+        args += [np.int64(runs), np.int32(op.count), np.int32(op.size[-1]), np.int32(op.rank), kind]
+        launches.launch("rank.cu", f"rank_counted<{key}>", runs, (BOX_THREADS, 1), COUNT_BYTES, args)
+        return
+    args += [np.int64(count), np.int32(op.count)]
+    name = "rank_of" if op.missing is None else "rank_of_valid"
+    if op.missing is None:
+        args += [np.int32(op.rank), kind]
     else:
-        expression = f"rank_of<{name}>"
-        args += [np.int32(len(taps)), np.int32(op.rank)]
-    launches.launch("rank.cu", expression, ceil_div(count, THREADS), (THREADS, 1), 0, args)
+        args += [launches.constant(op.ranks.astype(np.int32)), _key_of(op.missing, dtype), kind]
+    launches.launch("rank.cu", f"{name}<{key}>", ceil_div(count, THREADS), (THREADS, 1), 0, args)
+
+
+def _key_of(value: float | int, dtype: np.dtype) -> np.generic:
+    """The key of a value of the dtype: an unsigned integer in the order of the values, NaN the last."""
+    unsigned = np.dtype(f"u{dtype.itemsize}")
+    bits, top = int(np.array(value, dtype).view(unsigned)), 1 << (8 * dtype.itemsize - 1)
+    if dtype.kind == "f":
+        largest = 2 * top - 1
+        bits = largest if value != value else largest - bits if bits & top else bits | top
+    return unsigned.type(bits ^ top if dtype.kind == "i" else bits)
 
 
 def launch_pad(op: Rank | MinMax, window: Window, launches: Launches, keys: Ref) -> None:
