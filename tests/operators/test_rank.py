@@ -68,6 +68,8 @@ def test_networks_of_any_box_and_rank_from_rows_of_any_length(
     rng = np.random.default_rng(0)
     for number, shape in enumerate([(4, 5, 3), (2, 7, 70), (3, 4, 1100), (1, 1, 2060)]):
         array = values(rng, shape, dtype)
+        if array.dtype.kind == "f":  # rows without NaN and -0.0 are compared as they are
+            array[len(array) // 2 :] = np.nan_to_num(np.abs(array[len(array) // 2 :]))
         mode = [MODES[(number + axis) % 5] for axis in range(3)]
         terms = {"size": size, "mode": mode, "origin": [(n - 1) // 2 for n in size], "cval": 1}
         wanted = np.sort(elements(array, **terms), axis=-1)[..., rank]
