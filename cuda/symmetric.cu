@@ -36,31 +36,23 @@ __device__ inline f64 magnitude(f64 v) { return v < 0 ? -v : v; }
 // which are of the matrix on the plane normal to its eigenvector (Eberly 2014), so that a double root loses no digits.
 __device__ inline void three(const f64 (&a)[6], f64 (&eigen)[3])
 {
+    constexpr f64 tiny = 1e-300;
     f64 size = 0;
     for (int k = 0; k < 6; ++k) size = size + magnitude(a[k]);
-    const f64 infinity = exp(f64(1000));
-    if (!(size < infinity)) {
-        eigen[0] = eigen[1] = eigen[2] = infinity - infinity;
-        return;
-    }
-    if (size == 0) {
-        eigen[0] = eigen[1] = eigen[2] = 0;
-        return;
-    }
-    f64 a00 = a[0] / size, a01 = a[1] / size, a02 = a[2] / size, a11 = a[3] / size, a12 = a[4] / size,
-        a22 = a[5] / size;
+    f64 inverse = 1 / (size > tiny ? size : 1);
+    f64 a00 = a[0] * inverse, a01 = a[1] * inverse, a02 = a[2] * inverse, a11 = a[3] * inverse, a12 = a[4] * inverse,
+        a22 = a[5] * inverse;
     const f64 mean = (a00 + a11 + a22) / 3;
     a00 = a00 - mean, a11 = a11 - mean, a22 = a22 - mean;
-    const f64 spread = sqrt((a00 * a00 + a11 * a11 + a22 * a22 + 2 * (a01 * a01 + a02 * a02 + a12 * a12)) / 6);
-    if (!(spread > 1e-150)) {
-        eigen[0] = eigen[1] = eigen[2] = size * mean;
-        return;
-    }
-    a00 = a00 / spread, a01 = a01 / spread, a02 = a02 / spread, a11 = a11 / spread, a12 = a12 / spread,
-    a22 = a22 / spread;
+    f64 spread = sqrt((a00 * a00 + a11 * a11 + a22 * a22 + 2 * (a01 * a01 + a02 * a02 + a12 * a12)) / 6);
+    inverse = 1 / (spread > 1e-150 ? spread : 1);
+    a00 = a00 * inverse, a01 = a01 * inverse, a02 = a02 * inverse, a11 = a11 * inverse, a12 = a12 * inverse,
+    a22 = a22 * inverse;
     const f64 det = a00 * (a11 * a22 - a12 * a12) - a01 * (a01 * a22 - a12 * a02) + a02 * (a01 * a12 - a11 * a02);
-    const f64 sign = det < 0 ? -1 : 1, half = magnitude(det) / 2;
-    const f64 far = sign * 2 * cosine_of_third(half < 1 ? half : 1);
+    const bool last = det < 0;
+    const f64 half = magnitude(det) / 2;
+    f64 far = 2 * cosine_of_third(half < 1 ? half : 1);
+    far = last ? -far : far;
 
     // The eigenvector: the longest of the cross products of the rows of the matrix less `far` times the identity.
     const Vector p{a00 - far, a01, a02}, q{a01, a11 - far, a12}, s{a02, a12, a22 - far};
@@ -71,28 +63,29 @@ __device__ inline void three(const f64 (&a)[6], f64 (&eigen)[3])
         const f64 other = dot(v, v);
         if (other > length) normal = v, length = other;
     }
-    const f64 root = sqrt(length);
-    normal = {normal.x / root, normal.y / root, normal.z / root};
+    inverse = 1 / sqrt(length > 0 ? length : 1);
+    normal = {normal.x * inverse, normal.y * inverse, normal.z * inverse};
 
     // u and v span the plane normal to it.
-    Vector u;
-    if (magnitude(normal.x) > magnitude(normal.y)) {
-        const f64 r = sqrt(normal.x * normal.x + normal.z * normal.z);
-        u = {-normal.z / r, 0, normal.x / r};
-    } else {
-        const f64 r = sqrt(normal.y * normal.y + normal.z * normal.z);
-        u = {0, normal.z / r, -normal.y / r};
-    }
+    const bool wide = magnitude(normal.x) > magnitude(normal.y);
+    const f64 root = wide ? normal.x * normal.x + normal.z * normal.z : normal.y * normal.y + normal.z * normal.z;
+    inverse = 1 / sqrt(root > 0 ? root : 1);
+    const Vector u{wide ? -normal.z * inverse : 0, wide ? 0 : normal.z * inverse, (wide ? normal.x : -normal.y) * inverse};
     const Vector v = cross(normal, u), rows[3] = {{a00, a01, a02}, {a01, a11, a12}, {a02, a12, a22}};
     const Vector b{dot(rows[0], u), dot(rows[1], u), dot(rows[2], u)};
     const Vector c{dot(rows[0], v), dot(rows[1], v), dot(rows[2], v)};
     f64 high, low;
     two(dot(u, b), dot(v, b), dot(v, c), high, low);
-    const f64 one = size * (mean + spread * far), more = size * (mean + spread * high),
-              less = size * (mean + spread * low);
-    eigen[0] = sign < 0 ? more : one;
-    eigen[1] = sign < 0 ? less : more;
-    eigen[2] = sign < 0 ? one : less;
+
+    // All are equal where there is no spread; and what is not finite makes NaN.
+    const f64 infinity = exp(f64(1000));
+    spread = spread > 1e-150 ? spread : 0;
+    size = size > tiny ? size : (size == size ? 0 : size);
+    size = size < infinity ? size : infinity - infinity;
+    far = size * (mean + spread * far), high = size * (mean + spread * high), low = size * (mean + spread * low);
+    eigen[0] = last ? high : far;
+    eigen[1] = last ? low : high;
+    eigen[2] = last ? far : low;
 }
 
 __device__ inline void eigenvalues_of(const f64 (&a)[1], f64 (&eigen)[1]) { eigen[0] = a[0]; }

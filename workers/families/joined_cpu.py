@@ -1,4 +1,7 @@
-"""Joined arrays on the CPU: a piece at a time, so that sums stay in cache. Arrays are flat."""
+"""Joined arrays on the CPU: a piece at a time, so that sums stay in cache. Arrays are flat.
+
+Loops are over slices: LLVM vectorises a loop only over indices that it knows to start at 0.
+"""
 
 from __future__ import annotations
 
@@ -13,52 +16,55 @@ def euclidean(arrays, numbers, out):
     """The square root of the sum of squares, in float64."""
     squares = np.empty(PIECE, np.float64)
     for first in range(0, len(out), PIECE):
-        count = min(PIECE, len(out) - first)
-        squares[:count] = 0
+        target = out[first : first + PIECE]
+        squares[:] = 0
         for array in arrays:
-            for i in range(count):
-                value = np.float64(array[first + i])
+            piece = array[first : first + PIECE]
+            for i in range(len(piece)):
+                value = np.float64(piece[i])
                 squares[i] += value * value
-        for i in range(count):
-            out[first + i] = np.sqrt(squares[i])
+        for i in range(len(target)):
+            target[i] = np.sqrt(squares[i])
 
 
 @njit(nogil=True, cache=True)
 def weighted(arrays, numbers, out):
     """The sum of each array times its number, in order."""
     for first in range(0, len(out), PIECE):
-        last = min(first + PIECE, len(out))
+        target = out[first : first + PIECE]
         for k in range(len(arrays)):
-            array, weight = arrays[k], out.dtype.type(numbers[k])
+            piece, weight = arrays[k][first : first + PIECE], out.dtype.type(numbers[k])
             if k == 0:
-                for i in range(first, last):
-                    out[i] = weight * array[i]
+                for i in range(len(piece)):
+                    target[i] = weight * piece[i]
             else:
-                for i in range(first, last):
-                    out[i] += weight * array[i]
+                for i in range(len(piece)):
+                    target[i] += weight * piece[i]
 
 
 @njit(nogil=True, cache=True)
 def maximum(arrays, numbers, out):
     """The largest element; NaN where one is NaN."""
     for first in range(0, len(out), PIECE):
-        last = min(first + PIECE, len(out))
-        out[first:last] = arrays[0][first:last]
+        target = out[first : first + PIECE]
+        target[:] = arrays[0][first : first + PIECE]
         for array in arrays[1:]:
-            for i in range(first, last):
-                if not (out[i] >= array[i] or out[i] != out[i]):
-                    out[i] = array[i]
+            piece = array[first : first + PIECE]
+            for i in range(len(piece)):
+                have, other = target[i], piece[i]
+                target[i] = have if have >= other or have != have else other
 
 
 @njit(nogil=True, cache=True)
 def product(arrays, numbers, out):
     """The product of all arrays, in order."""
     for first in range(0, len(out), PIECE):
-        last = min(first + PIECE, len(out))
-        out[first:last] = arrays[0][first:last]
+        target = out[first : first + PIECE]
+        target[:] = arrays[0][first : first + PIECE]
         for array in arrays[1:]:
-            for i in range(first, last):
-                out[i] *= array[i]
+            piece = array[first : first + PIECE]
+            for i in range(len(piece)):
+                target[i] *= piece[i]
 
 
 def ratio(arrays, numbers, out):

@@ -8,6 +8,7 @@ import numpy as np
 from numba import njit
 
 FLAT = 0.8660254037844386  # sqrt(3) / 2: the cosine at which the other two eigenvalues are farthest apart
+TINY = 1e-300  # of a matrix: a smaller one is 0
 SMALLEST = 1e-10  # of the eigenvalues that Frangi's measure divides by, as in scikit-image
 
 
@@ -29,57 +30,49 @@ def cosine_of_third(r):
     return x
 
 
-@njit(error_model="numpy")
+@njit(inline="always", error_model="numpy")
 def three(a00, a01, a02, a11, a12, a22):
-    """The eigenvalues of a symmetric matrix, the largest first.
+    """The eigenvalues of a symmetric matrix, the largest first; NaN where an element is not finite.
 
     O. K. Smith, "Eigenvalues of a symmetric 3 x 3 matrix", 1961, for the one that is farthest from the others; those
     are of the matrix on the plane normal to its eigenvector, so that a double root loses no digits (D. Eberly, "A
-    robust eigensolver for 3 x 3 symmetric matrices", 2014).
+    robust eigensolver for 3 x 3 symmetric matrices", 2014). There is no branch in it, so that it is vectorised.
     """
     size = abs(a00) + abs(a01) + abs(a02) + abs(a11) + abs(a12) + abs(a22)
-    if not size < np.inf:
-        return np.nan, np.nan, np.nan
-    if size == 0:
-        return 0.0, 0.0, 0.0
-    a00, a01, a02, a11, a12, a22 = a00 / size, a01 / size, a02 / size, a11 / size, a12 / size, a22 / size
+    inverse = 1 / (size if size > TINY else 1.0)
+    a00, a01, a02 = a00 * inverse, a01 * inverse, a02 * inverse
+    a11, a12, a22 = a11 * inverse, a12 * inverse, a22 * inverse
     mean = (a00 + a11 + a22) / 3
     a00, a11, a22 = a00 - mean, a11 - mean, a22 - mean
     spread = sqrt((a00 * a00 + a11 * a11 + a22 * a22 + 2 * (a01 * a01 + a02 * a02 + a12 * a12)) / 6)
-    if not spread > 1e-150:
-        return size * mean, size * mean, size * mean
-    a00, a01, a02, a11, a12, a22 = (
-        a00 / spread,
-        a01 / spread,
-        a02 / spread,
-        a11 / spread,
-        a12 / spread,
-        a22 / spread,
-    )
+    inverse = 1 / (spread if spread > 1e-150 else 1.0)
+    a00, a01, a02 = a00 * inverse, a01 * inverse, a02 * inverse
+    a11, a12, a22 = a11 * inverse, a12 * inverse, a22 * inverse
     det = a00 * (a11 * a22 - a12 * a12) - a01 * (a01 * a22 - a12 * a02) + a02 * (a01 * a12 - a11 * a02)
-    sign = -1.0 if det < 0 else 1.0
-    far = sign * 2 * cosine_of_third(min(abs(det) / 2, 1.0))
+    half = abs(det) / 2
+    far = 2 * cosine_of_third(half if half < 1 else 1.0)
+    far = -far if det < 0 else far
     # The eigenvector: the longest of the cross products of the rows of the matrix less `far` times the identity.
     p, q, s = a00 - far, a11 - far, a22 - far
     x, y, z = a01 * a12 - a02 * q, a02 * a01 - p * a12, p * q - a01 * a01
     length = x * x + y * y + z * z
     x1, y1, z1 = a01 * s - a02 * a12, a02 * a02 - p * s, p * a12 - a01 * a02
     other = x1 * x1 + y1 * y1 + z1 * z1
-    if other > length:
-        x, y, z, length = x1, y1, z1, other
+    longer = other > length
+    x, y, z = x1 if longer else x, y1 if longer else y, z1 if longer else z
+    length = other if longer else length
     x1, y1, z1 = q * s - a12 * a12, a12 * a02 - a01 * s, a01 * a12 - q * a02
     other = x1 * x1 + y1 * y1 + z1 * z1
-    if other > length:
-        x, y, z, length = x1, y1, z1, other
-    root = sqrt(length)
-    x, y, z = x / root, y / root, z / root
+    longer = other > length
+    x, y, z = x1 if longer else x, y1 if longer else y, z1 if longer else z
+    length = other if longer else length
+    inverse = 1 / sqrt(length if length > 0 else 1.0)
+    x, y, z = x * inverse, y * inverse, z * inverse
     # u and v span the plane normal to it.
-    if abs(x) > abs(y):
-        root = sqrt(x * x + z * z)
-        ux, uy, uz = -z / root, 0.0, x / root
-    else:
-        root = sqrt(y * y + z * z)
-        ux, uy, uz = 0.0, z / root, -y / root
+    wide = abs(x) > abs(y)
+    root = x * x + z * z if wide else y * y + z * z
+    inverse = 1 / sqrt(root if root > 0 else 1.0)
+    ux, uy, uz = -z * inverse if wide else 0.0, 0.0 if wide else z * inverse, (x if wide else -y) * inverse
     vx, vy, vz = y * uz - z * uy, z * ux - x * uz, x * uy - y * ux
     bx = a00 * ux + a01 * uy + a02 * uz
     by = a01 * ux + a11 * uy + a12 * uz
@@ -88,8 +81,13 @@ def three(a00, a01, a02, a11, a12, a22):
     cy = a01 * vx + a11 * vy + a12 * vz
     cz = a02 * vx + a12 * vy + a22 * vz
     high, low = two(ux * bx + uy * by + uz * bz, vx * bx + vy * by + vz * bz, vx * cx + vy * cy + vz * cz)
+    # All are equal where there is no spread; and what is not finite makes NaN.
+    spread = spread if spread > 1e-150 else 0.0
+    size = size if size > TINY else (0.0 if size == size else size)
+    size = size if size < np.inf else np.nan
     far, high, low = size * (mean + spread * far), size * (mean + spread * high), size * (mean + spread * low)
-    return (high, low, far) if sign < 0 else (far, high, low)
+    last = det < 0
+    return high if last else far, low if last else high, far if last else low
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -107,8 +105,9 @@ def eigenvalues2(arrays, numbers, out):
 @njit(nogil=True, cache=True, error_model="numpy")
 def eigenvalues3(arrays, numbers, out):
     a, b, c, d, e, f = arrays
+    first, second, third = out[0], out[1], out[2]
     for i in range(len(a)):
-        out[0, i], out[1, i], out[2, i] = three(
+        first[i], second[i], third[i] = three(
             np.float64(a[i]), np.float64(b[i]), np.float64(c[i]), np.float64(d[i]), np.float64(e[i]), np.float64(f[i])
         )
 
