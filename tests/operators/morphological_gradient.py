@@ -13,7 +13,7 @@ EXAMPLES = [
     ({"size": 3}, (9, 10), "int16"),
 ]
 TIMED = [{"size": 5}, {"size": 15}]
-PLANTED = [("elementwise.cu", "past ? (sum < 0 ? T(~largest<T>) : largest<T>) : less", "less")]
+PLANTED = [("elementwise.cu", "past ? (sum < 0 ? T(~largest<T>) : largest<T>) : less", "past ? T(0) : less")]
 
 
 def reference(image, *, dtype=None, **options):
