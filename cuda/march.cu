@@ -322,7 +322,7 @@ dense(const In* __restrict__ in, Out* __restrict__ out, const int* __restrict__ 
                         const f32 weight = kernel.w[Z - 1 - z][k][j];
                         if (!SKIP || weight != 0.0f) {
 #pragma unroll
-                            for (int r = 0; r < R; ++r) sum[z][r] += weight * window[r + k];
+                            for (int r = 0; r < R; ++r) sum[z][r] = fma(weight, window[r + k], sum[z][r]);
                         }
                     }
             }

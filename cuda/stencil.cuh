@@ -76,6 +76,13 @@ template <class Acc> __device__ inline Acc nearest_half(Acc v)
     return fabs(rounded) < Acc(65536) ? rounded : rounded * infinity;
 }
 
+// a * b + c: of float32 rounded once, of others after each step, as the CPU's sums are.
+template <class Acc> __device__ inline Acc multiply_add(Acc a, Acc b, Acc c)
+{
+    if constexpr (same<Acc, f32>) return fma(a, b, c);
+    else return a * b + c;
+}
+
 // sum[r] += sum over k of w[k] * line[(r + k) * step], k ascending, for R neighbouring outputs. A window of
 // R values lives in registers and slides by one value a tap, so a tap costs one load for R multiply-adds.
 // SKIP leaves out the taps that are 0: 0 * infinity would be NaN.
@@ -94,7 +101,7 @@ __device__ inline void add_taps(const Acc* line, int step, const Acc* w, int tap
             const Acc weight = w[k];
             if (!SKIP || weight != Acc(0)) {
 #pragma unroll
-                for (int r = 0; r < R; ++r) sum[r] += weight * window[(r + j) % R];
+                for (int r = 0; r < R; ++r) sum[r] = multiply_add(weight, window[(r + j) % R], sum[r]);
             }
             if (k + 1 < taps) window[j] = line[(k + R) * step];
         }

@@ -151,6 +151,44 @@ def put(typing: Any, array: types.Array, index: types.Integer, vector: Vector) -
     return types.void(array, types.int64, vector), code
 
 
+def _saturated(builder: Any, value: Any, have: Vector, want: types.Integer, to: Any) -> Any:
+    """A vector of floating-point numbers as integers: NaN is 0, and what is too large or too small the limit."""
+    least = -(2 ** (want.bitwidth - 1)) if want.signed else 0
+    beyond = least + 2**want.bitwidth
+    of = value.type
+
+    def number(number: float) -> Any:
+        return ir.Constant(of, [float(number)] * have.count)
+
+    value = _library("rint")(builder, have, value)
+    value = builder.select(builder.fcmp_ordered("ord", value, value), value, number(0))
+    if want.bitwidth - want.signed <= (24 if have.dtype == types.float32 else 53):  # it has the limits
+        value = builder.select(builder.fcmp_ordered(">", value, number(least)), value, number(least))
+        value = builder.select(builder.fcmp_ordered("<", value, number(beyond - 1)), value, number(beyond - 1))
+        return _converted(builder, value, have.dtype, want, to)
+    small, large = (ir.Constant(to, [limit] * have.count) for limit in (least, beyond - 1))
+    found = _converted(builder, value, have.dtype, want, to)
+    found = builder.select(builder.fcmp_ordered("<=", value, number(least)), small, found)
+    return builder.select(builder.fcmp_ordered(">=", value, number(beyond)), large, found)
+
+
+@intrinsic
+def put_rounded(typing: Any, array: types.Array, index: types.Integer, vector: Vector) -> Any:
+    """Store a vector at an index as any dtype: as integers rounded half to even and saturated, with 0 for NaN."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        to = ir.VectorType(context.get_value_type(array.dtype), vector.count)
+        if _is_float(vector.dtype) and not _is_float(array.dtype):
+            value = _saturated(builder, arguments[2], vector, array.dtype, to)
+        else:
+            value = _converted(builder, arguments[2], vector.dtype, array.dtype, to)
+        pointer = _pointer(context, builder, array, arguments[0], arguments[1], to)
+        builder.store(value, pointer, align=array.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, vector), code
+
+
 @intrinsic
 def every(typing: Any, array: types.Array, element: types.Number) -> Any:
     """A vector of the array's dtype, each of whose elements is `element`."""
@@ -227,6 +265,12 @@ def _library(name: str) -> Callable[..., Any]:
     return make
 
 
+def _multiply_add(builder: Any, kind: Vector, a: Any, b: Any, c: Any) -> Any:
+    if kind.dtype == types.float32:
+        return _library("fma")(builder, kind, a, b, c)
+    return _arithmetic("add")(builder, kind, _arithmetic("mul")(builder, kind, a, b), c)
+
+
 low = _operation(2, _low, "a where a < b, else b: with `high`, of a pair each value is kept, even beside a NaN.")
 high = _operation(2, _high, "b where a < b, else a.")
 add = _operation(2, _arithmetic("add"), "a + b; integers wrap around.")
@@ -234,6 +278,7 @@ sub = _operation(2, _arithmetic("sub"), "a - b; integers wrap around.")
 mul = _operation(2, _arithmetic("mul"), "a * b; integers wrap around.")
 div = _operation(2, _arithmetic("div"), "a / b, of floating-point numbers.")
 fma = _operation(3, _library("fma"), "a * b + c, rounded once, of floating-point numbers.")
+multiply_add = _operation(3, _multiply_add, "a * b + c: of float32 rounded once, of others after each step.")
 sqrt = _operation(1, _library("sqrt"), "The square root, of floating-point numbers.")
 rint = _operation(1, _library("rint"), "The nearest whole number, half to even, of floating-point numbers.")
 absolute = _operation(1, _library("fabs"), "The absolute value of floating-point numbers.")

@@ -14,6 +14,7 @@ from gridstride.workers.families.separable import Pass, Separable
 from gridstride.workers.families.stencil import Stencil
 from gridstride.workers.operators import registry
 from gridstride.workers.operators.base import Grid, Region, Window
+from tests.blockwise import on_cpu
 from tests.cuda_host import table
 from tests.cuda_host.host import Host, build
 from tests.cuda_host.table import Case, assert_same, planned, whole
@@ -70,6 +71,8 @@ def check_march(host, case, kernel, rng, pieces=1):
     if wanted.dtype == np.float32:
         atol = table.march_rounding(case)
         np.testing.assert_allclose(wanted, table.expected(case), rtol=0, atol=atol, err_msg=case.name)
+    if kernel == "dense":
+        assert_same(on_cpu(case.op, whole(case.op, case.data)), wanted, f"{case.name} on the CPU")
     for want in table.cuts(case, rng, pieces):
         result = host.compute(case.op, case.window(want))
         assert_same(result, wanted[want.within(Region.whole(wanted.shape))], f"{case.name} {want}")

@@ -138,7 +138,8 @@ def marched(case: Case) -> np.ndarray:
         for z, x, y in product(*(range(weights.shape[axis]) for axis in (0, 2, 1))):
             if weights[z, y, x] != 0:
                 place = tuple(slice(k, k + n) for k, n in zip((z, y, x), data.shape, strict=True))
-                total += weights[z, y, x] * padded[place]
+                # a fused multiply-add: float64 has all bits of the product, and of most sums
+                total = (total + weights[z, y, x].astype(np.float64) * padded[place]).astype(np.float32)
         return cast_to(total, op.out_dtype, op.cast)
     values = _padded(op, data, np.float32)
     for p in sorted(op.passes, key=lambda p: -p.axis):

@@ -9,7 +9,8 @@ import pytest
 from numba import njit
 
 from gridstride.workers import vectors
-from gridstride.workers.vectors import convert, elements, every, fma, get, get_as, lanes, put, sqrt
+from gridstride.workers.families.casting import store
+from gridstride.workers.vectors import convert, elements, every, fma, get, get_as, lanes, put, put_rounded, sqrt
 
 DTYPES = ["uint8", "int16", "uint32", "int64", "float32", "float64"]
 
@@ -91,3 +92,34 @@ def test_pointers_to_elements_stand_for_arrays(dtype: str) -> None:
     wanted[2] = wanted[1]
     apply(a, out)
     np.testing.assert_array_equal(out, wanted[1:] + wanted[1:])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("out", ["uint8", "int8", "uint16", "int32", "uint64", "int64", "float32"])
+def test_rounded_stores_are_half_to_even_and_saturated(dtype: str, out: str) -> None:
+    @njit
+    def apply(a: np.ndarray, result: np.ndarray) -> None:
+        for i in range(0, len(a), lanes(a)):
+            put_rounded(result, i, get(a, i))
+
+    some = [-1e30, -300.5, -1.5, -0.5, 0.5, 1.5, 2.5, 254.5, 255.5, 65535.5, 2.0**31, 2.0**63, 1e30]
+    some += [np.nan, np.inf, -np.inf]
+    a, result = np.array(some * 2, dtype), np.empty(32, out)
+    apply(a, result)
+    wanted = np.empty(32, out)
+    store(a.astype(np.float64), wanted, "round")
+    np.testing.assert_array_equal(result, wanted)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64"])
+def test_multiply_add_rounds_float32_once_and_others_twice(dtype: str) -> None:
+    @njit
+    def apply(a: np.ndarray, b: np.ndarray, c: np.ndarray, out: np.ndarray) -> None:
+        for i in range(0, len(out), lanes(out)):
+            put(out, i, vectors.multiply_add(get(a, i), get(b, i), get(c, i)))
+
+    a, b, c = (numbers(dtype, 128 + n)[:128] for n in range(3))
+    out = np.empty(128, dtype)
+    apply(a, b, c, out)
+    wide = a.astype(np.float64) * b.astype(np.float64) + c if dtype == "float32" else a * b + c
+    np.testing.assert_array_equal(out, wide.astype(dtype))

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gridstride.workers.families.local import WHOLE, Local
+from gridstride.workers.families.march import DENSE_SHAPES, MARCH_TYPES
 from gridstride.workers.families.nodata import Normalised, Touched
 from gridstride.workers.families.separable import GPU_BYTES, Separable
-from gridstride.workers.launches import Launches
+from gridstride.workers.families.stencil_ring import Ring
+from gridstride.workers.launches import Launches, type_name
 from gridstride.workers.nodata import NoData
 from gridstride.workers.operators.base import Cast, Grid, Meaning, Operator, Window, accumulator, rounding, signs
 from gridstride.workers.operators.boundary import Taps
@@ -34,6 +36,8 @@ class Stencil(Local):
     channel_axis: the axis that is summed over, or None
     bias:    float64 (outputs,) or None
     """
+
+    version = 2  # sums in float32 round once for each tap
 
     weights: np.ndarray
     before: tuple[int, ...]
@@ -74,6 +78,16 @@ class Stencil(Local):
 
     def element_time(self, grid: Grid) -> float:
         return 80.0 if self.algorithm == "fft" else 1.0 + 0.06 * prod(self.taps) * self.channels[1]
+
+    def marches(self, dtype: np.dtype) -> bool:
+        """Whether cuda/march.cu has a kernel for these taps, which adds up those of a plane by columns: so does the
+        CPU then. It must not depend on the block, so that the bits do not."""
+        if self.precision != "single" or self.cast != "round" or self.channel_axis is not None:
+            return False
+        taps = (1, 1, *self.taps)
+        if prod(taps[:-3]) > 1 or taps[-3:] not in DENSE_SHAPES or type_name(dtype) not in MARCH_TYPES:
+            return False
+        return dtype.kind == "f" or "constant" not in self.modes or _holds(dtype, self.cval)
 
     def describe(self) -> str:
         return f"{self.algorithm}, sums in {self._summed} precision"
@@ -116,9 +130,10 @@ class Stencil(Local):
             # element; next_fast_len adds some percent an axis
             outputs = 1 if self.channel_axis is None else 2
             return int(8 * 6 * outputs * padded * 1.15)
-        item = accumulator(self.precision).itemsize
         if device == "cpu":
-            return item * padded
+            halves = 4 * self.needed(want, grid).size if grid.dtype == np.float16 else 0
+            return Ring.of(self, want).nbytes + halves
+        item = accumulator(self.precision).itemsize
         # sums, where the kernel does not write the result's type, or in place of a result of float16; a copy of a block
         # of float16 as float32; and tables and weights
         constants = 4 * sum(self.padded_shape(want, grid)) + 8 * self.weights.size
@@ -143,3 +158,9 @@ class Stencil(Local):
         from gridstride.workers.families.stencil_gpu import fft
 
         return fft(self, window, machine)
+
+
+def _holds(dtype: np.dtype, value: float) -> bool:
+    """Whether an integer type has the value."""
+    limits = np.iinfo(dtype)
+    return limits.min <= value <= limits.max and value == int(value)

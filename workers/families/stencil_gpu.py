@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gridstride.workers.families.march import DENSE_SHAPES, MARCH_TYPES, THREADS, WIDTH, launch_march
+from gridstride.workers.families.march import THREADS, WIDTH, launch_march
 from gridstride.workers.families.separable_gpu import ACCUMULATORS, INPUTS, launch_cast, stored
-from gridstride.workers.launches import Launches, Ref, ceil_div, instantiation, power_of_two, strides, type_name
+from gridstride.workers.launches import Launches, Ref, ceil_div, instantiation, power_of_two, strides
 from gridstride.workers.operators.base import Window, accumulator
 
 if TYPE_CHECKING:
@@ -88,28 +88,12 @@ def launch_stencil(op: Stencil, window: Window, launches: Launches) -> None:
     into = out if out in (acc, dtype) else acc
     truncate = np.int32(op.cast == "scipy")
     target = Ref("out") if into == out else launches.reserve("a", prod(shape) * acc.itemsize)
-    if _marches(op, dtype):
+    if op.marches(dtype):
         _launch_dense(launches, op, window, (dtype, into), (Ref("data"), target))
     else:
         _launch_correlate(launches, op, window, (dtype, acc, into), (Ref("data"), target), truncate)
     if into != out:
         launch_cast(launches, (acc, out, out), target, Ref("out"), prod(shape), truncate)
-
-
-def _marches(op: Stencil, dtype: np.dtype) -> bool:
-    """Whether cuda/march.cu has a kernel for these taps. It must not depend on the block: see `_fusible`."""
-    if op.precision != "single" or op.cast != "round" or op.channel_axis is not None:
-        return False
-    taps = (1, 1, *op.taps)
-    if prod(taps[:-3]) > 1 or taps[-3:] not in DENSE_SHAPES or type_name(dtype) not in MARCH_TYPES:
-        return False
-    return dtype.kind == "f" or "constant" not in op.modes or _holds(dtype, op.cval)
-
-
-def _holds(dtype: np.dtype, value: float) -> bool:
-    """Whether an integer type has the value."""
-    limits = np.iinfo(dtype)
-    return limits.min <= value <= limits.max and value == int(value)
 
 
 def _launch_dense(
