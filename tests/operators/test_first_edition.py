@@ -1,6 +1,7 @@
 """gaussian, uniform, convolve and correlate have the first edition's bytes: hashes that its last commit made.
 
 Those of separable filters with sums in float32 are of version 2: taps in order, each rounded once with its product.
+So are those of direct kernels that a GPU adds up column by column (correlate-sobel): the CPU now does too.
 """
 
 from __future__ import annotations
