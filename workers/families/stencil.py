@@ -77,7 +77,7 @@ class Stencil(Local):
         return frozenset() if self.channel_axis is None else frozenset([self.channel_axis])
 
     def element_time(self, grid: Grid) -> float:
-        return 80.0 if self.algorithm == "fft" else 1.0 + 0.06 * prod(self.taps) * self.channels[1]
+        return 80.0 if self.algorithm == "fft" else 0.7 + 0.02 * prod(self.taps) * self.channels[1]
 
     def marches(self, dtype: np.dtype) -> bool:
         """Whether cuda/march.cu has a kernel for these taps, which adds up those of a plane by columns: so does the
