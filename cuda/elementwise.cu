@@ -23,7 +23,7 @@ struct cast {
 struct scaled {
     template <class Out, class In> static __device__ Out of(In v, In number)
     {
-        const Out part = Out(v) / Out(number);
+        const Out part = Out(v) * (Out(1) / Out(number));
         return part < Out(-1) ? Out(-1) : part;
     }
 };

@@ -14,7 +14,7 @@ EXAMPLES = [
 TOLERANCE = 1e-3
 PLANTED = [
     ("elementwise.cu", "if constexpr (is_float<T>) return sum - v;", "if constexpr (is_float<T>) return v - sum;"),
-    ("elementwise.cu", "const Out part = Out(v) / Out(number);", "const Out part = Out(v) / Out(number) / 2;"),
+    ("elementwise.cu", "Out(v) * (Out(1) / Out(number))", "Out(v) / 2 * (Out(1) / Out(number))"),
 ]
 TIMED = [{"low": 1, "high": 3}]
 

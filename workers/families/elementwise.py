@@ -55,7 +55,7 @@ def always(data: np.ndarray, numbers: tuple[float | int, ...], out: np.ndarray) 
 
 def scaled(data: np.ndarray, numbers: tuple[float | int, ...], out: np.ndarray) -> None:
     """Integers as parts of a number, the largest of their dtype, and not below -1: scikit-image's img_as_float."""
-    np.divide(data, out.dtype.type(numbers[0]), out=out, dtype=out.dtype, casting="unsafe")
+    np.multiply(data, out.dtype.type(1) / out.dtype.type(numbers[0]), out=out, dtype=out.dtype, casting="unsafe")
     np.maximum(out, -1, out=out)
 
 
