@@ -263,57 +263,59 @@ def compiled(a: int, b: int, c: int, rank: int, kind: int) -> Callable[..., None
         for k in range(b):  # rows in any order: merged, they give the same
             ring[k] = base + k * a * step + EDGE
         ring[b] = merged + EDGE
+        cuts = np.array([nx * part // parts for part in range(parts + 1)])
         odd, plain = np.zeros(a if a > 1 else b, np.int64), 0
         odd_outside = any_odd(cval, blank.ctypes.data, BYTES) if kind == FLOAT else 0
         for z in range(nz):
-            for turn in range(parts * count):
-                part, y = (turn % parts, turn // parts) if a == 1 else (turn // count, turn % count)
-                if kind == FLOAT:
-                    if a > 1 and turn == 0:
-                        for k in range(0 if z == 0 else a - 1, a):
-                            odd[(z + k) % a] = odd_rows(data, cval, tz[z + k], ty, 0, count)
-                    if a == 1 and part == 0:
-                        for k in range(0 if y == 0 else b - 1, b):
-                            odd[(y + k) % b] = odd_rows(data, cval, tz[z], ty, y + k, y + k + 1)
-                    plain = 1 - max(odd_outside, odd.max())
-                x0, x1 = nx * part // parts, nx * (part + 1) // parts
-                end = x1 + (c - 1) * shift
-                low, high = max(first, x0), min(last, end)
-                for k in range(rows):
-                    q, r = (tz[z + k], ty[y]) if a > 1 else (tz[z], ty[y + k])
-                    source[k] = blank.ctypes.data
-                    if q >= 0 and r >= 0:
-                        source[k] = data.ctypes.data + q * data.strides[0] + r * data.strides[1]
-                source[rows] = edge[rows] = (ring[y % b] if a > 1 else ring[b]) - x0 * item
-                for p, q in ((x0, low), (high, end)):
-                    if p < q:
-                        n = (q - p + lanes - 1) // lanes * lanes
-                        at = (q - n if q == low else p) * item
-                        fill_strips(cval, tx.ctypes.data, source.ctypes.data, rows, strips - at, p, q)
-                        for k in range(rows):
-                            edge[k] = strips - at + k * EDGE
-                        stop = at + n * item
-                        run(cval, kind, begin, a, b, c, rank, plain, edge.ctypes.data, at, stop, stop)
-                for k in range(rows):
-                    source[k] += (tx[first] - first) * item
-                limit = high * item if free else high * item - BYTES
-                run(cval, kind, begin, a, b, c, rank, plain, source.ctypes.data, low * item, high * item, limit)
-                to = y
-                if a > 1:
-                    to = y - b + 1
-                    if to < 0:
-                        continue
-                    stop = (end - x0) * item
-                    run(cval, kind, MERGE, a, b, c, rank, plain, ring.ctypes.data, 0, stop, stop)
-                stop = (x1 - x0) * item
-                if out.strides[2] == item and x1 - x0 >= lanes:
-                    moved[c] = out.ctypes.data + z * out.strides[0] + to * out.strides[1] + x0 * item
-                    run(cval, kind, SELECT, a, b, c, rank, plain, moved.ctypes.data, 0, stop, stop - BYTES)
-                else:
-                    moved[c] = line
-                    run(cval, kind, SELECT, a, b, c, rank, plain, moved.ctypes.data, 0, stop, stop)
-                    for x in range(x0, x1):
-                        out[z, to, x] = element(cval, line + (x - x0) * item)
+            for outer in range(parts if a > 1 else count):
+                for inner in range(count if a > 1 else parts):
+                    part, y = (outer, inner) if a > 1 else (inner, outer)
+                    if kind == FLOAT:
+                        if a > 1 and part == 0 and y == 0:
+                            for k in range(0 if z == 0 else a - 1, a):
+                                odd[(z + k) % a] = odd_rows(data, cval, tz[z + k], ty, 0, count)
+                        if a == 1 and part == 0:
+                            for k in range(0 if y == 0 else b - 1, b):
+                                odd[(y + k) % b] = odd_rows(data, cval, tz[z], ty, y + k, y + k + 1)
+                        plain = 1 - max(odd_outside, odd.max())
+                    x0, x1 = cuts[part], cuts[part + 1]
+                    end = x1 + (c - 1) * shift
+                    low, high = max(first, x0), min(last, end)
+                    for k in range(rows):
+                        q, r = (tz[z + k], ty[y]) if a > 1 else (tz[z], ty[y + k])
+                        source[k] = blank.ctypes.data
+                        if q >= 0 and r >= 0:
+                            source[k] = data.ctypes.data + q * data.strides[0] + r * data.strides[1]
+                    source[rows] = edge[rows] = (ring[y % b] if a > 1 else ring[b]) - x0 * item
+                    for p, q in ((x0, low), (high, end)):
+                        if p < q:
+                            n = (q - p + lanes - 1) // lanes * lanes
+                            at = (q - n if q == low else p) * item
+                            fill_strips(cval, tx.ctypes.data, source.ctypes.data, rows, strips - at, p, q)
+                            for k in range(rows):
+                                edge[k] = strips - at + k * EDGE
+                            stop = at + n * item
+                            run(cval, kind, begin, a, b, c, rank, plain, edge.ctypes.data, at, stop, stop)
+                    for k in range(rows):
+                        source[k] += (tx[first] - first) * item
+                    limit = high * item if free else high * item - BYTES
+                    run(cval, kind, begin, a, b, c, rank, plain, source.ctypes.data, low * item, high * item, limit)
+                    to = y
+                    if a > 1:
+                        to = y - b + 1
+                        if to < 0:
+                            continue
+                        stop = (end - x0) * item
+                        run(cval, kind, MERGE, a, b, c, rank, plain, ring.ctypes.data, 0, stop, stop)
+                    stop = (x1 - x0) * item
+                    if out.strides[2] == item and x1 - x0 >= lanes:
+                        moved[c] = out.ctypes.data + z * out.strides[0] + to * out.strides[1] + x0 * item
+                        run(cval, kind, SELECT, a, b, c, rank, plain, moved.ctypes.data, 0, stop, stop - BYTES)
+                    else:
+                        moved[c] = line
+                        run(cval, kind, SELECT, a, b, c, rank, plain, moved.ctypes.data, 0, stop, stop)
+                        for x in range(x0, x1):
+                            out[z, to, x] = element(cval, line + (x - x0) * item)
         kept(work), kept(blank), kept(source), kept(edge), kept(ring), kept(moved)
         return stamp
 
