@@ -16,8 +16,8 @@ from gridstride.workers.operators.base import Cast
 
 # Nanoseconds an element on one core, float32, as (base, slope a tap): `python -m benchmarks crossover` fits them.
 # A separable filter has as many taps as all its passes together. The FFT's hardly depend on the kernel's size.
-DIRECT_NS = (2.0, 0.045)
-SEPARABLE_NS = (3.8, 0.040)
+DIRECT_NS = (0.7, 0.024)
+SEPARABLE_NS = (0.8, 0.018)
 FFT_NS = 50.0
 
 
