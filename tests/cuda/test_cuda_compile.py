@@ -127,10 +127,8 @@ def test_no_kernel_that_came_near_to_it_spills():
 
 @pytest.mark.slow
 def test_no_kernel_spills_that_did_not():
-    """Every kernel but those that march, and one in nine of these."""
-    marches = [found for found in record.instantiations() if found[0] == "march.cu"]
-    others = [found for found in record.instantiations() if found[0] != "march.cu"]
-    assert spills(others + marches[::9]) == []
+    """One in ten of them; all were compiled when they were recorded."""
+    assert spills(record.instantiations()[::10]) == []
 
 
 def edited(monkeypatch, tmp_path, old, new):

@@ -15,6 +15,7 @@ EXAMPLES = [
     ({"kernel": DENSE, "mode": "reflect", "algorithm": "fft"}, (7, 9, 6), "float32"),
 ]
 TOLERANCE = 2e-2
+TIMED = [{"kernel": np.random.default_rng(0).random((n,) * ndim)} for n, ndim in ((3, 3), (5, 3), (3, 2), (7, 2))]
 PLANTED = [
     ("correlate.cu", "tables[g.table[3] + i3 + t3]", "tables[g.table[3] + i3 + 0 * t3]"),
     ("correlate.cu", "tables[g.table[5] + px] : -1", "tables[g.table[5] + px + 1] : -1"),

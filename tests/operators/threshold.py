@@ -15,6 +15,7 @@ EXAMPLES = [
     ({"method": "otsu"}, (30, 31), "float32"),
     ({"method": "otsu"}, (9, 70), "float64"),
 ]
+TIMED = [{"value": 100.0}, {"method": "otsu"}]
 PLANTED = [
     ("elementwise.cu", "return v > number;", "return v >= number;"),
     ("histogram.cu", "__syncthreads();  // every count is zero", ""),

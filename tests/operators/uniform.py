@@ -9,6 +9,7 @@ EXAMPLES = [
     ({"size": 3, "mode": "wrap", **EXACT}, (5, 6, 7), "int16"),
 ]
 TOLERANCE = 1e-3
+TIMED = [{"size": 5}, {"size": 15}]
 PLANTED = [("separable.cu", "divisor == Acc(1) ? sum : sum / divisor", "divisor == Acc(1) ? sum : sum + divisor")]
 
 

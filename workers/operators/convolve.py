@@ -32,6 +32,8 @@ class Convolve(Linear):
     """
 
     flip: ClassVar[bool] = True
+    formula: ClassVar[str] = "out[i] = sum over k of kernel[k] * in[i + size // 2 + origin - k]"
+    source: ClassVar[str] = "scipy.ndimage.convolve"
 
     kernel: ArrayOrFile = Field(description=f"A .npy file, or one of {', '.join(NAMED_KERNELS)}.")
     size: Size = Field(3, description="Of kernel box, in elements.")

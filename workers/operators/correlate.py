@@ -14,3 +14,5 @@ class Correlate(Convolve):
     """
 
     flip: ClassVar[bool] = False
+    formula: ClassVar[str] = "out[i] = sum over k of kernel[k] * in[i - size // 2 - origin + k]"
+    source: ClassVar[str] = "scipy.ndimage.correlate"

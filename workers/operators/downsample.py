@@ -4,6 +4,7 @@ pyramids."""
 from __future__ import annotations
 
 from math import prod
+from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -30,6 +31,9 @@ class Downsample(Filter):
     have no mean, it is the object that has most of a box. NaN gives NaN, but is an element like others to the mode.
     Example: gridstride filter downsample cells.zarr half.zarr --factors 2
     """
+
+    formula: ClassVar[str] = "out[i] = method of in[factor i : factor (i + 1)]"
+    source: ClassVar[str] = "skimage.transform.downscale_local_mean, but of the elements that exist at the ends"
 
     factors: Sizes = Field(2, description="Of the box in elements, one or one per filtered axis.")
     method: Method = Field("mean", description="What is made of a box.")

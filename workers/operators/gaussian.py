@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import Field
 
 from gridstride.workers.families.exact import exactly
@@ -19,6 +21,9 @@ class Gaussian(Linear):
 
     Equal to scipy.ndimage.gaussian_filter. Example: gridstride filter gaussian cells.zarr smooth.zarr --sigma 1,2,2
     """
+
+    formula: ClassVar[str] = "along each axis: sum over k of w[k] in[i + k], w[k] ~ exp(-k^2 / 2 sigma^2), sum of w = 1"
+    source: ClassVar[str] = "scipy.ndimage.gaussian_filter"
 
     sigma: Numbers = Field(description="Standard deviation in elements, one or one per filtered axis.")
     order: Counts = Field(0, description="Order of derivative, one or one per filtered axis.")

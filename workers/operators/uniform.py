@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 from pydantic import Field
 
@@ -18,6 +20,9 @@ class Uniform(Linear):
 
     Equal to scipy.ndimage.uniform_filter. Example: gridstride filter uniform cells.zarr mean.zarr --size 3,5,5
     """
+
+    formula: ClassVar[str] = "sum of the n elements of the box / n"
+    source: ClassVar[str] = "scipy.ndimage.uniform_filter"
 
     size: Sizes = Field(3, description="Of the box in elements, one or one per filtered axis.")
     origin: Offsets = Field(0, description="Shift, one or one per filtered axis.")
