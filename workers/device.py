@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from gridstride.workers.compiling import announce
 from gridstride.workers.operators.base import Operator, Report, Window
 from gridstride.workers.region import Region
 from gridstride.workers.slots import DeviceSlot, slots
@@ -105,6 +106,7 @@ def compute(operator: Operator, window: Window, device: str) -> Result:
     result = Result(values, [])
     if device == "cpu":
         with stages("kernel"):  # Numba's loading and first compilation count here
+            announce()
             _on_cpu(operator, window, window.want, result)
         return result
     with stages("wait"):

@@ -89,11 +89,13 @@ class _News:
     def __init__(self, events: Events, names: dict[str, str]) -> None:
         self.events, self.names = events, names
         self.lost: set[str] = set()
+        self.compiles = False
 
     def hear(self, event: tuple[float, dict[str, Any]]) -> None:
         news = event[1]
         worker = str(news["worker"])
-        {"add": self._added, "stuck": self._stuck, "remove": self._removed}[news["action"]](worker, news)
+        actions = {"add": self._added, "stuck": self._stuck, "remove": self._removed, "compile": self._compiles}
+        actions[news["action"]](worker, news)
 
     def _added(self, worker: str, news: dict[str, Any]) -> None:
         name = self.names[worker] = str(news["name"])
@@ -102,6 +104,12 @@ class _News:
             self.events.say("worker-restarted", f"worker {name} is back, as {worker}", worker=worker, name=name)
         else:
             self.events.say("worker-joined", f"worker {name} joined, as {worker}", worker=worker, name=name)
+
+    def _compiles(self, worker: str, news: dict[str, Any]) -> None:
+        if not self.compiles:
+            self.compiles = True
+            text = "compiling kernels, which takes seconds: only the first run with an operator and a dtype does"
+            self.events.say("compiling", text, worker=worker)
 
     def _stuck(self, worker: str, news: dict[str, Any]) -> None:
         name = self.names.get(worker, worker)

@@ -20,6 +20,7 @@ from gridstride.pipeline.simulations.store import field_path
 from gridstride.pipeline.storage.paths import store_path
 from gridstride.pipeline.storage.regions import open_regions, sync_chunk_folders
 from gridstride.workers import saving
+from gridstride.workers.compiling import announce
 from gridstride.workers.identity import this_worker
 from gridstride.workers.models.base import Setup
 from gridstride.workers.models.block import Block
@@ -158,6 +159,7 @@ def _advance(here: ResidentBlock, steps: int, due: Due, exchange: bool) -> Resid
     block, at = here.block, here.at
     limit = block.domain.limit
     with stages("kernel"):
+        announce()
         done = block.advance(steps, limit)
     record = Record(at.index, block.step, this_worker(), {}, gathered=done.gathered if due.sample else None)
     if not done.peaks[-1] <= limit:

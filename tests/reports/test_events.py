@@ -30,11 +30,12 @@ from gridstride.pipeline.storage.journal import Journal
 from gridstride.workers import cluster
 from gridstride.workers.stages import SPANS_KEPT, Stages
 
+SOMETIMES = ("progress", "compiling")
 COMMAND = [sys.executable, "-m", "gridstride.pipeline.commands.main"]
 
 
 def names(folder: Path) -> list[str]:
-    return [event["event"] for event in read_events(folder)]
+    return [event["event"] for event in read_events(folder) if event["event"] != "compiling"]
 
 
 def test_an_event_is_one_line_with_time_level_job_and_block(tmp_path: Path, capsys: Any) -> None:
@@ -219,7 +220,7 @@ def test_a_bad_chunk_is_told_and_so_is_the_run_that_mends_it(store: Any, tmp_pat
     job = api.prepare("uniform", source, out, size=1, options=RunOptions(device="cpu", block=(8, 16)))
     assert list(api.run(job, client).failed) == ["2.0"]
     folder = Journal(out).folder
-    story = [event for event in read_events(folder) if event["event"] != "progress"]
+    story = [event for event in read_events(folder) if event["event"] not in SOMETIMES]
     assert [event["event"] for event in story] == ["started", "cluster", "block-failed", "block-lost", "failed"]
     assert {event["job"] for event in story} == {Journal(out).read()["hash"]}
     assert [event.get("block") for event in story[2:4]] == ["2.0", "2.0"]
@@ -227,12 +228,29 @@ def test_a_bad_chunk_is_told_and_so_is_the_run_that_mends_it(store: Any, tmp_pat
     assert story[4]["summary"]["computed"] == 4
     Path(source, "c", "2", "0").write_bytes(good)
     api.run(jobs.resume(out), client)
-    story = [event for event in read_events(folder) if event["event"] != "progress"][5:]
+    story = [event for event in read_events(folder) if event["event"] not in SOMETIMES][5:]
     assert [event["event"] for event in story] == ["resumed", "cluster", "finished"]
     assert story[0]["done"] == 4
     rows = read_spans(read_lines(folder / FILE))
     assert {stage for row in rows for stage in row.stages} >= {"read + decode", "kernel", "encode + write"}
     assert {row.worker for row in rows} == {worker["worker"] for worker in story[1]["workers"]}
+
+
+def test_a_job_is_told_once_that_kernels_are_compiled(client: Any, tmp_path: Path) -> None:
+    def compile_something(number: int) -> int:
+        from numba import njit
+
+        from gridstride.workers.compiling import announce
+
+        announce()
+        return njit(lambda x: x + number)(1)
+
+    with Events(tmp_path) as events, watch_workers(client, events):
+        assert client.gather(client.map(compile_something, [1, 2], pure=False)) == [2, 3]
+        while "compiling" not in [event["event"] for event in read_events(tmp_path)]:
+            time.sleep(0.01)
+        assert client.submit(compile_something, 3, pure=False).result() == 4
+    assert [event["event"] for event in read_events(tmp_path)] == ["cluster", "compiling"]
 
 
 @pytest.mark.slow
@@ -271,7 +289,7 @@ def test_log_json_leaves_nothing_but_json_lines_on_stderr(store: Any, tmp_path: 
     source, out = store(np.ones((8, 16), np.float32), (8, 16)), str(tmp_path / "out")
     command = [*COMMAND, "filter", "uniform", source, out, "--size", "1", "--log-json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    lines = [line for line in map(json.loads, done.stderr.splitlines()) if line["event"] != "compiling"]
     assert [line["event"] for line in lines] == ["started", "cluster", "progress", "finished"]
     assert done.returncode == 0
     assert done.stdout.startswith(f"{out}: 1 blocks computed")
