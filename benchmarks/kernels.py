@@ -15,8 +15,9 @@ import json
 import os
 import sys
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from itertools import product
+from multiprocessing import get_context
 from typing import Any
 
 from benchmarks import report
@@ -26,6 +27,7 @@ from gridstride.workers.operators import registry
 
 RECORD = report.RESULTS / "kernels.json"
 COLUMNS = ["registers", "spill stores", "spill loads", "static shared"]
+FEW = 200  # compilations
 Usage = dict[str, dict[str, list[int]]]  # what COLUMNS say, by name expression and architecture
 
 
@@ -49,9 +51,10 @@ def measure(some: Iterable[tuple[str, str]], architectures: Iterable[str]) -> Us
     """Compile all for all. Raises RuntimeError on an error or a warning."""
     tasks = list(product(some, architectures))
     usage: Usage = {}
-    # Threads suffice: the compiler releases the GIL.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for ((_, expression), arch), numbers in zip(tasks, pool.map(compiled, tasks), strict=True):
+    # Processes, once they are worth their start: the compiler holds a lock of its own for most of its time.
+    many = len(tasks) > FEW
+    with ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) if many else ThreadPoolExecutor(2) as pool:
+        for ((_, expression), arch), numbers in zip(tasks, pool.map(compiled, tasks, chunksize=8), strict=True):
             usage.setdefault(expression, {})[arch] = numbers
     return usage
 

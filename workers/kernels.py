@@ -73,11 +73,12 @@ def resource_usage(file: str, expression: str, arch: str) -> dict[str, int]:
     if "warning" in log:
         raise RuntimeError(f"{expression} for {arch}: a warning\n{log}")
 
+    if log.count("Used ") != 1:
+        raise RuntimeError(f"{expression}: unexpected report of the assembler:\n{log}")
+
     def number(pattern: str) -> int:
-        found = re.findall(pattern, log)
-        if len(found) > 1 or "Used " not in log:
-            raise RuntimeError(f"{expression}: unexpected report of the assembler:\n{log}")
-        return int(found[0]) if found else 0
+        """Of the kernel and the functions that it calls."""
+        return sum(map(int, re.findall(pattern, log)))
 
     return {
         "registers": number(r"Used (\d+) registers"),
