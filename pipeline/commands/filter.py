@@ -69,7 +69,9 @@ def filter_command(name: str, first: str = "") -> click.Command:
     fields: list[click.Parameter] = [option for option in options_of(recipe) if option.name != first]
     if name == "apply":
         fields.append(click.Option(["--check"], is_flag=True, help=CHECK))
-    text = inspect.getdoc(recipe) or ""
+    text, _, example = (inspect.getdoc(recipe) or "").partition("Example: ")
+    if example:  # on a line of its own, to be copied
+        text += f"\n\n\b\nExample:\n  {' '.join(example.split())}"
     params = [*arguments, *fields, *job_parameters()]
     return click.Command(name, params=params, callback=run, help=text, epilog=EXAMPLES if first else None)
 
