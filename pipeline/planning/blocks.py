@@ -19,11 +19,19 @@ LARGEST_BLOCK = 512_000_000
 SMALLEST_USEFUL_BLOCK = 8_000_000
 # Elements that take about as long as one of Dask's tasks.
 TASK_ELEMENTS = 1e5
+MOST_EDGES = 10**7  # of blocks along an axis, which are listed
 
 
 def edges_of(r: Request, block: Sequence[int]) -> tuple[tuple[int, ...], ...]:
     """Edges of blocks along each axis: 0, block, 2 block, ..., n. A last block that is thinner than what its neighbour
-    must give it is joined to the one before, so that a reflected halo is within one neighbour."""
+    must give it is joined to the one before, so that a reflected halo is within one neighbour. Raises UsageError where
+    there are too many to be listed."""
+    for axis, (n, b) in enumerate(zip(r.shape, block, strict=True)):
+        if n // b > MOST_EDGES:
+            raise UsageError(
+                f"the result has {n} elements along axis {axis}, which makes {n // b} blocks there: expected "
+                f"{MOST_EDGES} at most (give a larger --block or --chunks, or make the result smaller)"
+            )
     reach = _reach(r, block)
     found = []
     for n, b, least in zip(r.shape, block, reach, strict=True):

@@ -186,3 +186,9 @@ def test_blocks_of_a_periodic_axis_follow_each_other_round() -> None:
     assert plan.edges[0] == (0, 30, 60, 90, 100)
     assert plan.region((-1, 0, 0)).spans[0] == (-10, 0)
     assert plan.region((4, 0, 0)).spans[0] == (100, 130)
+
+
+def test_more_blocks_than_can_be_listed_are_refused() -> None:
+    huge = request(shape=(20, 10**12), write_unit=(20, 20), memory=4_000_000_000, block=(20, 20))
+    with pytest.raises(UsageError, match=r"10{12} elements along axis 1, which makes 50{10} blocks there"):
+        make_plan(huge)
