@@ -125,7 +125,8 @@ def find(operator: str, place: str) -> type[Recipe]:
     if name in joins.JOINS:
         return joins.JOINS[name]
     if name not in registry.names():
-        hint = nearest(name, [*registry.names(), *joins.JOINS])
+        near = nearest(name, [*registry.names(), *joins.JOINS])
+        hint = near if near.startswith("did") else "gridstride filter --help lists them"
         raise UsageError(f"{'' if place == operator else place + ': '}there is no operator {operator!r}: {hint}")
     return registry.find(name)
 

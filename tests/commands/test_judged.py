@@ -7,6 +7,7 @@ import tracemalloc
 import warnings
 from collections.abc import Callable, Iterator
 from importlib import import_module
+from itertools import product
 from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, get_origin
@@ -137,8 +138,9 @@ def terms_of(name: str, field: str) -> dict[str, Any]:
     """Terms that make an operator of the image, all but a field, which is to be wrong."""
     recipe = registry.find(name)
     needed = {key for key, info in recipe.model_fields.items() if info.is_required()}
-    for fields, _, _ in import_module(f"tests.operators.{name.replace('-', '_')}").EXAMPLES:
-        terms = {key: value for key, value in fields.items() if key in needed}
+    examples = [fields for fields, _, _ in import_module(f"tests.operators.{name.replace('-', '_')}").EXAMPLES]
+    for keys, fields in product((needed, needed | {"size"}), examples):  # of size and footprint one may be needed
+        terms = {key: value for key, value in fields.items() if key in keys}
         try:
             recipe(**terms).bind(Grid.of(SHAPE, "uint16"))
         except ValueError:

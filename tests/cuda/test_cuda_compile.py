@@ -262,5 +262,5 @@ def test_grids_of_more_than_2_to_31_elements_are_planned():
 
 def test_sources_are_ascii_and_no_python_package():
     for path in SOURCES.iterdir():
-        assert path.suffix in (".cu", ".cuh"), path
+        assert path.suffix in (".cu", ".cuh", ".h"), path
         assert path.read_bytes().isascii(), path

@@ -30,5 +30,6 @@ class Percentile(Boxed):
             raise ValueError(f"percentile is {self.percentile:g}: expected -100 to 100")
         percent = self.percentile + 100.0 if self.percentile < 0 else self.percentile
         box = self.box(grid)
-        rank = int(of_percentile(percent, box.count))
+        # (the box may be of more elements than 64 bits count: `ranked` refuses it)
+        rank = int(of_percentile(percent, min(box.count, 2**62)))
         return ranked(box, rank, grid, self.outside(grid), self.out_dtype(grid), percent)
