@@ -11,6 +11,7 @@ import numpy as np
 
 from gridstride.workers.families.nodata import Masked, Run, as_bytes, chosen, filled
 from gridstride.workers.families.parts import nothing
+from gridstride.workers.families.whole import divided, half_to_even, halves
 from gridstride.workers.operators.base import Grid, Operator, Window
 from gridstride.workers.region import Region
 
@@ -70,17 +71,10 @@ class MeanOfValid(Masked):
         return total
 
     def whole_means(self, data: Any, count: Any, shape: tuple[int, ...], xp: Any) -> Any:
-        """Exact: the high and the low 32 bits are summed apart; divisions are towards -infinity."""
-        wide = data.astype(np.uint64 if data.dtype == np.uint64 else np.int64)
-        high = self.sums(wide >> wide.dtype.type(32), shape, np.int64, xp)
-        low = self.sums(wide & wide.dtype.type(0xFFFFFFFF), shape, np.int64, xp)
-        quotient = high // count
-        low += (high - quotient * count) << 32
-        below = low // count
-        twice = 2 * (low - below * count)
-        mean = (quotient << 32) + below
-        mean += (twice > count) | ((twice == count) & (mean % 2 == 1))
-        return mean.view(wide.dtype)
+        """Exact: the high and the low 32 bits are summed apart."""
+        high, low = (self.sums(half, shape, np.int64, xp) for half in halves(data))
+        dtype = np.uint64 if data.dtype == np.uint64 else np.int64
+        return half_to_even(*divided(high, low, count, dtype), count)
 
 
 def between(a: Any, b: Any, dtype: np.dtype) -> Any:

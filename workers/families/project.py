@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from gridstride.workers.families.nodata import Masked, Run, as_bytes, chosen, filled
 from gridstride.workers.families.parts import nothing
+from gridstride.workers.families.whole import apart, as_number, divided, half_to_even, halves
 from gridstride.workers.launches import Launches
 from gridstride.workers.nodata import NoData
 from gridstride.workers.operators.base import Grid, Meaning, Operator, Window, rounding
@@ -95,41 +96,59 @@ class Project(Operator):
 class ProjectOfValid(Masked):
     """A number from the elements of each line that have a value; `missing` where none has."""
 
+    version: ClassVar[int] = 2  # 1 divided sums that had saturated, and took 64-bit integers to float64 for deviations
     operator: Project
 
     def describe(self) -> str:
         return f"{self.operator.describe()}, of elements that have a value"
 
     def scratch(self, want: Region, grid: Grid, device: str) -> int:
-        squares = 24 * self.needed(want, grid).size if self.operator.method == "std" else 0
-        return super().scratch(want, grid, device) + 64 * want.size + squares
+        need = self.needed(want, grid).size
+        halves = 32 if grid.dtype.kind != "f" and grid.dtype.itemsize == 8 else 0
+        each = {"mean": halves, "std": 36}.get(self.operator.method, 0)
+        return super().scratch(want, grid, device) + 128 * want.size + each * need
 
     def made(self, window: Window, valid: Any, xp: Any, run: Run) -> Any:
         project, dtype = self.operator, window.data.dtype
-        if project.method in ("max", "min"):
-            largest, smallest = nothing(dtype)
-            result = run(project, filled(window, valid, xp, largest if project.method == "min" else smallest))
         count = self.sums(as_bytes(window, valid), run).astype(np.int64)
         some = count > 0
         count = chosen(some, count, 1, xp)
-        if project.method in ("sum", "mean", "std"):
+        if project.method in ("max", "min"):
+            largest, smallest = nothing(dtype)
+            result = run(project, filled(window, valid, xp, largest if project.method == "min" else smallest))
+        elif project.method == "sum":
             result = self.sums(filled(window, valid, xp), run)
-        if project.method == "mean" and whole(project.out_dtype):
-            result = _half_to_even(result, count.astype(result.dtype))
-        elif project.method in ("mean", "std"):
-            result = result / count
-        if project.method == "std":
-            apart = xp.where(valid, window.data - xp.expand_dims(result, project.axis), 0)
-            squares = Window(apart * apart, window.have, window.want, window.grid.having(np.float64))
-            result = xp.sqrt(self.sums(squares, run) / count)
+        elif whole(dtype):
+            result = self.of_whole(window, valid, count, xp, run)
+        else:
+            result = self.sums(filled(window, valid, xp), run) / count
+            if project.method == "std":
+                result = self.deviation(
+                    window, valid, window.data - xp.expand_dims(result, project.axis), count, xp, run
+                )
         return chosen(some, result, self.missing, xp)
+
+    def of_whole(self, window: Window, valid: Any, count: Any, xp: Any, run: Run) -> Any:
+        """Means or deviations of integers, from exact sums; those of 64 bits are summed in two halves."""
+        project, part = self.operator, filled(window, valid, xp)
+        if part.data.dtype.itemsize == 8:
+            grid = window.grid.having(np.int64)
+            high, low = (self.sums(replace(part, data=half, grid=grid), run) for half in halves(part.data))
+        else:
+            low = self.sums(part, run).astype(np.int64)
+            high = xp.zeros_like(low)
+        mean, rest = divided(high, low, count, wide(window.data.dtype))
+        if project.method == "mean":
+            return half_to_even(mean, rest, count) if whole(project.out_dtype) else as_number(mean, rest, count, xp)
+        far = apart(window.data, xp.expand_dims(mean, project.axis), xp)
+        return self.deviation(window, valid, far - xp.expand_dims(rest / count, project.axis), count, xp, run)
+
+    def deviation(self, window: Window, valid: Any, far: Any, count: Any, xp: Any, run: Run) -> Any:
+        """far: the distances from the mean"""
+        far = xp.where(valid, far, 0)
+        far *= far
+        squares = Window(far, window.have, window.want, window.grid.having(np.float64))
+        return xp.sqrt(self.sums(squares, run) / count)
 
     def sums(self, window: Window, run: Run) -> Any:
         return run(self.operator.but(method="sum", out_dtype=wide(window.grid.dtype)), window)
-
-
-def _half_to_even(total: Any, count: Any) -> Any:
-    """Quotients of integers, rounded. Divisions are towards -infinity."""
-    mean = total // count
-    twice = 2 * (total - mean * count)
-    return mean + ((twice > count) | ((twice == count) & (mean % 2 == 1)))
