@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any
@@ -11,6 +11,8 @@ import numpy as np
 
 SHARED_BYTES = 48 * 1024  # that every device gives a block without a special request
 MAX_GRID = 2**31 - 1
+# Types of elements that kernels read; bool is read as u8, float16 as f32.
+INPUTS = ("u8", "u16", "u32", "u64", "i8", "i16", "i32", "i64", "f32", "f64")
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,6 @@ def power_of_two(n: int) -> int:
 AXES = 6
 
 
-def six(values: tuple[int, ...], missing: int) -> tuple[int, ...]:
+def six(values: Sequence[int], missing: int) -> tuple[int, ...]:
     """Of six axes, the leading ones of which may be missing."""
     return (*(missing,) * (AXES - len(values)), *values)

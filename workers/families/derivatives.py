@@ -24,13 +24,15 @@ def gaussian_passes(
     cval: float | int,
     truncate: float = 4.0,
     name: str = "sigma",
+    radii: Sequence[int | None] | None = None,
 ) -> list[Pass]:
     """A Gaussian or its derivatives along some axes, as scipy.ndimage.gaussian_filter makes it. name: of the user's
-    option that the sigmas are from"""
+    option that the sigmas are from; radii: to cut the Gaussian at, on each axis"""
     passes = []
-    for axis, sigma, order, mode in zip(axes, sigmas, orders, modes, strict=True):
+    radii = [None] * len(axes) if radii is None else radii
+    for axis, sigma, order, mode, radius in zip(axes, sigmas, orders, modes, radii, strict=True):
         if sigma > NARROWEST:
-            weights = gaussian_weights(float(sigma), order, truncate, name=name)
+            weights = gaussian_weights(float(sigma), order, truncate, radius, name)
             passes.append(Pass(axis, weights, len(weights) // 2, mode, cval))
     return passes
 

@@ -13,13 +13,12 @@ import numpy as np
 
 from gridstride.workers.families.casting import store
 from gridstride.workers.families.nodata import Touched
-from gridstride.workers.launches import Launches, Ref, ceil_div, type_name
+from gridstride.workers.launches import INPUTS, Launches, Ref, ceil_div, type_name
 from gridstride.workers.nodata import NoData
 from gridstride.workers.operators.base import Grid, Meaning, Operator, Window
 from gridstride.workers.operators.graph import Graph, Step
 from gridstride.workers.region import Region
 
-INPUTS = ("u8", "u16", "u32", "u64", "i8", "i16", "i32", "i64", "f32", "f64")
 THREADS = 256
 Formula = Callable[[np.ndarray, tuple[float | int, ...], np.ndarray], None]
 

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gridstride.workers.families.parts import nothing, rows_of
-from gridstride.workers.launches import Launches, Ref, ceil_div, type_name
+from gridstride.workers.launches import INPUTS, Launches, Ref, ceil_div, type_name
 from gridstride.workers.operators.base import Window
 
 if TYPE_CHECKING:
     from gridstride.workers.families.histogram import Histogram
 
-INPUTS = ("u8", "u16", "u32", "u64", "i8", "i16", "i32", "i64", "f32", "f64")
 THREADS = 256
 # Bins that a block of threads counts in its own shared memory, 4 bytes each: six such blocks have room on any device.
 PRIVATE_BINS = 2048

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from gridstride.workers.families.nodata import chosen, on_cpu
-from gridstride.workers.launches import Launches, Ref, ceil_div, type_name
+from gridstride.workers.launches import INPUTS, Launches, Ref, ceil_div, type_name
 from gridstride.workers.nodata import NoData
 from gridstride.workers.operators.base import Grid, Meaning, Operator, Window
 from gridstride.workers.region import Region
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 THREADS = 256
 MOST_ARRAYS = 6  # that a kernel takes
-INPUTS = ("u8", "u16", "u32", "u64", "i8", "i16", "i32", "i64", "f32", "f64")
 FLOATS = ("f32", "f64")
 Formula = Literal["difference", "euclidean", "weighted", "maximum", "product", "ratio"]
 FLOATING: tuple[Formula, ...] = ("euclidean", "weighted", "maximum", "product", "ratio")

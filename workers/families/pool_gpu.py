@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gridstride.workers.launches import AXES, Launches, Ref, ceil_div, six, strides, type_name
+from gridstride.workers.launches import AXES, INPUTS, Launches, Ref, ceil_div, six, strides, type_name
 from gridstride.workers.operators.base import Window
 
 if TYPE_CHECKING:
     from gridstride.workers.families.pool import Pool
 
-INPUTS = ("u8", "u16", "u32", "u64", "i8", "i16", "i32", "i64", "f32", "f64")
 THREADS = 256
 BOXES = np.dtype([(key, np.int64, AXES) for key in ("size", "available", "factor", "stride")])
 
@@ -35,7 +34,7 @@ def launch_pool(op: Pool, window: Window, launches: Launches) -> None:
         return
     geometry = np.zeros((), BOXES)
     geometry["size"], geometry["available"] = six(window.want.shape, 1), six(window.data.shape, 1)
-    geometry["factor"], geometry["stride"] = six(op.factors, 1), six(tuple(strides(window.data.shape)), 0)
+    geometry["factor"], geometry["stride"] = six(op.factors, 1), six(strides(window.data.shape), 0)
     args: tuple[Any, ...] = (Ref("data"), Ref("out"), launches.constant(geometry), np.int64(count))
     if op.method in ("median", "mode"):
         launches.out_dtype = out if op.out_dtype.kind == "f" else op.out_dtype

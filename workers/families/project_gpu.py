@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gridstride.workers.families.pool import Pool
-from gridstride.workers.families.pool_gpu import INPUTS, THREADS, launch_pool
-from gridstride.workers.launches import Launches, Ref, ceil_div, type_name
+from gridstride.workers.families.pool_gpu import THREADS, launch_pool
+from gridstride.workers.launches import INPUTS, Launches, Ref, ceil_div, type_name
 from gridstride.workers.operators.base import Window
 from gridstride.workers.region import Region
 

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gridstride.workers.families.networks import CUDA_BOXES
-from gridstride.workers.launches import Launches, Ref, ceil_div, strides, type_name
+from gridstride.workers.launches import AXES, INPUTS, Launches, Ref, ceil_div, six, strides, type_name
 from gridstride.workers.operators.base import Window
 
 if TYPE_CHECKING:
     from gridstride.workers.families.minmax import MinMax
     from gridstride.workers.families.rank import Rank
 
-INPUTS = ("u8", "u16", "u32", "u64", "i8", "i16", "i32", "i64", "f32", "f64")
 KEYS = ("u8", "u16", "u32", "u64")
 NETWORKS = KEYS[:3]  # of 64 bits a box takes more registers than there are
 THREADS, BOX_THREADS, BOX_ROWS, RUN = 256, 128, 16, 64  # as in rank.cu
 COUNT_BYTES = 4 * (2 * (256 + 16) + 2)
 FEWEST_COUNTED = 256  # elements of a box from which on counting takes less time than bisection
-AXES = 6
 PADDING = np.dtype([(key, np.int64, AXES) for key in ("size", "in_stride", "table")])
 WINDOWS = np.dtype([(key, np.int64, AXES) for key in ("size", "stride")])
 
@@ -49,7 +46,7 @@ def launch_rank(op: Rank, window: Window, launches: Launches) -> None:
     if offsets.max() >= 2**31:
         raise ValueError(f"a window of {' x '.join(map(str, op.size))} elements spans too much of a block for the GPU")
     geometry = np.zeros((), WINDOWS)
-    geometry["size"], geometry["stride"] = _six(window.want.shape, 1), _six(strides(padded), 0)
+    geometry["size"], geometry["stride"] = six(window.want.shape, 1), six(strides(padded), 0)
     args: list[Any] = [keys, Ref("out"), launches.constant(geometry)]
     kind = np.int32({"i": 1, "f": 2}.get(dtype.kind, 0))
     key = f"u{8 * dtype.itemsize}"
@@ -92,14 +89,9 @@ def launch_pad(op: Rank | MinMax, window: Window, launches: Launches, keys: Ref)
     lines = [*[np.zeros(1, np.int64)] * (AXES - len(tables)), *tables]
     geometry = np.zeros((), PADDING)
     geometry["size"] = [len(line) for line in lines]
-    geometry["in_stride"] = _six(strides(window.data.shape), 0)
+    geometry["in_stride"] = six(strides(window.data.shape), 0)
     geometry["table"] = np.cumsum([0, *(len(line) for line in lines[:-1])])
     constants = launches.constant(geometry), launches.constant(np.concatenate(lines).astype(np.int32))
     count = prod(len(line) for line in lines)
     args = Ref("data"), keys, *constants, np.int64(count), dtype.type(op.cval)
     launches.launch("rank.cu", f"pad<{type_name(dtype)}>", ceil_div(count, THREADS), (THREADS, 1), 0, args)
-
-
-def _six(values: Sequence[int], missing: int) -> list[int]:
-    """Of six axes, the leading ones of which may be missing."""
-    return [*[missing] * (AXES - len(values)), *values]

@@ -87,7 +87,7 @@ class Reindex(Local):
             return
         lines = [*[np.zeros(1, np.int64)] * (AXES - window.grid.ndim), *self.lines(window)]
         places = np.zeros((), PLACES)
-        places["size"], places["stride"] = shape, six(tuple(strides(window.data.shape)), 0)
+        places["size"], places["stride"] = shape, six(strides(window.data.shape), 0)
         places["table"] = np.cumsum([0, *(len(line) for line in lines[:-1])])
         constants = launches.constant(places), launches.constant(np.concatenate(lines).astype(np.int32))
         tiles = int(np.prod(shape[:-1])) * ceil_div(shape[-1], THREADS * EACH)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gridstride.workers.families.march import THREADS, WIDTH, launch_march
-from gridstride.workers.families.separable_gpu import ACCUMULATORS, INPUTS, launch_cast, stored
-from gridstride.workers.launches import Launches, Ref, ceil_div, instantiation, power_of_two, strides
+from gridstride.workers.families.separable_gpu import ACCUMULATORS, launch_cast, stored
+from gridstride.workers.launches import INPUTS, Launches, Ref, ceil_div, instantiation, power_of_two, strides
 from gridstride.workers.operators.base import Window, accumulator
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ exponentials of `frangi`.)
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -39,7 +39,6 @@ class Symmetric(Join):
     frangi:      numbers = (sign, alpha, beta, gamma): vesselness
     """
 
-    version: ClassVar[int] = 1
     formula: Formula
     numbers: tuple[float, ...] = field(default=())
 

@@ -6,14 +6,12 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from gridstride.workers.families.derivatives import NARROWEST, gaussian_passes
 from gridstride.workers.families.exact import exactly
-from gridstride.workers.families.separable import Pass, Separable
-from gridstride.workers.families.weights import gaussian_weights
+from gridstride.workers.families.separable import Separable
 from gridstride.workers.operators.base import Grid, Operator
 from gridstride.workers.operators.fields import Linear, per_axis
 from gridstride.workers.operators.kinds import Counts, Numbers, Positive
-
-NARROWEST = 1e-15  # scipy takes what is narrower as no filter
 
 
 class Gaussian(Linear):
@@ -34,11 +32,8 @@ class Gaussian(Linear):
         axes, outside = self.filtered(grid), self.outside(grid)
         sigmas, orders = per_axis(self.sigma, axes, "sigma"), per_axis(self.order, axes, "order")
         self.check_sigmas(grid, axes, sigmas, orders)
-        passes = []
-        parts = zip(axes, sigmas, orders, self.modes(axes), per_axis(self.radius, axes, "radius"), strict=True)
-        for axis, sigma, order, mode, radius in parts:
-            weights = gaussian_weights(float(sigma), order, self.truncate, radius)
-            passes.append(Pass(axis, weights, len(weights) // 2, mode, outside))
+        radii = per_axis(self.radius, axes, "radius")
+        passes = gaussian_passes(axes, sigmas, orders, self.modes(axes), outside, self.truncate, radii=radii)
         operator = Separable.of(passes, self.out_dtype(grid), self.sums(grid), self.cast)
         return exactly(operator, grid, self.precision)
 
