@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import hypothesis
@@ -15,6 +18,28 @@ pytest_plugins = ["kubernetes_server", "ssh_server", "slurm_server", "remote_job
 # CI tries the same examples each time; everyone else keeps looking for new ones. A loaded machine may take its time.
 hypothesis.settings.register_profile("ours", deadline=None, derandomize=bool(os.environ.get("CI")))
 hypothesis.settings.load_profile("ours")
+
+
+# The files that take longest, first: with several workers, none is left alone with one of them at the end.
+LONG = ("test_scipy_replay.py", "test_twins.py", "test_registry.py", "test_faults", "test_resume.py", "test_simulation")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The order of files, which `--dist loadfile --no-loadscope-reorder` keeps."""
+    places = {path: place(path) for path in {item.path for item in items}}
+    items.sort(key=lambda item: places[item.path])
+
+
+def place(path: Path) -> int:
+    return next((i for i, name in enumerate(LONG) if path.name.startswith(name)), len(LONG))
+
+
+@pytest.fixture
+def default_hangup() -> Iterator[None]:
+    """SIGHUP ends this process and those it starts, also where tests run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture

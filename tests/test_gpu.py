@@ -15,10 +15,10 @@ from gridstride.workers.families.separable import Pass, Separable
 from gridstride.workers.families.stencil import Stencil
 from gridstride.workers.operators.base import Region
 from tests.blockwise import apply, bound, on_cpu
+from tests.cases import case as example
+from tests.cases import examples
 from tests.cuda_host import table
 from tests.cuda_host.table import whole
-from tests.operators.test_registry import case as example
-from tests.operators.test_registry import examples
 
 cupy = pytest.importorskip("cupy", reason="CuPy is not installed")
 pytestmark = [

@@ -13,6 +13,7 @@ import pytest
 
 from gridstride.pipeline.stopping import Stopped, orderly
 
+pytestmark = pytest.mark.usefixtures("default_hangup")
 BOTH = (signal.SIGTERM, signal.SIGHUP)
 
 

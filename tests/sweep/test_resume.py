@@ -282,6 +282,7 @@ def test_a_worker_killed_in_the_sweep_is_survived(store: Any, tmp_path: Path) ->
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("default_hangup")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_stops_with_one_line_and_can_be_resumed(number: int, store: Any, tmp_path: Path) -> None:
     array = np.random.default_rng(0).integers(0, 60000, (128, 128, 128)).astype(np.uint16)
