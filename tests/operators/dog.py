@@ -11,7 +11,7 @@ EXAMPLES = [
     ({"low": 1.5, "high": 2, "mode": "mirror"}, (5, 6, 7), "uint32"),
     ({"low": 1, "preserve_range": True, "dtype": "int16"}, (9, 8), "uint8"),
 ]
-TOLERANCE = 1e-3
+TOLERANCE = 5e-6
 PLANTED = [
     ("elementwise.cu", "if constexpr (is_float<T>) return sum - v;", "if constexpr (is_float<T>) return v - sum;"),
     ("elementwise.cu", "Out(v) * (Out(1) / Out(number))", "Out(v) / 2 * (Out(1) / Out(number))"),

@@ -11,7 +11,7 @@ EXAMPLES = [
     ({"sigmas": 1.2, "mode": "wrap", "axes": (0, 2), "gamma": 5}, (7, 3, 9), "float64"),
     ({"sigmas": (1, 2), "alpha": 0.8, "beta": 0.3, "gamma": 9.5, "mode": "mirror"}, (5, 6, 7), "uint16"),
 ]
-TOLERANCE = 1e-4
+TOLERANCE = 5e-6
 PLANTED = [
     ("symmetric.cu", "magnitude(eigen[k + 1]) < magnitude(eigen[k])", "eigen[k + 1] < eigen[k]"),
     ("symmetric.cu", "line * bell(blob, beta)", "line * bell(blob, beta + 1)"),

@@ -12,7 +12,7 @@ EXAMPLES = [
     ({"sigma": 2, "truncate": 2.5, "mode": "constant", "precision": "double"}, (17,), "float32"),
     ({"sigma": 0.7, "precision": "double"}, (8, 9), "int32"),
 ]
-TOLERANCE = 1e-3
+TOLERANCE = 2e-6
 PLANTED = [
     ("elementwise.cu", "return sum + weight * v;", "return sum - weight * v;"),
     ("separable.cu", "sum[r] = w[middle] * line", "sum[r] = w[0] * line"),

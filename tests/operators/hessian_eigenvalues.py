@@ -11,7 +11,7 @@ EXAMPLES = [
     ({"sigma": 1.3, "mode": "mirror", "axes": (0, 2)}, (7, 3, 9), "float64"),
     ({"sigma": 1.5, "mode": "nearest"}, (23,), "float32"),
 ]
-TOLERANCE = 1e-3
+TOLERANCE = 2e-6
 PLANTED = [
     ("symmetric.cu", "if (other > length) normal = v, length = other;", "if (other < length) normal = v;"),
     ("symmetric.cu", "far = last ? -far : far;", ""),

@@ -13,7 +13,7 @@ EXAMPLES = [
     ({}, (6, 7), "int64"),
     ({"mode": "constant", "cval": 1}, (3, 4, 5, 2), "float32"),
 ]
-TOLERANCE = 1e-3
+TOLERANCE = 2e-6
 PLANTED = [
     ("correlate.cu", "tables[g.table[5] + px] : -1", "tables[g.table[5] + px + 1] : -1"),
     ("elementwise.cu", "return sum + weight * v;", "return sum - weight * v;"),

@@ -11,7 +11,7 @@ EXAMPLES = [
     ({"magnitude": True, "dtype": "float32"}, (5, 7, 6), "int16"),
     ({"magnitude": True, "mode": "constant", "cval": -1.5}, (11,), "float32"),
 ]
-TOLERANCE = 1e-2
+TOLERANCE = 2e-6
 PLANTED = [("separable.cu", "sum[r] = w[middle] * line", "sum[r] = w[0] * line")]
 TIMED = [{"axis": -1}, {"magnitude": True, "dtype": "float32"}]
 

@@ -11,7 +11,7 @@ EXAMPLES = [
     ({"radius": 0.6, "amount": 1.5}, (5, 6, 7), "float64"),
     ({"radius": 1, "dtype": "float32"}, (9, 7), "uint8"),
 ]
-TOLERANCE = 1e-3
+TOLERANCE = 2e-6
 PLANTED = [("elementwise.cu", "return sum + weight * v;", "return sum - weight * v;")]
 TIMED = [{"radius": 2, "amount": 0.5}]
 
