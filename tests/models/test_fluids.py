@@ -164,6 +164,7 @@ TUNNEL: Any = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ramp", [0.0, 5.0])
 def test_the_stream_of_an_empty_tunnel_rises_with_its_inflow(ramp: float) -> None:
     """All of it at once: without the pull, sound runs through the tunnel and is 0.6 of the stream at time 10."""
@@ -235,6 +236,7 @@ def test_velocity_is_damped_where_the_outflow_can_have_the_inflows_profile_alone
         assert begun(TUNNEL | change)[1].flow.stream == wanted
 
 
+@pytest.mark.slow
 def test_a_solid_in_a_sponge_is_not_drawn_along() -> None:
     bar = {"shape": "box", "low": {"x": -1.0, "y": -1.0}, "high": {"x": 30.0, "y": 0.5}}
     block, _, _ = begun(TUNNEL | {"obstacles": [bar], "run": {"until": 5}})

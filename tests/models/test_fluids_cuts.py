@@ -35,6 +35,7 @@ def cut_flows(draw: st.DrawFn) -> tuple[Flow, list[list[int]], int, int, bool]:
     return flow, cuts, draw(st.integers(1, 3)), draw(st.integers(1, 3)), draw(st.booleans())
 
 
+@pytest.mark.slow
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(cut_flows(), st.integers(2, 4), st.sampled_from([1, 600_000]))
 def test_threads_that_share_a_block_do_not_change_a_bit(drawn: Any, threads: int, strip: int) -> None:
@@ -89,6 +90,7 @@ def test_threads_stop_together_at_the_first_step_beyond_the_limit() -> None:
     np.testing.assert_array_equal(second.peaks, first.peaks)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(cut_flows())
 def test_the_cut_steps_per_exchange_and_reloading_do_not_change_a_bit(drawn: Any) -> None:

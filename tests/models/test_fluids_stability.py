@@ -113,6 +113,7 @@ def test_noise_between_walls_dies_at_the_longest_step(cells: Any, nu: float) -> 
     assert np.abs(block.now[(slice(block.flow.components), *block.own)]).max() < 1e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cells", [(1, 24, 20), (12, 16, 20)], ids=["2-D", "3-D"])
 def test_noise_on_a_stream_without_viscosity_does_not_grow(cells: Any) -> None:
     """The kernels themselves: small noise of every wavelength, 2000 of the longest steps."""

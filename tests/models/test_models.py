@@ -76,8 +76,17 @@ def cuts(rng: np.random.Generator, n: int) -> list[tuple[int, int]]:
     return list(pairwise((0, middle, n)))
 
 
-@pytest.mark.parametrize(("name", "problem"), PROBLEMS, ids=NAMED)
-@pytest.mark.parametrize("precision", ["single", "double"])
+def with_precisions() -> list[Any]:
+    """(name, problem, precision); slow: the one that takes longest."""
+    return [
+        pytest.param(*problem, precision, id=f"{precision}-{called}",
+                     marks=pytest.mark.slow if (precision, called) == ("single", "edac: travelling vortex") else ())
+        for precision in ("single", "double")
+        for problem, called in zip(PROBLEMS, NAMED, strict=True)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "problem", "precision"), with_precisions())
 def test_the_cut_changes_no_bit(name: str, problem: Problem, precision: str) -> None:
     """Of the state, of what is measured, and of the output, after rounds of steps with exchanges between."""
     case = case_of(problem, problem.cells[0])

@@ -18,6 +18,7 @@ from gridstride.workers.gpu import Machine
 from gridstride.workers.operators.apply import Apply
 from gridstride.workers.region import Region
 from tests.blockwise import apply, grid_of, window_of
+from tests.marks import quick
 
 pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="g++ compiles the kernels; it is missing")
 BILATERAL = Path(__file__).parents[2] / "examples" / "kernels" / "bilateral.cu"
@@ -46,6 +47,7 @@ def bilateral(array: np.ndarray, halo: int, range_: float, sigma: float, mode: s
     return (weights * windows).sum((-2, -1)) / weights.sum((-2, -1))
 
 
+@pytest.mark.slow
 def test_bilateral(own: Any) -> None:
     array = np.random.default_rng(0).integers(0, 999, (3, 14, 19)).astype("uint16")
     fields = {"halo": 2, "axes": (1, 2), "param": {"range": 300, "sigma": 1.25}, "mode": "mirror"}
@@ -77,7 +79,7 @@ weigh(const T* __restrict__ block, U* result,
 """
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "int64", "bool", "float16"])
+@pytest.mark.parametrize("dtype", quick(1, ["float16", "uint8", "int64", "bool"]))
 def test_a_kernel_is_told_of_its_block(dtype: str, own: Any) -> None:
     array = np.random.default_rng(0).integers(0, 2, (9, 7)).astype(dtype)
     operator = bound(own(KERNEL), array, halo=(1, 0), param={"add": 1}, dtype="float64", mode="wrap")
@@ -192,7 +194,10 @@ def test_without_a_compiler_and_without_a_gpu_it_is_said(own: Any, monkeypatch: 
         apply(operator, np.ones(4, "float32"))
 
 
-@pytest.mark.parametrize("text", [KERNEL, TILE.replace("shape[0]", "(shape[0] * shape[1])"), BILATERAL.read_text()])
+TEXTS = [KERNEL, TILE.replace("shape[0]", "(shape[0] * shape[1])"), BILATERAL.read_text()]
+
+
+@pytest.mark.parametrize("text", quick(1, TEXTS))
 def test_it_compiles_for_a_gpu_and_is_launched_there(text: str, own: Any) -> None:
     pytest.importorskip("cuda.bindings.nvrtc", reason="cuda-bindings compiles the kernels; it is missing")
     array = np.ones((5, 6), "uint16")

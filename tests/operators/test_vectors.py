@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 from numba import njit
@@ -24,21 +22,22 @@ def numbers(dtype: str, count: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [("low", np.minimum), ("high", np.maximum), ("add", np.add), ("sub", np.subtract), ("mul", np.multiply)],
-)
-def test_operations_on_two(name: str, expected: Any, dtype: str) -> None:
-    operation = getattr(vectors, name)
-
+def test_operations_on_two(dtype: str) -> None:
     @njit
     def apply(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
-        for i in range(0, len(out), lanes(out)):
-            put(out, i, operation(get(a, i + 1), get(b, i + 3)))
+        for i in range(0, out.shape[1], lanes(out[0])):
+            v, w = get(a, i + 1), get(b, i + 3)
+            put(out[0], i, vectors.low(v, w))
+            put(out[1], i, vectors.high(v, w))
+            put(out[2], i, vectors.add(v, w))
+            put(out[3], i, vectors.sub(v, w))
+            put(out[4], i, vectors.mul(v, w))
 
-    a, b, out = numbers(dtype, 131), numbers(dtype, 133), np.empty(128, dtype)
+    a, b, out = numbers(dtype, 131), numbers(dtype, 133), np.empty((5, 128), dtype)
     apply(a, b, out)
-    np.testing.assert_array_equal(out, expected(a[1:129], b[3:131]))
+    a, b = a[1:129], b[3:131]
+    for result, expected in zip(out, (np.minimum, np.maximum, np.add, np.subtract, np.multiply), strict=True):
+        np.testing.assert_array_equal(result, expected(a, b), err_msg=str(expected))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -68,7 +67,7 @@ def test_conversions_keep_what_both_types_have(dtype: str) -> None:
             put(back, i, convert(v, back))
 
     small = np.arange(64).astype(dtype)
-    for other in DTYPES:
+    for other in ("int16", "float32") if dtype[0] in "ui" else ("uint8", "float64"):
         out, back = np.empty(64, other), np.empty(64, dtype)
         apply(small, out, back)
         np.testing.assert_array_equal(out, np.arange(64).astype(other))

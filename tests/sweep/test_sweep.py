@@ -47,6 +47,7 @@ def run(prepared: Any, client: Any) -> np.ndarray:
     return zarr.open_array(str(prepared.out), mode="r")[...]
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_result_is_scipys_whatever_the_blocks_batches_and_shards(data: Any, client: Any, tmp_path: Path) -> None:
