@@ -12,6 +12,7 @@ from gridstride.pipeline.storage.axes import axes_text
 from gridstride.pipeline.text import shape_text
 from gridstride.workers.operators.base import Grid, Operator
 from gridstride.workers.operators.graph import INPUT, Graph, Step
+from gridstride.workers.operators.staged import alone
 
 
 @dataclass(frozen=True)
@@ -82,9 +83,9 @@ def bind(pipeline: Pipeline, grid: Grid, labels: bool = False) -> Bound:
         raise UsageError("a chain has no steps: expected one or more, each (name, {parameter: value})")
     recipes = [step.recipe() for step in pipeline.steps]
     grids, holding, steps = {INPUT: grid}, {INPUT: labels}, []
-    alone = len(recipes) == 1
+    single = len(recipes) == 1 and pipeline.source is None
     for number, (terms, recipe, reads) in enumerate(zip(pipeline.steps, recipes, pipeline.reads(), strict=True)):
-        place = "" if alone and pipeline.source is None else f"{terms.place}: "
+        place = "" if single else f"{terms.place}: "
         if len(reads) > 1 and not isinstance(recipe, Join):
             several = f"inputs names {len(reads)}: join them in a step before, by {', '.join(JOINS)}"
             raise UsageError(f"{place}{terms.operator} reads one array, and {several}")
@@ -113,7 +114,7 @@ def bind(pipeline: Pipeline, grid: Grid, labels: bool = False) -> Bound:
         for note in recipe.notes()
     ]
     graph = Graph(tuple(Step(str(number), step.operator, step.reads) for number, step in enumerate(steps)))
-    return Bound(pipeline, steps[0].operator if alone else graph, tuple(steps), tuple(notes))
+    return Bound(pipeline, alone(graph), tuple(steps), tuple(notes))
 
 
 def _check_stored(steps: list[BoundStep]) -> None:

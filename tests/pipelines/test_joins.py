@@ -53,6 +53,14 @@ def test_joins_are_as_numpys_formulas_saturated(operator: str, dtype: str) -> No
         np.testing.assert_array_equal(result, np.rint(wanted).clip(limits.min, limits.max).astype(dtype), strict=True)
 
 
+@pytest.mark.parametrize("operator", ["difference", "sum", "product", "magnitude", "largest"])
+def test_a_join_may_be_the_only_step(operator: str) -> None:
+    array = image("uint8")
+    found = apply(bind(load_pipeline([{operator: {"inputs": ["input", "input"]}}]), grid_of(array)).operator, array, (5, 4))
+    wide = array.astype(float)
+    np.testing.assert_array_equal(found, np.rint(FORMULAS[operator](wide, wide)).clip(0, 255).astype("uint8"))
+
+
 def test_a_dtype_that_holds_more_keeps_differences_below_0() -> None:
     array = image("uint8")
     mean = ndimage.uniform_filter(array.astype(float), 3)
