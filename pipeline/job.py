@@ -16,7 +16,7 @@ from gridstride.pipeline.layout import Layout, make_layout
 from gridstride.pipeline.options import ClusterConfig, RunOptions
 from gridstride.pipeline.pipelines.bind import bind
 from gridstride.pipeline.pipelines.pipeline import Parameters, Pipeline, of_list
-from gridstride.pipeline.pipelines.staging import Stages, between, staged
+from gridstride.pipeline.pipelines.staging import Stages, between, disk, staged
 from gridstride.pipeline.planning.plan import Plan, make_plan
 from gridstride.pipeline.planning.request import Request
 from gridstride.pipeline.storage import fingerprints
@@ -100,11 +100,7 @@ class Job:
     @property
     def disk(self) -> int:
         """Bytes that are written and kept at a time, at most."""
-        if self.stages:
-            return self.stages.disk
-        first = self.operator.first_sweep()  # of iterations two results between are kept at a time
-        between = first.out_grid(self.grid).nbytes if first is not None and first.writes() else 0
-        return self.plan.bytes_out + 2 * between
+        return self.stages.disk if self.stages else disk((self.operator, self.grid))
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -150,10 +146,12 @@ class Job:
         """The chunks of what a sweep before the last one writes. read: what it reads together"""
         return between(operator, grid, read, self.layout, self.out_grid)
 
-    def plan_sweep(self, operator: Operator, grid: Grid, unit: Unit, read: Unit, block: Unit | None) -> Plan:
-        """The plan of one of the job's sweeps. unit, read: what is written and what is read together; block: that it
+    def plan_sweep(self, operator: Operator, grid: Grid, read: Unit, part: str, block: Unit | None) -> Plan:
+        """The plan of one of the job's sweeps. read: what is read together; part: "" of the last one; block: that it
         was begun with, or None: as the planner likes"""
-        return make_plan(replace(self.environment.request(operator, grid, unit, read), block=block))
+        unit = self.unit_of(operator, grid, read) if part else self.layout.write_unit
+        request = replace(self.environment.request(operator, grid, unit, read), block=block)
+        return make_plan(request if part else replace(request, halos=self.options.halos))
 
 
 def identity(info: ArrayInfo, operator: Operator, out: Grid, layout: Layout, device: str) -> dict[str, Any]:
@@ -280,6 +278,11 @@ def _planned(
         plan = stages.plan
     else:
         plan = make_plan(ask(operator, grid, layout.write_unit, info.chunks, True))
+    groups = [(g.operator, g.grid, g.read) for g in stages.groups] if stages else [(operator, grid, info.chunks)]
+    for part, source, read in groups:
+        if (first := part.first_sweep()) is not None:  # it may need more memory than the sweep that is planned
+            unit = between(first, source, read, layout, operator.out_grid(grid))
+            make_plan(environment.request(first, source, unit, read))
     if going_on:
         check_input(stored, info, lambda index: operator.needed(plan.region(index), grid))
     notes += note_on_values(info, operator.meaning())

@@ -123,12 +123,10 @@ def _sweeps(job: Job, job_hash: str, summary: JobSummary, client: Any, story: Ev
     run_id = f"{os.getpid():x}{time.time_ns():x}"
 
     def sweep(operator: Operator, part: str, target: str) -> Summary:
-        if part:
-            plan = job.plan_sweep(operator, grid, unit, chunks, _begun_with(job, part))
-        elif grid == job.planned:
+        if not part and grid == job.planned:
             plan = job.plan
         else:
-            plan = job.plan_sweep(operator, grid, job.layout.write_unit, chunks, job.plan.block)
+            plan = job.plan_sweep(operator, grid, chunks, part, _begun_with(job, part) if part else job.plan.block)
         if job.stages:
             what = "" if not part else " (its result is stored)" if target else " (it only reports)"
             story.say("sweep", f"sweep {number + 1}: {operator.describe()}{what}")

@@ -78,31 +78,42 @@ class Stages:
     def lines(self, names: Sequence[str]) -> Iterator[str]:
         """The groups and the reasons in words. names: of the steps"""
         for number, group in enumerate(self.groups):
-            plan, sweeps = group.plan, group.operator.sweeps()
+            plan = group.plan
             if plan is None:
                 continue
             which = f"{group.first + 1} to {group.last}" if group.last > group.first + 1 else str(group.last)
             steps = f"{'steps' if ' ' in which else 'step'} {which} ({', '.join(names[group.first : group.last])})"
-            times = f"{sweeps + 1} sweeps, of which the last one writes" if sweeps else "one sweep"
             halo = ", ".join(f"{b}+{a}" for b, a in plan.halo.depth)
-            moved = f"reads {megabytes(plan.bytes_in * (sweeps + 1))}, writes {megabytes(plan.bytes_out)}"
+            kept = group.operator.kept(group.grid)
+            read = plan.bytes_in * (1 + group.operator.sweeps() - len(kept)) + sum(kept)
+            moved = f"reads {megabytes(read)}, writes {megabytes(plan.bytes_out + sum(kept))}"
             yield (
-                f"{steps}: {times}; halo {halo}, {plan.halo.overhead:.1%} more taken in; "
+                f"{steps}: {_times(group)}; halo {halo}, {plan.halo.overhead:.1%} more taken in; "
                 f"{megabytes(plan.memory_per_worker)} in a worker; {moved}"
             )
             yield from self.reasons[number : number + 1]
 
     @property
-    def stored(self) -> list[int]:
-        """Bytes of each result that is stored between."""
-        return [group.operator.out_grid(group.grid).nbytes for group in self.groups[:-1]]
-
-    @property
     def disk(self) -> int:
-        """Bytes at a time at most, before compression: a stored result is removed when the next one is there."""
-        last = self.groups[-1]
-        sizes = [0, *self.stored, last.operator.out_grid(last.grid).nbytes]
-        return max(a + b for a, b in pairwise(sizes))
+        return disk(*((group.operator, group.grid) for group in self.groups))
+
+
+def disk(*groups: tuple[Operator, Grid]) -> int:
+    """Bytes that groups of sweeps, one after another, keep on disk at a time at most, before compression: a stored
+    result is removed when the next one is there."""
+    sizes = [0]
+    for operator, grid in groups:
+        sizes += [*operator.kept(grid), operator.out_grid(grid).nbytes]
+    return max(a + b for a, b in pairwise(sizes))
+
+
+def _times(group: Group) -> str:
+    """How often a group reads and writes, in words."""
+    sweeps, stored = group.operator.sweeps() + 1, len(group.operator.kept(group.grid))
+    if sweeps == 1:
+        return "one sweep"
+    which = "each of which" if stored == sweeps - 1 else f"{stored + 1} of which" if stored else "of which the last one"
+    return f"{sweeps} sweeps, {which} write{'' if stored and stored < sweeps - 1 else 's'}"
 
 
 def staged(
@@ -177,7 +188,7 @@ class Stager:
         saved = both.total - before.total - after.total
         if saved <= 0:  # memory and workers were others then
             return f"stored ({size}): the job was begun so"
-        if both.again > both.seconds - before.seconds - after.seconds:
+        if both.again - before.again - after.again > both.seconds - before.seconds - after.seconds:
             what = "sweeps that a later step asks for read it, and do not compute it again"
         else:
             what = f"fused, blocks would take in {both.plan.halo.overhead:.0%} more elements than there are"
@@ -226,8 +237,16 @@ def _seconds(operator: Operator, grid: Grid, plan: Plan, request: Request) -> tu
     taken = operator.needed(block, grid).size * plan.itemsize if plan.halos == "read" else plan.bytes_in / plan.blocks
     done, again = taken * STORE_BYTE_SECONDS, 0.0
     for step, source, region in graph.asked(block, grid):
-        again += step.operator.sweeps() * done
-        done += _work(step.operator, source, request) * region.size
+        sweeps, stored = step.operator.sweeps(), sum(step.operator.kept(source)) / plan.blocks * STORE_BYTE_SECONDS
+        work = _work(step.operator, source, request) * region.size
+        if stored:  # each of its sweeps stores its share, which the next one reads: what comes before it runs once
+            share = work / (sweeps + 1)
+            read = stored / sweeps
+            again += done + sweeps * share + stored + (sweeps - 1) * read
+            done = read + share
+        else:
+            again += sweeps * done
+            done += work
     written = plan.bytes_out * STORE_BYTE_SECONDS
     return done * plan.blocks + written + SWEEP_SECONDS * request.lanes, again * plan.blocks
 

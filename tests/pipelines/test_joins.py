@@ -56,7 +56,9 @@ def test_joins_are_as_numpys_formulas_saturated(operator: str, dtype: str) -> No
 @pytest.mark.parametrize("operator", ["difference", "sum", "product", "magnitude", "largest"])
 def test_a_join_may_be_the_only_step(operator: str) -> None:
     array = image("uint8")
-    found = apply(bind(load_pipeline([{operator: {"inputs": ["input", "input"]}}]), grid_of(array)).operator, array, (5, 4))
+    found = apply(
+        bind(load_pipeline([{operator: {"inputs": ["input", "input"]}}]), grid_of(array)).operator, array, (5, 4)
+    )
     wide = array.astype(float)
     np.testing.assert_array_equal(found, np.rint(FORMULAS[operator](wide, wide)).clip(0, 255).astype("uint8"))
 

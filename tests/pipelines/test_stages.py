@@ -167,6 +167,45 @@ def test_a_mask_is_stored_where_sweeps_would_compute_it_again(tmp_path: Path) ->
     assert job.groups[4].startswith("steps 3 to 4 (gaussian, threshold): 3 sweeps, ")
 
 
+def iterating(
+    tmp_path: Path, memory: int = 8_000_000_000, times: int = 200, dtype: str = "uint16", **terms: Any
+) -> Any:
+    (tmp_path / "own.py").write_text("def lap(block):\n    return block[1:-1, 1:-1, 1:-1]\n")
+    step = {"file": f"{tmp_path}/own.py:lap", "halo": 1, "iterations": times, **terms}
+    return planned([("median", {"size": 3}), ("apply", step)], tmp_path / "in", memory, (64, 128, 128), dtype)
+
+
+def test_each_sweep_of_many_times_is_counted_in_time_and_on_disk(tmp_path: Path) -> None:
+    job, few = iterating(tmp_path), iterating(tmp_path, times=32)
+    size = job.plan.bytes_out
+    assert job.disk == few.disk == 2 * size  # what a sweep reads and what it writes
+    text = "\n".join(job.groups)
+    assert "13 sweeps, each of which writes" in text
+    assert "and do not compute it again" not in text
+    last = job.stages.groups[-1]
+    operator = last.operator.steps[-1].operator if isinstance(last.operator, Graph) else last.operator
+    assert operator.sweeps() == 12
+    assert operator.element_time(last.grid) > 5 * few.stages.groups[-1].operator.element_time(last.grid) > 0
+    assert sum(group.total for group in job.stages.groups) > 2 * sum(group.total for group in few.stages.groups)
+
+
+def test_a_job_whose_first_sweep_does_not_fit_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    """Its first sweep goes through wide numbers twice, and the last one, whose plan is the job's, through others once."""
+    zarr.create_array(str(tmp_path / "in"), shape=(64,) * 3, chunks=(64,) * 3, dtype="float64")
+    (tmp_path / "own.py").write_text("def f(b):\n    return b[8:-8, 8:-8, 8:-8].astype('float32')\n")
+    terms: Any = {"halo": 8, "iterations": 3, "device": "cpu", "workers": 1}
+    fits = []
+    for memory in range(702_000_000, 724_000_000, 4_000_000):
+        try:
+            job = api.prepare(f"{tmp_path}/own.py", tmp_path / "in", tmp_path / "out", memory=memory, **terms)
+        except UsageError as error:
+            assert "make --memory at least" in str(error)  # noqa: PT017
+            continue
+        fits.append(memory)
+        job.plan_sweep(job.operator.first_sweep(), job.grid, job.input.chunks, "first-0", None)
+    assert 0 < len(fits) < 6
+
+
 @pytest.mark.slow
 def test_a_job_goes_on_only_if_what_its_stages_read_is_what_it_was(store: Any, tmp_path: Path, client: Any) -> None:
     source, out = store(image(), (8, 12)), tmp_path / "out"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 from gridstride.workers.operators.base import Grid, Meaning, Operator, Report
 from gridstride.workers.operators.graph import Graph, Step
@@ -36,7 +37,7 @@ class Iterated(Operator):
         reads = [("input",), *((name,) for name in names[:-1])]
         return Graph(tuple(map(Step, names, operators, reads)))
 
-    @property
+    @cached_property
     def last(self) -> Graph:
         left = self.times - self.each * ((self.times - 1) // self.each)
         return self.but(first=self.step).run(left)
@@ -57,9 +58,18 @@ class Iterated(Operator):
     def scratch(self, want: Region, grid: Grid, device: str) -> int:
         return self.last.scratch(want, self.out_grid(grid), device)
 
+    def element_time(self, grid: Grid) -> float:
+        """Of all times together."""
+        return self.first.element_time(grid) + (self.times - 1) * self.step.element_time(self.out_grid(grid))
+
+    def sweeps(self) -> int:
+        return -(-self.times // self.each) - 1
+
+    def kept(self, grid: Grid) -> tuple[int, ...]:
+        return (self.out_grid(grid).nbytes,) * self.sweeps()
+
     def describe(self) -> str:
-        sweeps = -(-self.times // self.each)
-        return f"{self.first.describe()}, {self.times} times in {sweeps} sweeps of up to {self.each}"
+        return f"{self.first.describe()}, {self.times} times in {self.sweeps() + 1} sweeps of up to {self.each}"
 
     def remarks(self, grid: Grid) -> tuple[str, ...]:
         return self.first.remarks(grid)

@@ -233,6 +233,11 @@ class Operator:
         """The number of sweeps that come before its own, for estimates: `first_sweep` is the first of them."""
         return 0 if self.first_sweep() is None else 1
 
+    def kept(self, grid: Grid) -> tuple[int, ...]:
+        """Bytes of each result that a sweep before its own writes for the next one to read, in order."""
+        first = self.first_sweep()
+        return (first.out_grid(grid).nbytes,) if first is not None and first.writes() else ()
+
     def describe(self) -> str:
         """The algorithm in a few words, for the plan."""
         return type(self).__name__.lower()

@@ -169,6 +169,10 @@ class Graph(Operator):
     def sweeps(self) -> int:
         return sum(step.operator.sweeps() for step in self.steps)
 
+    def kept(self, grid: Grid) -> tuple[int, ...]:
+        grids = self.grids(grid)
+        return tuple(size for step in self.steps for size in step.operator.kept(_read_by(step, grids)))
+
     def needed(self, want: Region, grid: Grid) -> Region:
         wants = self.wants(want, grid)
         return hull_of([wants[name] for name in self.inputs if name in wants], grid.shape)
