@@ -82,7 +82,7 @@ WRONG = [
         "gaussian: dtype is 'complex64': expected bool, an integer or a real",
     ),
     (["uniform"], {"size": 0}, "uniform: size is 0: expected a whole number, 1 or more"),
-    (["blur"], {}, "there is no operator 'blur': expected one of "),
+    (["blur"], {}, "there is no operator 'blur': gridstride filter --help lists them"),
     (["gaussian"], {"sigma": 1.0, "device": "tpu"}, "device is 'tpu': expected 'auto', 'gpu' or 'cpu'"),
     (["gaussian"], {"sigma": 1.0, "halos": "mine"}, "halos is 'mine': expected 'auto', 'exchange' or 'read'"),
     (["gaussian"], {"sigma": 1.0, "workers": 0}, "workers is 0: expected a whole number, 1 or more"),
