@@ -15,8 +15,7 @@ from gridstride.pipeline.storage.describe import ArrayInfo
 from gridstride.pipeline.storage.journal import FOLDER, Journal, job_hash
 from gridstride.pipeline.storage.paths import StorePath, at_home, names
 from gridstride.pipeline.storage.remote import Remote
-from gridstride.pipeline.sweep.block_task import Work
-from gridstride.workers import saving
+from gridstride.pipeline.sweep.block_task import begun_work
 from gridstride.workers.region import Region
 
 
@@ -141,8 +140,7 @@ def check_input(stored: Journal, info: ArrayInfo, needed: Callable[[tuple[int, .
 
 def _read_before(stored: Journal, info: ArrayInfo) -> Iterator[Region]:
     """What the finished blocks of sweeps before the last one have read of the input."""
-    for part in sorted(names(stored.folder)):
-        if part.startswith("first-") and (stored.folder / part / "sweep.json").is_file():
-            work: Work = saving.load(stored.folder / part, "sweep")
-            if work.input == info.path:
-                yield from (work.needed(work.plan.region(index)) for index in Journal(stored.out, part).done())
+    for part in stored.parts():
+        work = begun_work(stored.out, part)
+        if work is not None and work.input == info.path:
+            yield from (work.needed(work.plan.region(index)) for index in Journal(stored.out, part).done())

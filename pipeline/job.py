@@ -124,6 +124,20 @@ class Job:
         """What determines the bytes of the result, the blocks aside."""
         return identity(self.input, fused(self.operator), self.out_grid, self.layout, self.device)
 
+    @property
+    def cuts(self) -> tuple[int, ...]:
+        """Where a pipeline's result is stored between steps."""
+        return self.operator.cuts if isinstance(self.operator, Staged) else ()
+
+    def check_begun(self) -> None:
+        """Refuse to go on from what another client made of the output since this job was planned: blocks and cuts of
+        one run are not those of another. Call it with the output's lock."""
+        if (journal := Journal(self.out)).exists():
+            record = journal.read()
+            begun = record["hash"], tuple(record["block"]), tuple(record.get("cuts", ()))
+            if begun != (job_hash(self.identity()), self.plan.block, self.cuts):
+                raise UsageError(f"{self.out} was begun by another gridstride meanwhile: give the command again")
+
     def record(self) -> dict[str, Any]:
         """job.json."""
         identity = self.identity()
@@ -131,6 +145,7 @@ class Job:
             "hash": job_hash(identity),
             "identity": identity,
             "block": self.plan.block,
+            "cuts": self.cuts,
             "grid": self.plan.grid,
             "input": self.input.path,
             "fingerprint": fingerprints.fingerprint(self.input),

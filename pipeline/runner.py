@@ -18,9 +18,9 @@ from gridstride.pipeline.job import Job
 from gridstride.pipeline.storage.create import check_disk, create
 from gridstride.pipeline.storage.journal import FOLDER, Journal
 from gridstride.pipeline.storage.mirror import mirrored
-from gridstride.pipeline.storage.paths import ends_if_lost, names, remove, store_path
+from gridstride.pipeline.storage.paths import durable_write, ends_if_lost, remove, store_path
 from gridstride.pipeline.summary import JobSummary
-from gridstride.pipeline.sweep.block_task import Work, foreign_jobs, write_work
+from gridstride.pipeline.sweep.block_task import Work, begun_work, foreign_jobs, write_work
 from gridstride.pipeline.sweep.record import Record, Summary
 from gridstride.pipeline.sweep.sweep import Sweep
 from gridstride.pipeline.sweep.waiting import reachable
@@ -55,6 +55,7 @@ def run(
     try:
         if job.options.overwrite:
             journal.clear()
+        job.check_begun()
         with ends_if_lost(job.out):
             _create(job, journal)
         done = int(journal.done_mask(job.plan.grid).sum())
@@ -122,11 +123,11 @@ def _sweeps(job: Job, job_hash: str, summary: JobSummary, client: Any, story: Ev
     chunks = job.input.chunks  # of the source
     run_id = f"{os.getpid():x}{time.time_ns():x}"
 
-    def sweep(operator: Operator, part: str, target: str) -> Summary:
+    def sweep(operator: Operator, part: str, target: str, begun: Work | None = None) -> Summary:
         if not part and grid == job.planned:
             plan = job.plan
         else:
-            plan = job.plan_sweep(operator, grid, chunks, part, _begun_with(job, part) if part else job.plan.block)
+            plan = job.plan_sweep(operator, grid, chunks, part, _block(job, part, begun))
         if job.stages:
             what = "" if not part else " (its result is stored)" if target else " (it only reports)"
             story.say("sweep", f"sweep {number + 1}: {operator.describe()}{what}")
@@ -141,10 +142,10 @@ def _sweeps(job: Job, job_hash: str, summary: JobSummary, client: Any, story: Ev
     number = 0
     while (first := operator.first_sweep()) is not None:
         part, target = f"first-{number}", ""
-        unit = job.unit_of(first, grid, chunks)
+        begun, unit = begun_work(job.out, part), job.unit_of(first, grid, chunks)
         if first.writes():
-            target = _intermediate(job, part, first.out_grid(grid), unit)
-        done = sweep(first, part, target)
+            target = _intermediate(job, part, first.out_grid(grid), unit, begun)
+        done = sweep(first, part, target, begun)
         summary.add(done, last=False)
         if done.failed:
             return
@@ -163,17 +164,17 @@ def _sweeps(job: Job, job_hash: str, summary: JobSummary, client: Any, story: Ev
         _forget(job, source)
 
 
-def _begun_with(job: Job, part: str) -> tuple[int, ...] | None:
-    """The block shape of a sweep before the last one that an earlier run began: its markers are of such blocks."""
-    folder = job.out / FOLDER / part
-    return saving.load(folder, "sweep").plan.block if (folder / "sweep.json").is_file() else None
+def _block(job: Job, part: str, begun: Work | None) -> tuple[int, ...] | None:
+    """The block shape that a sweep must have: what an earlier run began it with, whose markers are of such blocks."""
+    return (begun.plan.block if begun else None) if part else job.plan.block
 
 
-def _intermediate(job: Job, part: str, grid: Grid, unit: tuple[int, ...]) -> str:
-    """The address of the array that a sweep before the last one writes, in chunks of `unit`, which is made if it is not
-    there."""
+def _intermediate(job: Job, part: str, grid: Grid, unit: tuple[int, ...], begun: Work | None) -> str:
+    """The address of the array that a sweep before the last one writes, in chunks of `unit`. It is made if it is not
+    there; but if the sweep was finished, a later one may have read and deleted it."""
     where = job.out / FOLDER / part / "data"
-    if not (where / "zarr.json").is_file():
+    finished = begun is not None and Journal(job.out, part).done_mask(begun.plan.grid).all()
+    if not finished and not (where / "zarr.json").is_file():
         create(where, grid.shape, grid.dtype, unit)
     return str(where.resolve())
 
@@ -186,9 +187,8 @@ def _forget(job: Job, source: str) -> None:
 
 def _tidy(job: Job) -> None:
     """Delete what a run that was killed after its last block left of the sweeps before."""
-    for part in names(job.out / FOLDER):
-        if part.startswith("first-"):
-            _forget(job, str(job.out / FOLDER / part / "data"))
+    for part in Journal(job.out).parts():
+        _forget(job, str(job.out / FOLDER / part / "data"))
 
 
 def _wait_for_foreign(job: Job, job_hash: str, client: Any, story: Events) -> None:
@@ -210,7 +210,7 @@ def _wait_for_foreign(job: Job, job_hash: str, client: Any, story: Events) -> No
 def _create(job: Job, journal: Journal) -> None:
     """Make the output array and its journal, or what a killed run did not come to make of them."""
     if not journal.exists():
-        saving.save(job.operator, journal.make_folder(), "operator")
+        saving.save(job.operator, journal.make_folder(), "operator", durable_write)
         journal.begin(job.record())
     if not (job.out / "zarr.json").is_file():
         attributes = dict(job.attributes)

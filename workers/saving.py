@@ -13,9 +13,12 @@ from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from io import BytesIO
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 OURS = "gridstride."
 MEASURED = {"measured": True}  # metadata of a dataclass's field
@@ -28,14 +31,19 @@ class Folder(Protocol):
     def __truediv__(self, name: str) -> Any: ...
 
 
-def save(value: Any, folder: Folder, name: str) -> None:
-    """Write an object as `name`.json and its arrays as `name`.npz."""
+def write_bytes(where: Any, content: bytes) -> None:
+    where.write_bytes(content)
+
+
+def save(value: Any, folder: Folder, name: str, write: Callable[[Any, bytes], None] = write_bytes) -> None:
+    """Write an object as `name`.json and its arrays as `name`.npz. write: a file, such as so that it is never half
+    there"""
     text, arrays = encoded(value)
     packed = BytesIO()
     named: Any = {f"a{number}": array for number, array in enumerate(arrays)}
     np.savez(packed, **named)
-    (folder / f"{name}.npz").write_bytes(packed.getvalue())
-    (folder / f"{name}.json").write_bytes(text.encode())
+    write(folder / f"{name}.npz", packed.getvalue())
+    write(folder / f"{name}.json", text.encode())
 
 
 def load(folder: Folder, name: str) -> Any:

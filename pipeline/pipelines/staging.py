@@ -22,7 +22,6 @@ from gridstride.pipeline.planning.plan import Plan, make_plan
 from gridstride.pipeline.planning.request import Request
 from gridstride.pipeline.storage.journal import Journal
 from gridstride.pipeline.text import megabytes
-from gridstride.workers import saving
 from gridstride.workers.operators.base import Grid, Operator
 from gridstride.workers.operators.graph import Graph, Step
 from gridstride.workers.operators.staged import Staged, cuttable, part
@@ -124,14 +123,8 @@ def staged(
     grid, read: of the input, and its chunks. Raises UsageError if there is no plan.
     """
     stager, cuts = Stager(operator.graph, grid, read, layout, ask), operator.cuts
-    if stored is not None and not cuts:
-        try:
-            begun: Operator = saving.load(stored.folder, "operator")
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UsageError(f"{stored.folder} is damaged ({error}): use --overwrite to start again") from None
-        cuts = begun.cuts if isinstance(begun, Staged) else ()
-    elif not cuts:
-        cuts = stager.best()
+    if not cuts:
+        cuts = stager.best() if stored is None else tuple(stored.read().get("cuts", ()))
     return Staged(operator.graph, cuts) if cuts else operator.graph, stager.stages(cuts)
 
 

@@ -24,7 +24,7 @@ from gridstride.pipeline.simulations.states import read_checkpoint
 from gridstride.pipeline.simulations.store import FlowStore
 from gridstride.pipeline.storage.journal import Journal, marked_box
 from gridstride.pipeline.storage.lock import is_held
-from gridstride.pipeline.storage.paths import StorePath, names
+from gridstride.pipeline.storage.paths import StorePath
 from gridstride.pipeline.storage.remote import Remote
 from gridstride.pipeline.text import clock, counted, duration, one_line
 
@@ -122,7 +122,7 @@ def _job(journal: Journal, record: dict[str, Any], past: list[Run], running: boo
 
 def _sweeps_before(journal: Journal) -> Iterator[tuple[int, int]]:
     """Finished and all blocks of each sweep that comes before the one that writes the result."""
-    for part in sorted(name for name in names(journal.folder) if name.startswith("first-")):
+    for part in journal.parts():
         with suppress(FileNotFoundError, ValueError, KeyError):
             work = json.loads((journal.folder / part / "sweep.json").read_bytes())
             edges = work["fields"]["plan"]["fields"]["edges"]

@@ -203,7 +203,7 @@ def _create(simulation: Simulation, journal: Journal) -> None:
     elif simulation.longer:
         journal.begin({**journal.read(), "case": case.resolved(), "timeline": simulation.timeline.plain()})
     folder = journal.folder
-    saving.save(simulation.setup, folder, "setup")
+    saving.save(simulation.setup, folder, "setup", durable_write)
     durable_write(folder / "arrays.json", json_bytes(simulation.arrays))
     attributes = {
         "version": gridstride.__version__,

@@ -119,6 +119,11 @@ class Journal:
         except (FileNotFoundError, ValueError, KeyError):
             return False
 
+    def parts(self) -> list[str]:
+        """The sweeps before the one that writes the result, in order."""
+        numbers = (name.removeprefix("first-") for name in names(self.folder) if name.startswith("first-"))
+        return [f"first-{number}" for number in sorted(int(number) for number in numbers if number.isdecimal())]
+
     def make_folder(self) -> StorePath:
         self.folder.mkdir(parents=True, exist_ok=True)
         return self.folder

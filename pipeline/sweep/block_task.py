@@ -12,9 +12,10 @@ from functools import lru_cache
 
 import numpy as np
 
+from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.planning.plan import Plan
 from gridstride.pipeline.storage.journal import FOLDER, Journal, journal, marker_name
-from gridstride.pipeline.storage.paths import store_path
+from gridstride.pipeline.storage.paths import StorePath, durable_write, store_path
 from gridstride.pipeline.storage.regions import open_regions, read_wrapped, sync_chunk_folders
 from gridstride.pipeline.sweep.record import Box, Index, Record
 from gridstride.workers import code, saving
@@ -62,8 +63,17 @@ class Work:
 
 
 def write_work(work: Work) -> None:
-    """Put a sweep's work into its journal, where the workers read it."""
-    saving.save(work, work.journal.folder, "sweep")
+    """Put a sweep's work into its journal, where the workers read it, and a job that goes on."""
+    saving.save(work, work.journal.folder, "sweep", durable_write)
+
+
+def begun_work(out: StorePath, part: str) -> Work | None:
+    """The work of a sweep that an earlier run began, if there is any. Raises UsageError if it cannot be read."""
+    folder = Journal(out, part).folder
+    try:
+        return saving.load(folder, "sweep") if (folder / "sweep.json").is_file() else None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{folder} is damaged ({error}): use --overwrite to start again") from None
 
 
 @lru_cache(maxsize=4)

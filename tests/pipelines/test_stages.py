@@ -3,6 +3,7 @@ and whenever it is killed; and it is cut where that takes less time."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +22,8 @@ from gridstride.pipeline.pipelines.file import load_pipeline
 from gridstride.pipeline.pipelines.staging import Stager
 from gridstride.pipeline.planning import blocks
 from gridstride.pipeline.reports.status import status
-from gridstride.pipeline.storage.journal import FOLDER
+from gridstride.pipeline.storage.journal import FOLDER, Journal
+from gridstride.pipeline.sweep.block_task import Work, begun_work, write_work
 from gridstride.workers import cluster
 from gridstride.workers.operators.graph import Graph
 from gridstride.workers.operators.staged import Staged, cuttable
@@ -111,7 +113,8 @@ def test_killed_after_any_block_it_goes_on_to_the_same_bytes(
             break
         except KeyboardInterrupt:
             runs += 1
-            assert status(out).more["sweeps before"][0] != "0"
+            found = status(out)
+            assert found.done == found.total or found.more["sweeps before"][0] != "0"
             cut_at(monkeypatch)  # what a job was begun with holds
             job = jobs.resume(out, RunOptions(device="cpu"))
     assert runs >= 5  # in each sweep
@@ -190,7 +193,7 @@ def test_each_sweep_of_many_times_is_counted_in_time_and_on_disk(tmp_path: Path)
 
 
 def test_a_job_whose_first_sweep_does_not_fit_is_refused_before_anything_is_written(tmp_path: Path) -> None:
-    """Its first sweep goes through wide numbers twice, and the last one, whose plan is the job's, through others once."""
+    """Its first sweep goes through wide numbers twice, and the last one, whose plan is the job's, once."""
     zarr.create_array(str(tmp_path / "in"), shape=(64,) * 3, chunks=(64,) * 3, dtype="float64")
     (tmp_path / "own.py").write_text("def f(b):\n    return b[8:-8, 8:-8, 8:-8].astype('float32')\n")
     terms: Any = {"halo": 8, "iterations": 3, "device": "cpu", "workers": 1}
@@ -204,6 +207,45 @@ def test_a_job_whose_first_sweep_does_not_fit_is_refused_before_anything_is_writ
         fits.append(memory)
         job.plan_sweep(job.operator.first_sweep(), job.grid, job.input.chunks, "first-0", None)
     assert 0 < len(fits) < 6
+
+
+def test_what_another_client_began_meanwhile_with_other_blocks_or_cuts_is_left_alone(
+    store: Any, tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(runner, "_with_cluster", lambda *_: None)
+    source, out = store(image(), (8, 12)), tmp_path / "out"
+    pipeline = load_pipeline(STEPS)
+    for cuts, block in (((2,), (16, 36)), ((), (24, 36))):
+        cut_at(monkeypatch, *cuts)
+        late = api.prepare(pipeline, source, out, device="cpu", block=block)
+        cut_at(monkeypatch)
+        api.run(api.prepare(pipeline, source, out, device="cpu", block=(16, 36)))
+        begun = (out / FOLDER / "job.json").read_bytes()
+        with pytest.raises(UsageError, match="out was begun by another gridstride meanwhile: give the command again"):
+            api.run(late)
+        assert (out / FOLDER / "job.json").read_bytes() == begun
+        shutil.rmtree(out)
+
+
+def test_a_finished_sweep_whose_result_is_gone_is_not_made_again(store: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    """Two sweeps were made, and the first one's result was deleted, when the job was killed."""
+    cut_at(monkeypatch, 1)
+    source, out = store(image(), (8, 12)), tmp_path / "out"
+    job = api.prepare(load_pipeline(STEPS[:2]), source, out, device="cpu")
+    made: list[str] = []
+    monkeypatch.setattr(runner, "create", lambda where, *_: made.append(where.parent.name))
+    first, journal = job.operator.first_sweep(), Journal(out, "first-0")
+    Journal(out).begin(job.record())
+    plan = job.plan_sweep(first, job.grid, job.input.chunks, "first-0", None)
+    work = Work(job.input.path, str(out), "first-0", "", Journal(out).hash, "cpu", plan, first, job.grid)
+    for done in (False, True):
+        begun = begun_work(out, "first-0")
+        runner._intermediate(job, "first-0", first.out_grid(job.grid), (8, 12), begun)
+        assert made == ["first-0"]
+        if not done:
+            journal.begin_sweep()
+            write_work(work)
+            journal.mark((0, 0), tuple(n - 1 for n in plan.grid))
 
 
 @pytest.mark.slow

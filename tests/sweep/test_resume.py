@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from gridstride.pipeline.simulations import states
 from gridstride.pipeline.storage import journal as journals
 from gridstride.pipeline.storage import paths
 from gridstride.pipeline.storage.journal import Journal
+from gridstride.pipeline.sweep.block_task import Work, begun_work, write_work
 from gridstride.workers import cluster
 
 COMMAND = [sys.executable, "-m", "gridstride.pipeline.commands.main"]
@@ -111,6 +113,32 @@ def test_blocks_with_a_marker_are_not_computed_again(store: Any, tmp_path: Path,
     assert (out / "c" / "4" / "0").read_bytes() == b"left alone"
     (out / "c" / "4" / "0").write_bytes(good)
     assert digest(out) == expected
+
+
+def test_what_a_sweep_goes_on_from_is_never_half_written(tmp_path: Path, monkeypatch: Any) -> None:
+    """Killed at any write, a run leaves what was there or what is to be there."""
+    where = tmp_path / "out"
+    Journal(where).begin({"job": 1})
+    work = Work("in", str(where), "", "", Journal(where).hash, "cpu", *({"plan": n} for n in (1, 2, 3)))  # type: ignore[arg-type]
+    write_work(work)
+    for _ in range(2):
+
+        def killed(handle: int) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "fsync", killed)
+            with pytest.raises(KeyboardInterrupt):
+                write_work(replace(work, device="gpu"))
+        begun = begun_work(where, "")
+        assert begun is not None
+        assert begun.device == "cpu"
+
+
+def test_sweeps_before_the_last_one_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    for number in (0, 10, 2, 1):
+        (tmp_path / journals.FOLDER / f"first-{number}").mkdir(parents=True)
+    assert Journal(tmp_path).parts() == ["first-0", "first-1", "first-2", "first-10"]
 
 
 def test_the_lock_files_of_a_killed_writer_stop_nobody(store: Any, tmp_path: Path, client: Any) -> None:
