@@ -77,6 +77,15 @@ def segments(table: np.ndarray) -> list[tuple[slice, slice | None]]:
     return runs
 
 
+def longest_run(table: np.ndarray) -> tuple[int, int]:
+    """Where a boundary table counts up longest, as (first, last + 1); (0, 0) if all is outside."""
+    ends = np.flatnonzero((np.diff(table) != 1) | (table[:-1] < 0)) + 1
+    edges = np.concatenate([[0], ends, [len(table)]])
+    longest = int(np.argmax(np.diff(edges)))
+    first, last = int(edges[longest]), int(edges[longest + 1])
+    return (first, last) if last > first and table[first] >= 0 else (0, 0)
+
+
 def padded(
     op: Local, window: Window, cval: Any, dtype: np.dtype | None = None, into: np.ndarray | None = None
 ) -> np.ndarray:

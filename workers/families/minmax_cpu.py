@@ -7,13 +7,13 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
-from gridstride.workers.families.local import segments
+from gridstride.workers.families.local import longest_run
 from gridstride.workers.families.minmax_box import box
 from gridstride.workers.families.minmax_chords import chords
 from gridstride.workers.families.minmax_keys import flip_of, load, store
-from gridstride.workers.families.minmax_plan import LINE, Chords, Tile, chords_of, merged
+from gridstride.workers.families.minmax_plan import LINE, PIECE, Chords, Tile, chords_of, merged
+from gridstride.workers.families.rows import aligned, in_a_row, walkable
 from gridstride.workers.operators.base import Window
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def minmax(op: MinMax, window: Window, out: np.ndarray) -> None:
     """Apply `op` to a window; out: of the want's shape and the data's dtype."""
     if out.size == 0:
         return
-    if out.strides[-1] != out.itemsize:
+    if out.strides[-1] != out.itemsize or not walkable(out):
         result = np.empty(out.shape, out.dtype)
         minmax(op, window, result)
         out[...] = result
@@ -35,7 +35,9 @@ def minmax(op: MinMax, window: Window, out: np.ndarray) -> None:
     dtype, unsigned = out.dtype, np.dtype(f"u{out.itemsize}")
     flip = unsigned.type(flip_of(dtype, op.largest))
     keys = dtype.kind == "f", flip, np.array(op.cval, dtype).view(unsigned)[()]
-    data = window.data if window.data.strides[-1] == out.itemsize else np.ascontiguousarray(window.data)
+    data = window.data
+    if data.strides[-1] != out.itemsize or not walkable(data):
+        data = np.ascontiguousarray(data)
     size, tables, step = list(op.size), op.tables(window), 1
     data, result = data.view(unsigned), out.view(unsigned)
     if (
@@ -72,8 +74,10 @@ def along(data: np.ndarray, axis: int, size: int, table: np.ndarray, keys: Keys)
     data = np.ascontiguousarray(data)
     before, after, n = prod(data.shape[:axis]), prod(data.shape[axis + 1 :]), len(table) - size + 1
     out = np.empty((*data.shape[:axis], n, *data.shape[axis + 1 :]), data.dtype)
-    tables = np.arange(before), table, np.arange(after)
-    last_three(data.reshape(before, -1, after), tables, (1, size, 1, 1), keys, out.reshape(before, n, after), None)
+    data, made = data.reshape(before, -1, after), out.reshape(before, n, after)
+    for x in range(0, after, PIECE):
+        part, into = data[..., x : x + PIECE], made[..., x : x + PIECE]
+        last_three(part, (np.arange(before), table, np.arange(into.shape[2])), (1, size, 1, 1), keys, into, None)
     return out
 
 
@@ -125,9 +129,8 @@ def last_three(
     item = data.itemsize
     tile = Tile.of(out.shape[1], out.shape[2], taps, item, footprint)
     work = [aligned(n, data.dtype) for n in tile.lengths]
-    strides = tuple(n // item for n in (*data.strides[:2], *out.strides[:2]))
-    source, target = in_a_row(data), in_a_row(out)
-    same = strides, taps, tuple(tables), consecutive(tables[2]), keys
+    (source, apart), (target, out_apart) = in_a_row(data), in_a_row(out)
+    same = (*apart[:2], *out_apart[:2]), taps, tuple(tables), longest_run(tables[2]), keys
     if footprint is None:
         box(source, *same, tile.shape, tuple(work), target)
         return
@@ -135,26 +138,3 @@ def last_three(
     work[-1:] = [np.empty(most, np.int64), np.zeros(1, np.int64), work[-1]]
     arrays = footprint.lengths, footprint.runs, footprint.discs, footprint.planes
     chords(source, *same, arrays, tile.shape, tuple(work), target)
-
-
-def in_a_row(array: np.ndarray) -> np.ndarray:
-    """All that lies between the first and the last element of an array, as one row."""
-    last = sum((n - 1) * stride for n, stride in zip(array.shape, array.strides, strict=True))
-    return as_strided(array, (last // array.itemsize + 1,), (array.itemsize,))
-
-
-def aligned(count: int, dtype: np.dtype) -> np.ndarray:
-    """An array that begins where a line of the cache does."""
-    memory = np.empty(count + LINE // dtype.itemsize, dtype)
-    first = -memory.ctypes.data % LINE // dtype.itemsize
-    return memory[first : first + count]
-
-
-def consecutive(table: np.ndarray) -> tuple[int, int]:
-    """The longest run of consecutive indices in a table, as (first, last + 1); (0, 0) if there is none."""
-    runs = [
-        (t.stop - t.start, t.start, t.stop)
-        for t, s in segments(table)
-        if s is not None and table[t.stop - 1] - table[t.start] == t.stop - t.start - 1
-    ]
-    return max(runs)[1:] if runs else (0, 0)

@@ -9,12 +9,14 @@ from math import prod
 
 import numpy as np
 
+from gridstride.workers.families.rows import LINE
 from gridstride.workers.launches import ceil_div
 
-LINE = 64  # bytes of a vector, and of a line of the cache
 # Of a row worked on at a time: what is made of it stays in the first-level cache.
 ROW_BYTES, CHORD_BYTES = 8192, 2048
 SHORT_BYTES = 256  # of a row: with the shortest, a row's own costs are most of the time
+PIECE = 2**16  # elements that a pass along a leading axis is made of at a time, for which there is a table
+TABLES = 48  # bytes that tables of indices take while they are made, for each element of an axis
 RING_BYTES = 3 * 2**20  # of the planes kept for the pass along z, so that they stay in the second-level cache
 
 
@@ -138,16 +140,19 @@ def memory(size: Shape, footprint: np.ndarray | None, want: Shape, have: Shape, 
 def _memory(size: Shape, footprint: np.ndarray | None, want: Shape, have: Shape, step: int, item: int) -> int:
     lead = (1,) * max(0, 3 - len(want))
     size, want, have = lead + size, lead + want, lead + have
+    tables = TABLES * sum(have)
     leading, plane, taps = max(size[:-3], default=1) > 1, (want[-2], want[-1]), (*size[-3:], step)
     if footprint is None:
         tiles = [Tile.of(*plane, taps, item, None)]
-        tiles += [Tile.of(want[i], prod(have[i + 1 :]), (1, size[i], 1, 1), item, None) for i in range(len(want) - 3)]
+        for i in range(len(want) - 3):
+            tiles.append(Tile.of(want[i], min(prod(have[i + 1 :]), PIECE), (1, size[i], 1, 1), item, None))
         arrays = 2 * prod(have) if leading else 0  # two passes, of which neither gives more
+        tables += 24 * PIECE + 8 * prod(have[:-4]) if leading else 0
     else:
         parts = footprint.reshape(size)
         tiles = [Tile.of(*plane, taps, item, chords_of(parts[i])) for i in np.ndindex(size[:-3]) if parts[i].any()]
         arrays = prod(want[-3:]) if leading else 0
-    return item * (arrays + max(sum(tile.lengths) + 8 * LINE for tile in tiles))
+    return tables + item * (arrays + max(sum(tile.lengths) + 8 * LINE for tile in tiles))
 
 
 def chords_of(footprint: np.ndarray) -> Chords:

@@ -97,7 +97,9 @@ class Rank(Local):
         item = 4 if grid.dtype == np.float16 and device == "gpu" else grid.dtype.itemsize
         shape = self.padded_shape(want, grid)
         halves = (want.size + prod(shape)) * 4 if item != grid.dtype.itemsize else 0
-        rows = 8 * (sum(shape) + prod(want.shape[:-1]) + (2 * len(self.size) + 4) * prod(self.size))
+        rows = 8 * (6 * sum(shape) + prod(want.shape[:-1]) + (2 * len(self.size) + 4) * prod(self.size))
+        if grid.dtype.itemsize == 1 and device == "cpu":
+            rows += 576 * (512 + self.size[-1])  # histograms of a tile's columns
         wide = np.min_scalar_type(prod(self.size)).itemsize if device == "cpu" else 0
         keys = item + (wide if wide > item else 0)
         masks = 0 if self.missing is None or device != "cpu" else keys + 3

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from gridstride.workers.families.local import padded
+from gridstride.workers.families.local import longest_run, padded
 from gridstride.workers.families.rank_bisect import (
     FLOAT,
     SIGNED,
@@ -106,20 +106,12 @@ def _source(op: Rank, window: Window, box: tuple[int, int, int], last: int) -> S
     data, dtype = window.data, np.dtype(f"u{window.data.itemsize}")
     tables = op.tables(window)
     if last == data.ndim - 1 and data.strides[-1] == data.itemsize:
-        run = _longest_run(tables[-1])
+        run = longest_run(tables[-1])
         if _can_be_read(run, len(tables[-1]), box, data.itemsize):
             return Source(data.view(dtype), tables, run, False)
     keys = _padded_keys(op, window, UNSIGNED)
     keys = keys.reshape(*keys.shape[:last], -1)
     return Source(keys, [np.arange(n) for n in keys.shape], (0, keys.shape[-1]), True)
-
-
-def _longest_run(table: np.ndarray) -> tuple[int, int]:
-    """The longest span of positions whose elements lie one after another."""
-    breaks = np.flatnonzero((np.diff(table) != 1) | (table[:-1] < 0)) + 1
-    edges = np.concatenate([[0], breaks, [len(table)]])
-    longest = int(np.argmax(np.diff(edges)))
-    return int(edges[longest]), int(edges[longest + 1])
 
 
 def _can_be_read(run: tuple[int, int], positions: int, box: tuple[int, int, int], item: int) -> bool:

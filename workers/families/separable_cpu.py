@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import ceil, log2, prod
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gridstride.workers.families.casting import store
-from gridstride.workers.families.local import segments
+from gridstride.workers.families.local import longest_run
+from gridstride.workers.families.rows import LINE, aligned, in_a_row
 from gridstride.workers.families.separable_loops import Shape, Work, passes
 from gridstride.workers.families.separable_sums import Out, Step
 from gridstride.workers.families.separable_view import ROWS, SLAB, TOGETHER, View, count_alone, writes
@@ -22,8 +22,6 @@ from gridstride.workers.operators.base import Window, accumulator
 
 if TYPE_CHECKING:
     from gridstride.workers.families.separable import Pass, Separable
-
-VECTOR = 64  # bytes
 
 
 @dataclass(frozen=True)
@@ -70,15 +68,10 @@ def separable(op: Separable, window: Window, out: np.ndarray) -> None:
 
 
 def readable(data: np.ndarray) -> np.ndarray:
-    """The block as a contiguous array of a dtype that the loops read. (Arrays that may not be written would be another
-    type to Numba, for which all would be compiled again.)"""
+    """The block as a contiguous array of a dtype that the loops read."""
     if data.dtype == np.float16:
-        return data.astype(np.float32)
-    data = np.require(data.view(np.uint8) if data.dtype == np.bool_ else data, requirements=["C", "A"])
-    if data.flags.writeable:
-        return data
-    interface = data.__array_interface__ | {"data": (data.ctypes.data, False)}
-    return np.asarray(SimpleNamespace(__array_interface__=interface, kept=data))
+        return data.astype(np.float32, order="C")
+    return np.require(data.view(np.uint8) if data.dtype == np.bool_ else data, requirements=["C", "A"])
 
 
 def _lines(op: Separable, steps: Sequence[Pass], tables: Sequence[np.ndarray], acc: np.dtype) -> list[Line]:
@@ -100,7 +93,9 @@ def _lines(op: Separable, steps: Sequence[Pass], tables: Sequence[np.ndarray], a
 def _through(values: np.ndarray, op: Separable) -> None:
     """scipy keeps each pass's result in the output dtype. (The last is stored once: uint64 does not survive it twice,
     as what wraps around to nearly 2^64 is rounded up to that.)"""
-    for part in values if values.nbytes > SLAB else (values,):
+    high = max(1, SLAB * len(values) // max(1, values.nbytes))
+    for start in range(0, len(values), high):
+        part = values[start : start + high]
         stored = np.empty(part.shape, op.out_dtype)
         store(part, stored, op.cast)
         part[...] = stored
@@ -125,7 +120,9 @@ def _finish(op: Separable, data: np.ndarray, lines: Sequence[Line], out: np.ndar
         part, slab = list(lines), data[start : start + high]
         if filtered:
             table = lines[0].table[start : start + len(target) + len(lines[0].weights) - 1]
-            part[0], slab = replace(lines[0], table=table), data
+            used = table[table >= 0]
+            first, last = (int(used.min()), int(used.max()) + 1) if used.size else (0, 1)
+            part[0], slab = replace(lines[0], table=np.where(table < 0, -1, table - first)), data[first:last]
         for group in [[line] for line in part] if between else [part]:
             shape = list(slab.shape)
             for line in group:
@@ -153,9 +150,9 @@ def _make(data: np.ndarray, lines: Sequence[Line], out: np.ndarray) -> None:
     for axis in view.others:
         steps = np.array([a.strides[axis] // a.itemsize for a in (data, out)])
         bases = (bases[:, None] + np.arange(out.shape[axis])[:, None] * steps).reshape(-1, 2)
-    flat = data.reshape(-1)
-    if shape.row < 2 * VECTOR // acc.itemsize:  # what is read past the end of the last row must be there
-        flat = np.append(flat, np.zeros(2 * VECTOR // acc.itemsize, data.dtype))
+    flat = in_a_row(data)[0]
+    if shape.row < 2 * LINE // acc.itemsize:  # what is read past the end of the last row must be there
+        flat = np.append(flat, np.zeros(2 * LINE // acc.itemsize, data.dtype))
     x_step = x.step(np.arange(len(x.weights)) * view.inner) if x else _no_step(acc)
     passes(
         flat,
@@ -181,9 +178,9 @@ def _shape(view: View, data: np.ndarray, out: np.ndarray, x: Line | None, acc: n
         return out.shape[axis], data.shape[axis], data.strides[axis] // data.itemsize, out.strides[axis] // out.itemsize
 
     (planes, _, _, out_plane), (height, rows, apart, out_row) = sizes(view.z), sizes(view.y)
-    lanes, shift, width, padded = VECTOR // acc.itemsize, 0, view.row, view.row
+    lanes, shift, width, padded = LINE // acc.itemsize, 0, view.row, view.row
     if x is not None:
-        first, last = _consecutive(x.table)
+        first, last = longest_run(x.table)
         shift = (int(x.table[first]) - first) * view.inner if last > first else 0
         width, padded = x.size * view.inner, max(view.row, shift + len(x.table) * view.inner)
     left = ceil(max(0, -shift) / lanes) * lanes
@@ -213,8 +210,7 @@ def _work(shape: Shape, z: Line, y: Line | None, x: Line | None, inner: int) -> 
 
     def rows(count: int) -> np.ndarray:
         """Rows of sums, the first of which begins a line of cache."""
-        room = np.empty(count * shape.pitch + VECTOR // acc.itemsize, acc)
-        return room[-room.ctypes.data % VECTOR // acc.itemsize :]
+        return aligned(count * shape.pitch, acc)
 
     def indices(count: int) -> np.ndarray:
         return np.empty(count, np.int64)
@@ -231,20 +227,10 @@ def _beside(x: Line | None, inner: int) -> tuple[np.ndarray, np.ndarray]:
     """`target` and `beside` of Work."""
     if x is None:
         return np.empty(0, np.int64), np.empty(0, np.int64)
-    first, last = _consecutive(x.table)
+    first, last = longest_run(x.table)
     padded = np.r_[0:first, last : len(x.table)]
     padded = np.concatenate([padded[x.table[padded] >= 0], padded[x.table[padded] < 0]])
     source = x.table[padded]
     within = np.arange(inner)
     target, beside = (places[:, None] * inner + within for places in (padded, source[source >= 0]))
     return target.reshape(-1), beside.reshape(-1)
-
-
-def _consecutive(table: np.ndarray) -> tuple[int, int]:
-    """The longest run of consecutive indices in a table, as (first, last + 1); (0, 0) if there is none."""
-    runs = [
-        (t.stop - t.start, t.start, t.stop)
-        for t, s in segments(table)
-        if s is not None and table[t.stop - 1] - table[t.start] == t.stop - t.start - 1
-    ]
-    return max(runs)[1:] if runs else (0, 0)

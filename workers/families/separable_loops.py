@@ -120,8 +120,11 @@ def first(source, jobs, count, rows, z, shape, work, out, pitch):
         base = jobs[job, 0]
         for q in range(more):
             places[q] = q * shape.pitch
-            for i in range(shape.row):
-                held[q * shape.pitch + i] = source[base + z.places[p + q] + i] if z.places[p + q] >= 0 else z.outside
+            for i in range(shape.row):  # one value of two types would be a float64 of both
+                if z.places[p + q] >= 0:
+                    held[q * shape.pitch + i] = source[base + z.places[p + q] + i]
+                else:
+                    held[q * shape.pitch + i] = z.outside
         jobs[job, 0], jobs[job, 1] = 0, 0
         weigh(held, jobs[job : job + 1], 1, rows, places, z, shape.row, out, pitch)
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.fft
-from numpy.lib.stride_tricks import as_strided
 
 from gridstride.workers.families import stencil_loops as loops
 from gridstride.workers.families.casting import store
+from gridstride.workers.families.local import longest_run
 from gridstride.workers.families.local import padded as local_padded
+from gridstride.workers.families.rows import in_a_row, walkable
 from gridstride.workers.families.stencil_ring import ROWS, TILE_BYTES, Ring
 from gridstride.workers.operators.base import Window, accumulator
 
@@ -34,7 +34,7 @@ def correlate(op: Stencil, window: Window, out: np.ndarray) -> None:
     results = _outputs_first(op, out)
     results = np.moveaxis(results.reshape(len(results), *(1,) * (4 - results.ndim), *results.shape[1:]), 0, -4)
     deep, tall, wide = ring.extent
-    if not ring.buffered and results.strides[-1] == out.itemsize and _walkable(results):
+    if not ring.buffered and results.strides[-1] == out.itemsize and walkable(results):
         pieces = _pieces(ring, block, results)
         program = _program(op, ring, dtype, [rows.stop - rows.start for rows, _, _ in pieces])
         volumes = np.stack([block.volumes(before) for before in np.ndindex(results.shape[:-4])])
@@ -64,7 +64,7 @@ def _pieces(ring: Ring, block: _Block, results: np.ndarray) -> list[tuple[slice,
     if block.flat.dtype != block.acc or block.line.step != 1 or reached > MOST_ROWS:
         return everything
     tile, item = TILE_BYTES // results.itemsize, results.itemsize
-    y0, y1 = _longest_run(np.where(block.offsets[-1] < 0, -2, block.offsets[-1] // max(block.apart, 1)))
+    y0, y1 = longest_run(np.where(block.offsets[-1] < 0, -2, block.offsets[-1] // max(block.apart, 1)))
     x0, x1 = block.line.begin, block.line.end - broad + 1
     x0 += -(results.ctypes.data // item + x0) % (64 // item)  # where a line of cache begins in the result
     y1 = y0 + (y1 - high + 1 - y0) // ROWS * ROWS
@@ -101,10 +101,9 @@ class _Block:
             data = data.astype(np.float32)
         elif data.dtype == np.bool_:
             data = data.view(np.uint8)
-        if not _walkable(data):
+        if not walkable(data):
             data = np.ascontiguousarray(data)
-        flat, steps = _flat(data)
-        flat = _locked(flat)
+        flat, steps = in_a_row(data)
         tables = op.tables(window)
         spatial = [axis for axis in range(data.ndim) if axis != op.channel_axis]
         x = spatial.pop()
@@ -114,7 +113,7 @@ class _Block:
             for axis in (op.channel_axis, *[None] * (2 - len(spatial)), *spatial)
         ]
         acc, apart = accumulator(op.precision), steps[spatial[-1]] if spatial else 0
-        line = loops.Line(len(tables[x]), steps[x], *_longest_run(tables[x]), acc.type(op.cval))
+        line = loops.Line(len(tables[x]), steps[x], *longest_run(tables[x]), acc.type(op.cval))
         return cls(flat, offsets, leading, tables[x], line, apart, acc)
 
     def memory(self, size: int) -> np.ndarray:
@@ -122,7 +121,7 @@ class _Block:
         vector = 64 // self.acc.itemsize
         room = np.empty(size + 2 * vector, self.acc)
         skip = -room.ctypes.data % 64 // room.itemsize
-        return _locked(room[skip + -self.line.begin % vector :])
+        return room[skip + -self.line.begin % vector :]
 
     def volumes(self, before: tuple[int, ...]) -> np.ndarray:
         """Where the volumes begin that are needed at an index of the leading axes."""
@@ -146,7 +145,7 @@ class _Block:
         volumes, z, y, x = part
         depth, halo, broad = (taps - 1 for taps in ring.taps)
         deep, high = self.offsets[-2][z.start : z.stop + depth], self.offsets[-1][y.start : y.stop + halo]
-        flat, steps = _flat(out)
+        flat, steps = in_a_row(out)
         begins = np.zeros((), np.int64)
         for n, step in zip(out.shape[:-4], steps, strict=False):
             begins = begins[..., None] + np.arange(n) * step
@@ -212,33 +211,6 @@ def _weights(op: Stencil) -> np.ndarray:
 
 def _outputs_first(op: Stencil, out: np.ndarray) -> np.ndarray:
     return out[None] if op.channel_axis is None else np.moveaxis(out, op.channel_axis, 0)
-
-
-def _walkable(array: np.ndarray) -> bool:
-    """Whether steps along the axes are whole elements, forwards."""
-    return all(stride >= 0 and stride % array.itemsize == 0 for stride in array.strides)
-
-
-def _flat(array: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
-    """All memory between an array's first and last element, and its strides in elements."""
-    steps = tuple(stride // array.itemsize for stride in array.strides)
-    size = 1 + sum(step * (n - 1) for step, n in zip(steps, array.shape, strict=True)) if array.size else 0
-    return as_strided(array, (size,), (array.itemsize,)), steps
-
-
-def _locked(array: np.ndarray) -> np.ndarray:
-    """A view that cannot be written: of one type for Numba, whatever a block is. (Its loops write to addresses.)"""
-    array = array.view()
-    array.flags.writeable = False
-    return array
-
-
-def _longest_run(table: np.ndarray) -> tuple[int, int]:
-    """Where a boundary table counts up longest, as (first, last + 1)."""
-    index = np.where(table < 0, -2, table)
-    edges = [0, *(np.flatnonzero(np.diff(index) != 1) + 1).tolist(), len(index)]
-    first, last = max(pairwise(edges), key=lambda run: run[1] - run[0])
-    return (first, last) if index[first] >= 0 else (0, 0)
 
 
 def _padded(op: Stencil, window: Window, dtype: np.dtype) -> np.ndarray:

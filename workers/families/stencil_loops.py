@@ -193,10 +193,12 @@ def _fill(flat, row, table, line, ring, target):
         for x in range(line.length):
             ring[target + x] = line.outside
         return
-    for x in range(line.begin):
-        ring[target + x] = flat[row + table[x] * line.step] if table[x] >= 0 else line.outside
-    for x in range(line.end, line.length):
-        ring[target + x] = flat[row + table[x] * line.step] if table[x] >= 0 else line.outside
+    for x in range(line.length - (line.end - line.begin)):
+        x += 0 if x < line.begin else line.end - line.begin
+        if table[x] >= 0:  # one value of two types would be a float64 of both
+            ring[target + x] = flat[row + table[x] * line.step]
+        else:
+            ring[target + x] = line.outside
     n, x = lanes(ring), line.begin
     row += (table[x] - x) * line.step
     if line.step == 1:

@@ -1,0 +1,106 @@
+"""What the CPU's kernels do at the edges of their range: memory along long axes, truth values, strides, 64 bits."""
+
+from __future__ import annotations
+
+import tracemalloc
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from gridstride.workers.families import separable_cpu
+from gridstride.workers.families.local import longest_run
+from gridstride.workers.families.rows import aligned, in_a_row, walkable
+from gridstride.workers.operators.base import Operator, Region, Window
+from tests.blockwise import apply, bound, grid_of
+
+
+def peak(operator: Operator, array: np.ndarray) -> int:
+    """Bytes that an operator takes beside a whole array and its result."""
+    whole = Region.whole(array.shape)
+    window, out = Window(array, whole, whole, grid_of(array)), np.empty(array.shape, array.dtype)
+    operator.cpu(window, out)  # compiled
+    tracemalloc.start()
+    operator.cpu(window, out)
+    taken = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return taken
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "fields"),
+    [
+        ("minimum", (2**18,), {"size": 3}),
+        ("minimum", (2**16, 3), {"size": (3, 1)}),
+        ("minimum", (4, 40, 60, 60), {"size": 3}),
+        ("median", (2**18,), {"size": 3}),
+        ("median", (30, 40, 600), {"size": (1, 13, 13)}),
+        ("correlate", (2**18,), {"kernel": np.array([1, 2, 1, 5]), "algorithm": "direct"}),
+        ("gaussian", (2**18,), {"sigma": 1}),
+    ],
+)
+def test_scratch_is_at_least_what_is_taken_along_long_axes(name: str, shape: Any, fields: Any) -> None:
+    array = np.random.default_rng(0).integers(0, 9, shape).astype(np.uint8)
+    operator = bound(name, array, **fields)
+    taken = peak(operator, array)
+    assert taken <= operator.scratch(Region.whole(shape), grid_of(array), "cpu")
+
+
+LARGE = 2**62 + 2**38 + 1  # one float32 at once, and another by way of a float64
+
+
+def test_large_integers_beside_what_is_outside_are_rounded_once() -> None:
+    array = np.full((30, 5), LARGE, np.int64)
+    operator = bound("gaussian", array, sigma=1, mode="constant", precision="single", dtype="float32")
+    whole = apply(operator, array)
+    for cut in ((1, 5), (2, 3), (7, 5), (30, 1)):
+        np.testing.assert_array_equal(apply(operator, array, cut), whole)
+
+
+def test_large_integers_that_are_reflected_are_rounded_once() -> None:
+    array, kernel = np.full((3, 40), LARGE, np.int64), np.array([[0, 0, 0], [1, 0, 0], [0, 0, 0]])
+    operator = bound("correlate", array, kernel=kernel, algorithm="direct", precision="single", dtype="float32")
+    np.testing.assert_array_equal(apply(operator, array), np.full((3, 40), LARGE).astype(np.float32))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bool"])
+def test_slabs_along_rows_give_what_all_gives(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(separable_cpu, "SLAB", 64)
+    array = np.random.default_rng(0).random((60, 3)).astype(dtype)
+    operator = bound("uniform", array, size=(5, 1), mode="wrap", dtype="float16")
+    expected = ndimage.uniform_filter1d(array.astype(float), 5, 0, mode="wrap")
+    np.testing.assert_allclose(apply(operator, array), expected, atol=1e-3)
+
+
+def test_results_may_lie_backwards() -> None:
+    array = np.random.default_rng(0).integers(0, 99, (5, 6, 7)).astype(np.uint8)
+    operator, whole = bound("minimum", array, size=3), Region.whole(array.shape)
+    out = np.zeros(array.shape, np.uint8)[::-1, ::-1]
+    operator.cpu(Window(array[::-1, ::-1], whole, whole, grid_of(array)), out)
+    np.testing.assert_array_equal(out, ndimage.minimum_filter(array[::-1, ::-1], 3))
+
+
+def test_halves_in_the_order_of_columns_are_read_in_that_of_rows() -> None:
+    found = separable_cpu.readable(np.asfortranarray(np.arange(6, dtype=np.float16).reshape(2, 3)))
+    assert found.flags.c_contiguous
+    np.testing.assert_array_equal(found, np.arange(6).reshape(2, 3))
+
+
+@pytest.mark.parametrize(
+    ("table", "run"),
+    [([-1, 0, 1, 2, 1], (1, 4)), ([-1, -1], (0, 0)), ([2, 1, 0], (0, 1)), ([], (0, 0)), ([3, 4, -1, 0, 1, 2], (3, 6))],
+)
+def test_the_longest_run_counts_up(table: Any, run: tuple[int, int]) -> None:
+    assert longest_run(np.array(table, np.int64)) == run
+
+
+def test_a_row_holds_all_between_the_ends() -> None:
+    memory = np.arange(60, dtype=np.int16).reshape(5, 12)
+    part = memory[1:4:2, 2:9:3]
+    part.flags.writeable = False
+    row, steps = in_a_row(part)
+    assert (walkable(part), steps, row.flags.writeable) == (True, (24, 3), True)
+    np.testing.assert_array_equal(row, np.arange(14, 14 + 24 + 6 + 1))
+    assert not walkable(part[::-1])
+    assert aligned(5, np.dtype(np.int16)).ctypes.data % 64 == 0
