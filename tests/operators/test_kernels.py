@@ -12,6 +12,7 @@ from scipy import ndimage
 from gridstride.workers.families import separable_cpu
 from gridstride.workers.families.local import longest_run
 from gridstride.workers.families.rows import aligned, in_a_row, walkable
+from gridstride.workers.nodata import NoData
 from gridstride.workers.operators.base import Operator, Region, Window
 from tests.blockwise import apply, bound, grid_of
 
@@ -45,6 +46,22 @@ def test_scratch_is_at_least_what_is_taken_along_long_axes(name: str, shape: Any
     operator = bound(name, array, **fields)
     taken = peak(operator, array)
     assert taken <= operator.scratch(Region.whole(shape), grid_of(array), "cpu")
+
+
+@pytest.mark.parametrize("method", ["max", "min", "median", "mode"])
+def test_truth_values_that_stand_for_no_data_are_left_out_of_boxes(method: str) -> None:
+    array = np.random.default_rng(0).random((7, 9)) > 0.4
+    operator, _ = bound("downsample", array, factors=2, method=method).without(NoData((0,)), grid_of(array))
+    blocks = [array[y : y + 2, x : x + 2] for y in range(0, 7, 2) for x in range(0, 9, 2)]
+    expected = np.array([block.any() for block in blocks]).reshape(4, 5)
+    np.testing.assert_array_equal(apply(operator, array, (2, 3)), expected)
+
+
+@pytest.mark.parametrize("method", ["max", "min"])
+def test_truth_values_that_stand_for_no_data_are_left_out_of_lines(method: str) -> None:
+    array = np.random.default_rng(0).random((2, 9)) > 0.3
+    operator, _ = bound("project", array, axis=0, method=method).without(NoData((1,)), grid_of(array))
+    np.testing.assert_array_equal(apply(operator, array), array.all(0))
 
 
 LARGE = 2**62 + 2**38 + 1  # one float32 at once, and another by way of a float64

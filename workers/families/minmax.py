@@ -11,6 +11,7 @@ import numpy as np
 from gridstride.workers.families.local import Local
 from gridstride.workers.families.minmax_plan import memory, runs_of
 from gridstride.workers.families.nodata import Masked, Run, as_bytes, chosen, filled
+from gridstride.workers.families.parts import nothing
 from gridstride.workers.families.rank import constant
 from gridstride.workers.launches import Launches
 from gridstride.workers.nodata import NoData
@@ -57,7 +58,7 @@ class MinMax(Local):
     def without(self, nodata: NoData, grid: Grid) -> tuple[Operator, NoData]:
         """Missing elements are left out."""
         left = nodata.stored_as(grid.dtype)
-        inside = self if nodata.counts(self.cval, grid.dtype) else self.but(cval=last_of(grid.dtype, self.largest))
+        inside = self if nodata.counts(self.cval, grid.dtype) else self.but(cval=nothing(grid.dtype)[self.largest])
         some = self.but(largest=True, cval=int(inside is self))
         return MinMaxOfValid(inside, nodata, left.value, some), left
 
@@ -104,18 +105,9 @@ class MinMaxOfValid(Masked):
         return [(self.operator, grid), (self.some, grid.having(np.uint8))]
 
     def made(self, window: Window, valid: Any, xp: Any, run: Run) -> Any:
-        last = last_of(window.grid.dtype, self.operator.largest)
+        last = nothing(window.grid.dtype)[self.operator.largest]
         found = run(self.operator, filled(window, valid, xp, last))
         return chosen(run(self.some, as_bytes(window, valid)) > 0, found, self.missing, xp)
-
-
-def last_of(dtype: np.dtype, largest: bool) -> float | int:
-    """The value that no other is after, in the order of which the first is wanted."""
-    if dtype.kind == "f":
-        return -np.inf if largest else np.inf
-    if dtype.kind == "b":
-        return int(not largest)
-    return int(np.iinfo(dtype).min if largest else np.iinfo(dtype).max)
 
 
 def extreme(box: Box, largest: bool, grid: Grid, outside: float | int) -> MinMax:

@@ -16,6 +16,8 @@ def nothing(dtype: np.dtype) -> tuple[float | int, float | int]:
     """The extremes of no elements: the largest value, and the smallest."""
     if dtype.kind == "f":
         return np.inf, -np.inf
+    if dtype.kind == "b":
+        return 1, 0
     return int(np.iinfo(dtype).max), int(np.iinfo(dtype).min)
 
 

@@ -105,7 +105,8 @@ class OrderedOfValid(Masked):
         return super().scratch(want, grid, device) + want.size * (box * (3 * item + 12) + 80)
 
     def made(self, window: Window, valid: Any, xp: Any, run: Run) -> Any:
-        lists, count = self.sorted(window.data, valid, window.want.shape, xp)
+        data = window.data.view(np.uint8) if window.data.dtype == np.bool_ else window.data
+        lists, count = self.sorted(data, valid, window.want.shape, xp)
         some = count > 0
         if self.frequent:
             return chosen(some, _most_frequent(lists, count, xp), self.missing, xp)
