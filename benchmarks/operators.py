@@ -1,11 +1,14 @@
 """Every operator on one thread in memory, beside what other libraries call it.
 
-    python -m benchmarks operators [NAME ...] [--compile]
+    python -m benchmarks operators [NAME ...] [--values | --compile]
 
 Images: real cells (examples/data), tiled to 192 x 256 x 256 and 4096 x 4096, as uint8, uint16 and float32. Settings:
 TIMED of each operator's mirror in tests/operators. A figure is the least of alternating runs in this process; a peer
-that takes longer than a few seconds computes a part of the image. --compile: seconds that a first call takes in a fresh
-process whose cache is empty, and in one that finds the cache.
+that takes longer than a few seconds computes a part of the image. A row without a peer says why. The whole table takes
+about an hour, with nothing else on the machine.
+--values: no times, but the largest difference of each peer's result from ours, on small images and away from their
+borders. Libraries that sum in other types, have other scales or other algorithms differ.
+--compile: seconds that a first call takes in a fresh process whose cache is empty, and in one that finds the cache.
 Libraries that are not installed are left out: pip install -e '.[peers]'
 """
 
@@ -17,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -25,16 +28,19 @@ from typing import Any
 import numpy as np
 
 from benchmarks import report
-from benchmarks.peers.operators import LIBRARIES, Table
+from benchmarks.peers.imaging import LIBRARIES
+from benchmarks.peers.operators import Call, Fields, Table
 from gridstride.workers.operators import registry
 from gridstride.workers.operators.base import Grid, Operator, Region, Window
 
 CELLS = Path(__file__).parents[1] / "examples" / "data" / "cells3d_nuclei.tif"
 SHAPES = ((192, 256, 256), (4096, 4096))
+SMALL = ((48, 50, 52), (100, 96))
 DTYPES = ("uint8", "uint16", "float32")
 SECONDS, MOST_RUNS = 1.5, 15  # that each side of a race takes about
 SLOW = 4.0  # seconds that a peer's call may take; else it has an eighth of the image
 COLUMNS = ["operator", "image", "Mvoxel/s", "best peer", "its Mvoxel/s", "times as fast", "others"]
+DIFFERENCES = ["operator", "image", "largest value", "largest differences"]
 
 
 def image(shape: tuple[int, ...], dtype: str) -> np.ndarray:
@@ -50,12 +56,12 @@ def image(shape: tuple[int, ...], dtype: str) -> np.ndarray:
     return (cut >> 6).clip(0, 255).astype(np.uint8) if dtype == "uint8" else cut.astype(dtype)
 
 
-def timed_fields(name: str) -> list[dict[str, Any]]:
+def timed_fields(name: str) -> list[Fields]:
     mirror = import_module(f"tests.operators.{name.replace('-', '_')}")
     return list(getattr(mirror, "TIMED", [fields for fields, _, _ in mirror.EXAMPLES[:1]]))
 
 
-def ours(name: str, array: np.ndarray, fields: dict[str, Any]) -> Callable[[], Any]:
+def ours(name: str, array: np.ndarray, fields: Fields) -> Call:
     """The call that computes a whole array in one block; sweeps that come first are made in it too."""
     grid = Grid.of(array.shape, array.dtype)
     operator = registry.find(name)(**fields).bind(grid)
@@ -79,13 +85,13 @@ def sweep(operator: Operator, array: np.ndarray, grid: Grid) -> Any:
     return out if operator.writes() else found
 
 
-def seconds(call: Callable[[], Any]) -> float:
+def seconds(call: Call) -> float:
     begin = time.perf_counter()
     call()
     return time.perf_counter() - begin
 
 
-def race(mine: Callable[[], Any], peers: dict[str, tuple[Callable[[], Any], float]]) -> dict[str, float]:
+def race(mine: Call, peers: dict[str, tuple[Call, float]]) -> dict[str, float]:
     """Voxels' worth of seconds: the least of alternating runs of each; peers come with their part of the image."""
     least = {"": seconds(mine)} | {name: seconds(call) for name, (call, _) in peers.items()}
     spent = dict.fromkeys(least, 0.0)
@@ -109,10 +115,11 @@ def tables() -> dict[str, Table]:
 
 
 def peers_of(
-    name: str, array: np.ndarray, fields: dict[str, Any], libraries: dict[str, Table]
-) -> dict[str, tuple[Callable[[], Any], float]]:
-    """The peers' calls, and the part of the image that each computes."""
-    found = {}
+    name: str, array: np.ndarray, fields: Fields, libraries: dict[str, Table]
+) -> tuple[dict[str, tuple[Call, float]], dict[str, str]]:
+    """The peers' calls with the part of the image that each computes, and why other libraries have none."""
+    found: dict[str, tuple[Call, float]] = {}
+    refused = {}
     for library, table in libraries.items():
         if name not in table:
             continue
@@ -120,49 +127,81 @@ def peers_of(
         try:
             call = table[name](small, fields)
             call()
-            slow = seconds(call) * 8 > SLOW
-            found[library] = (call, len(small) / len(array)) if slow else (table[name](array, fields), 1.0)
-            if not slow:
-                found[library][0]()
+            if seconds(call) * 8 > SLOW:
+                found[library] = call, len(small) / len(array)
+            else:
+                call = table[name](array, fields)
+                call()
+                found[library] = call, 1.0
         except Exception as error:  # a library may refuse a dtype or a setting in any way
-            print(f"  {library} does not {name} {array.dtype} {array.shape} {fields}: {str(error)[:80]!r}")
-            found.pop(library, None)
-    return found
+            refused[library] = reason(error)
+    return found, refused
 
 
-def rows_of(name: str, libraries: dict[str, Table]) -> list[list[Any]]:
-    rows = []
+def reason(error: Exception) -> str:
+    return " ".join(str(error.args[0] if isinstance(error, KeyError) else error).split())[:80]
+
+
+def cases(name: str, shapes: tuple[tuple[int, ...], ...]) -> Iterator[tuple[np.ndarray, Fields, Call]]:
+    """The images and settings of an operator, with our call; settings of another number of axes are left out."""
     for fields in timed_fields(name):
-        for shape in SHAPES:
+        for shape in shapes:
             for dtype in ("bool",) if name.startswith("binary") else DTYPES:
-                row = one_row(name, image(shape, dtype), fields, libraries)
-                if row:
-                    rows.append(row)
-                    print("  ".join(f"{x:.3g}" if isinstance(x, float) else str(x) for x in row), flush=True)
-    return rows
+                array = image(shape, dtype)
+                if np.ndim(fields.get("kernel", 0)) <= array.ndim:
+                    yield array, fields, ours(name, array, fields)
 
 
-def one_row(name: str, array: np.ndarray, fields: dict[str, Any], libraries: dict[str, Table]) -> list[Any] | None:
-    try:
-        call = ours(name, array, fields)
-    except ValueError as error:  # settings for the other number of axes
-        print(f"  {name} {array.shape} {fields}: {error}")
-        return None
-    times = race(call, peers_of(name, array, fields, libraries))
-    rates = {peer: array.size / least / 1e6 for peer, least in times.items()}
-    mine = rates.pop("")
-    order = sorted(rates, key=lambda peer: -rates[peer])
-    best, rest = (order[0], order[1:]) if order else ("", [])
+def timed(name: str, libraries: dict[str, Table]) -> Iterator[list[Any]]:
+    for array, fields, call in cases(name, SHAPES):
+        peers, refused = peers_of(name, array, fields, libraries)
+        rates = {peer: array.size / least / 1e6 for peer, least in race(call, peers).items()}
+        mine = rates.pop("")
+        order = sorted(rates, key=lambda peer: -rates[peer])
+        best, rest = (order[0], order[1:]) if order else ("", [])
+        others = [f"{peer} {rates[peer]:.3g}" for peer in rest]
+        others += [f"{peer}: {why}" for peer, why in refused.items()] if order else without_peer(refused)
+        ratio = mine / rates[best] if best else ""
+        yield [*titles(name, array, fields), mine, best, rates.get(best, ""), ratio, ", ".join(others)]
+
+
+def without_peer(refused: dict[str, str]) -> list[str]:
+    return ["no peer: " + ("; ".join(map(": ".join, refused.items())) or "no library here has this operator")]
+
+
+def compared(name: str, libraries: dict[str, Table]) -> Iterator[list[Any]]:
+    for array, fields, call in cases(name, SMALL):
+        mine, found = inner(call()), []
+        for library, table in libraries.items():
+            if name in table:
+                try:
+                    peers = inner(table[name](array, fields)())
+                    found.append(f"{library} {np.abs(mine - peers).max():.3g}")
+                except Exception as error:  # as above; another shape, too
+                    found.append(f"{library}: {reason(error)}")
+        yield [*titles(name, array, fields), np.abs(mine).max(), ", ".join(found or without_peer({}))]
+
+
+def inner(found: Any) -> np.ndarray:
+    """A result of any library as numbers, without its borders; components of a vector come first."""
+    library = type(found).__module__.partition(".")[0]
+    if library == "SimpleITK":
+        from SimpleITK import GetArrayFromImage
+
+        found = GetArrayFromImage(found)
+    if library == "diplib" and found.TensorElements() > 1:
+        found = np.moveaxis(np.asarray(found), -1, 0)
+    array = np.squeeze(np.asarray(found)).astype(np.float64)
+    return array[tuple(slice(n // 3, -(n // 3)) if n > 8 else slice(None) for n in array.shape)]
+
+
+def titles(name: str, array: np.ndarray, fields: Fields) -> list[str]:
     shown = ", ".join(f"{key} {short(value)}" for key, value in fields.items())
-    label = f"{name} {shown}".strip()
-    size = " x ".join(map(str, array.shape))
-    ratio = mine / rates[best] if best else ""
-    others = ", ".join(f"{peer} {rates[peer]:.3g}" for peer in rest)
-    return [label, f"{size} {array.dtype}", mine, best, rates.get(best, ""), ratio, others]
+    return [f"{name} {shown}".strip(), f"{' x '.join(map(str, array.shape))} {array.dtype}"]
 
 
 def short(value: Any) -> str:
-    return f"of {' x '.join(map(str, value.shape))}" if isinstance(value, np.ndarray) else str(value)
+    return f"of {' x '.join(map(str, value.shape))}" if isinstance(value, np.ndarray) else str(value).rpartition("/")[2]
 
 
 FIRST = """
@@ -192,7 +231,9 @@ def compile_seconds(name: str) -> list[Any]:
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks operators", description="Time every operator.")
     parser.add_argument("names", nargs="*", help="operators (default: all)")
-    parser.add_argument("--compile", action="store_true", help="time first calls instead")
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--compile", action="store_true", help="time first calls instead")
+    mode.add_argument("--values", action="store_true", help="compare values with the peers' instead")
     options = parser.parse_args(sys.argv[2:] if arguments is None else arguments)
     names = options.names or registry.names()
     if options.compile:
@@ -200,14 +241,25 @@ def main(arguments: list[str] | None = None) -> None:
         rows = [compile_seconds(name) for name in names]
         title, file = "a first call", "operators_compile"
     else:
-        libraries = tables()
-        columns, rows = COLUMNS, [row for name in names for row in rows_of(name, libraries)]
-        title, file = "one thread, in memory", "operators"
+        libraries, columns, make = (
+            tables(),
+            DIFFERENCES if options.values else COLUMNS,
+            compared if options.values else timed,
+        )
+        rows = [shown(row) for name in names for row in make(name, libraries)]
+        title, file = ("values" if options.values else "one thread, in memory"), "operators"
     report.show(title, columns, rows)
-    behind = [row for row in rows if not options.compile and row[5] != "" and row[5] < 1]
-    print(f"{len(behind)} of {len(rows)} rows are behind a peer" if not options.compile else "")
-    if not options.names:
+    if columns is COLUMNS:
+        behind = [row for row in rows if row[5] != "" and row[5] < 1]
+        print(f"{len(behind)} of {len(rows)} rows are behind a peer")
+    if not options.names and not options.values:
         report.save(file, columns, rows)
+
+
+def shown(row: list[Any]) -> list[Any]:
+    """The row, printed as soon as it is there."""
+    print("  ".join(f"{x:.3g}" if isinstance(x, float) else str(x) for x in row), flush=True)
+    return row
 
 
 if __name__ == "__main__":

@@ -27,6 +27,12 @@ PACKAGES = (
     "dask-image",
     "cupy-cuda13x",
     "nvidia-cuda-nvrtc",
+    "scikit-image",
+    "diplib",
+    "simpleitk",
+    "opencv-python-headless",
+    "fastmorph",
+    "imops",
 )
 
 

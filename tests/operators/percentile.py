@@ -15,7 +15,7 @@ EXAMPLES = [
     ({"percentile": 99.9, "size": 4, "dtype": "float64"}, (13,), "uint64"),
 ]
 PLANTED = [("rank.cu", "else low = K(middle + 1);", "else low = K(middle + 2);")]
-TIMED = [{"percentile": 10, "size": 3}, {"percentile": 25, "size": (1, 15, 15)}]
+TIMED = [{"percentile": 10, "size": 3}, {"percentile": 25, "size": 15, "axes": (-2, -1)}]
 
 
 def reference(array, *, percentile, axes=None, dtype=None, **terms):

@@ -22,7 +22,7 @@ PLANTED = [
     ("rank.cu", "if (K(key >> shift >> 8) == digits)", "if (true)"),
 ]
 DISC = np.hypot.outer(np.arange(-2, 3), np.arange(-2, 3)) <= 2
-TIMED = [{"rank": 6, "size": 3}, {"rank": -3, "footprint": DISC, "spatial": 2}]
+TIMED = [{"rank": 6, "size": 3}, {"rank": -3, "footprint": DISC, "axes": (-2, -1)}]
 
 
 def reference(array, *, rank, axes=None, **terms):

@@ -1,0 +1,38 @@
+"""Benchmarks of operators: every setting that is timed has its peers, whose values are the mirror's reference."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import numpy as np
+import pytest
+
+from benchmarks.operators import image, inner, timed_fields
+from benchmarks.peers.operators import numpy_table, scipy_table, skimage_table
+from gridstride.workers.operators import registry
+
+WITHOUT = {"apply", "downsample"}  # of these libraries none has the user's function, or method mode
+SCALED = {("sobel", "scikit-image"), ("prewitt", "scikit-image")}  # otherwise
+
+
+@pytest.mark.parametrize("name", registry.names())
+def test_what_is_timed_has_a_peer(name: str) -> None:
+    libraries = {"scipy": scipy_table(), "numpy": numpy_table(), "scikit-image": skimage_table()}
+    reference = import_module(f"tests.operators.{name.replace('-', '_')}").reference
+    for fields in timed_fields(name):
+        compared = 0
+        for shape in ((24, 26, 28), (40, 44)):
+            if "kernel" in fields and fields["kernel"].ndim != len(shape):
+                continue
+            array = image(shape, "bool" if name.startswith("binary") else "float32")
+            axes = {"axes": tuple(axis % len(shape) for axis in fields["axes"])} if "axes" in fields else {}
+            for library, table in libraries.items():
+                try:
+                    found = inner(table[name](array, fields)())
+                except KeyError:
+                    continue
+                compared += 1
+                if (name, library) not in SCALED:
+                    wanted = inner(reference(array, **fields | axes))
+                    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4 * np.abs(wanted).max())
+        assert compared or name in WITHOUT, fields
