@@ -12,6 +12,7 @@ from scipy import ndimage
 from gridstride.workers import code as codes
 from gridstride.workers import saving
 from gridstride.workers.code import Code, CodeError
+from gridstride.workers.families import user_kernel
 from gridstride.workers.families.user_code import code_of
 from gridstride.workers.operators.apply import Apply
 from gridstride.workers.operators.base import Grid, Window
@@ -305,14 +306,18 @@ def test_iterations_are_the_function_again_and_again_in_a_few_sweeps(own: Any) -
     )
 
 
-def test_memory_is_measured_for_each_element_of_a_block(own: Any) -> None:
-    lean = bound(own("def f(b):\n    return b[1:-1]\n"), np.ones(9, "uint8"), halo=1)
+def test_memory_is_measured_for_each_element_of_a_block(own: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(user_kernel, "MEASURED_SECONDS", 60)
+    waits = "import time\ndef f(b):\n    time.sleep(0.01)\n    return b[1:-1]\n"  # as where others use the machine
+    lean = bound(own(waits), np.ones(9, "uint8"), halo=1)
     wide = bound(
         own("def f(b):\n    c = [b * 1.0 for _ in range(20)]\n    return b[1:-1]\n"), np.ones(9, "uint8"), halo=1
     )
     assert lean.work < 4
     assert saving.digest(lean) == saving.digest(lean.but(work=99.0))  # it is no part of a job's identity
     assert 160 < wide.work < 260
+    monkeypatch.setattr(user_kernel, "MEASURED_SECONDS", 0)
+    assert bound(own(waits), np.ones(9, "uint8"), halo=1).work == user_kernel.UNMEASURED
 
 
 def test_a_window_on_a_device_has_the_arrays_own_dtype(own: Any) -> None:

@@ -10,6 +10,8 @@ ends it holds what the boundary mode puts there, so that a function knows no edg
 from __future__ import annotations
 
 import inspect
+import time
+import tracemalloc
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -176,7 +178,7 @@ def shape_complaint(kernel: UserKernel, block: tuple[int, ...], wanted: tuple[in
 
 # --- a trial, before anything is written ---
 TRIAL_ELEMENTS = 2**22  # of a block that a trial is made on at most
-MEASURED_ELEMENTS = 2**15  # of a block that memory is measured on, if that takes no longer than
+MEASURED_ELEMENTS = 2**15  # of a block that memory is measured on, or an eighth at least, if that takes no longer than
 MEASURED_SECONDS = 0.5
 
 
@@ -217,8 +219,6 @@ def tried(kernel: PythonKernel, grid: Grid, known: bool) -> PythonKernel:
 
 
 def _tried(kernel: PythonKernel, grid: Grid) -> PythonKernel:
-    import time
-
     shape = trial_shape(kernel, grid)
     block, told = trial_block(kernel, grid, shape), told_in_trial(kernel, grid, shape)
     text = f"in a trial on a block of {' x '.join(map(str, block.shape))} random numbers"
@@ -230,34 +230,44 @@ def _tried(kernel: PythonKernel, grid: Grid) -> PythonKernel:
             raise CodeError(f"{kernel.code.name}: expected real numbers of up to 64 bits, got {dtype} ({text})")
         kernel = kernel.but(dtype=dtype or kernel.dtype)
         kernel.call(block.copy(), told, np, text)
-        begin = time.perf_counter()
-        kernel.call(block.copy(), told, np, text)
-        rate = (time.perf_counter() - begin) / max(1, block.size)
-        edge = round(MEASURED_ELEMENTS ** (1 / len(shape)))
-        larger = (edge,) * len(shape)
-        padded_size = prod(n + 2 * h for n, h in zip(larger, kernel.halo, strict=True))
-        if rate * padded_size > MEASURED_SECONDS or padded_size > TRIAL_ELEMENTS:
-            return kernel
-        return kernel.but(work=_measured(kernel, grid, larger))
+        return kernel.but(work=_measured(kernel, grid, shape))
 
 
 def _measured(kernel: PythonKernel, grid: Grid, shape: tuple[int, ...]) -> float:
-    """Bytes that the function takes at most for each element of its block, and a quarter more."""
-    import tracemalloc
+    """Bytes that the function takes at most for each element of its block, and a quarter more.
 
-    block, told = trial_block(kernel, grid, shape), told_in_trial(kernel, grid, shape)
+    Blocks grow from the trial's until they are large beside what a call takes for itself; the time that counts is the
+    thread's own, whatever else the machine does.
+    """
+    block, seconds = trial_block(kernel, grid, shape), 0.0
+    try:
+        while block.size < MEASURED_ELEMENTS:
+            larger = tuple(2 * n for n in shape)
+            size = prod(n + 2 * h for n, h in zip(larger, kernel.halo, strict=True))
+            if seconds * size / block.size > MEASURED_SECONDS or size > TRIAL_ELEMENTS:
+                break
+            shape, block, begin = larger, trial_block(kernel, grid, larger), time.thread_time()
+            kernel.call(block.copy(), told_in_trial(kernel, grid, shape), np, "in a trial")
+            seconds = time.thread_time() - begin
+        if block.size < MEASURED_ELEMENTS / 8:
+            return UNMEASURED
+        told = told_in_trial(kernel, grid, shape)
+        taken = min(_peak(lambda: kernel.call(block, told, np, "in a trial")) for _ in range(2))  # others may add to it
+    except (CodeError, MemoryError):  # it does not like the size: blocks will show
+        return UNMEASURED
+    return max(float(kernel.dtype.itemsize + grid.dtype.itemsize), 1.25 * taken / block.size)
+
+
+def _peak(call: Callable[[], Any]) -> int:
+    """Bytes that a call takes at a time at most."""
     running = tracemalloc.is_tracing()
     if not running:
         tracemalloc.start()
     try:
         tracemalloc.reset_peak()
         before = tracemalloc.get_traced_memory()[0]
-        kernel.call(block, told, np, "in a trial")
-        taken = tracemalloc.get_traced_memory()[1] - before
-    except (CodeError, MemoryError):  # it does not like the size: blocks will show
-        return UNMEASURED
+        call()
+        return tracemalloc.get_traced_memory()[1] - before
     finally:
         if not running:
             tracemalloc.stop()
-    least = kernel.dtype.itemsize + grid.dtype.itemsize
-    return max(float(least), 1.25 * taken / max(1, block.size))
