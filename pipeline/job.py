@@ -30,7 +30,7 @@ from gridstride.pipeline.text import counted
 from gridstride.pipeline.validation import judged
 from gridstride.workers import cluster, saving
 from gridstride.workers.code import allow, codes
-from gridstride.workers.families.user_code import digest_of
+from gridstride.workers.families.user_code import is_meant, named
 from gridstride.workers.operators.base import Grid, Operator
 from gridstride.workers.operators.graph import Graph
 from gridstride.workers.operators.kinds import word
@@ -254,21 +254,26 @@ def resume(out: str | Path, options: RunOptions | None = None, code: Sequence[An
 
 def allow_programs(operator: Operator, given: Sequence[Any], out: StorePath) -> None:
     """Let the programs in an output be run that the user names and has: the output may be a stranger's."""
-    mine = [judged("code", value, lambda value: (value, digest_of(value))) for value in given]
+    mine = [judged("code", value, named) for value in given]
     for code in codes(operator):
-        if code.digest in {digest for _, digest in mine}:
-            allow([code.digest])
-            continue
-        if mine:
-            names = ", ".join(str(value) for value, _ in mine)
+        if any(is_meant(code, one) for one in mine):
+            allow([code.call])
+        elif code.digest in [one.digest for one in mine]:
+            raise UsageError(
+                f"{out} calls {code.name}, which is not what --code names or what {code.file} defines itself: give the "
+                "same command again"
+            )
+        elif mine:
+            names = ", ".join(map(str, given))
             raise UsageError(
                 f"{out} was begun by {code.file}, and {names} is another program or has changed since: put back what "
                 "it was, or use --overwrite with the original command"
             )
-        raise UsageError(
-            f"{out} runs {code.file}, and a program in an output is not run unless you name it: gridstride resume "
-            f"{out} --code {code.file}, or give the same command again"
-        )
+        else:
+            raise UsageError(
+                f"{out} runs {code.file}, and a program in an output is not run unless you name it: gridstride resume "
+                f"{out} --code {code.file}, or give the same command again"
+            )
 
 
 def _planned(

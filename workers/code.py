@@ -38,7 +38,12 @@ class Code:
 
     @cached_property
     def digest(self) -> str:
-        return hashlib.sha256(f"{self.file}\n{self.text}".encode()).hexdigest()
+        return hashlib.sha256(f"{len(self.file)} {self.file}\n{self.text}".encode()).hexdigest()
+
+    @cached_property
+    def call(self) -> str:
+        """The hash of the text and of which of its functions is called."""
+        return hashlib.sha256(f"{self.digest} {self.function}".encode()).hexdigest()
 
     @property
     def name(self) -> str:
@@ -58,9 +63,9 @@ class Code:
 _allowed: set[str] = set()
 
 
-def allow(digests: Iterable[str]) -> None:
-    """Let this process run the programs of these hashes."""
-    _allowed.update(digests)
+def allow(calls: Iterable[str]) -> None:
+    """Let this process call the functions of these hashes."""
+    _allowed.update(calls)
 
 
 def codes(value: Any) -> Iterator[Code]:
@@ -77,7 +82,7 @@ def codes(value: Any) -> Iterator[Code]:
 
 def marked(run_id: str, operator: Any) -> str:
     """The name of a run, with the hashes of its programs: it goes to workers with every task."""
-    return MARK.join([run_id, *dict.fromkeys(code.digest for code in codes(operator))])
+    return MARK.join([run_id, *dict.fromkeys(code.call for code in codes(operator))])
 
 
 def allow_marked(run_id: str) -> None:
@@ -85,7 +90,7 @@ def allow_marked(run_id: str) -> None:
 
 
 def check_allowed(code: Code) -> None:
-    if code.digest not in _allowed:
+    if code.call not in _allowed:
         raise CodeError(f"{code.file}: the program in this output is not run unless you name it: give the same command")
 
 
@@ -96,6 +101,7 @@ _modules: dict[str, types.ModuleType] = {}
 
 def function_of(code: Code) -> Callable[..., Any]:
     """The function, of a module that is made of the text once a process. Raises CodeError."""
+    check_allowed(code)
     with _lock:
         module = _modules.get(code.digest)
         if module is None:
@@ -107,7 +113,6 @@ def function_of(code: Code) -> Callable[..., Any]:
 
 
 def _module(code: Code) -> types.ModuleType:
-    check_allowed(code)
     keep(code.path, code.text.encode())
     module = types.ModuleType(f"gridstride_own_{code.digest[:16]}")
     module.__file__ = str(code.path)

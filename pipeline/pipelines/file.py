@@ -26,6 +26,7 @@ from gridstride.pipeline.pipelines.values import as_option
 from gridstride.pipeline.storage.paths import at_home
 from gridstride.pipeline.text import shown
 from gridstride.pipeline.validation import nearest, read_yaml
+from gridstride.workers.families.user_code import is_program
 from gridstride.workers.operators import registry
 from gridstride.workers.operators.fields import File
 from gridstride.workers.operators.graph import INPUT
@@ -141,14 +142,15 @@ def _step(content: object, place: str, folder: Path | None) -> StepTerms:
     for key, value in options.items():
         if not isinstance(key, str):
             raise UsageError(f"{place}: {shown(key)} is no option: {nearest(key, kind.own_fields())}")
-        key = key.replace("-", "_")
         if key in SHARED:
             terms[key] = value
             continue
-        if key not in kind.model_fields:
+        if (named := kind.field_of(key)) is None:
             raise UsageError(f"{place}: unknown key {key!r}: {nearest(key, [*kind.own_fields(), *SHARED])}")
-        value = as_option(kind.model_fields[key], value)
-        terms[key] = _anchored(value, folder) if _is_file(kind.model_fields[key]) else value
+        if named in terms:
+            raise UsageError(f"{place}: {named} is given twice, the second time as {key}")
+        value = as_option(kind.model_fields[named], value)
+        terms[named] = _anchored(value, folder) if _is_file(kind.model_fields[named]) else value
     called, inputs = _name(terms.pop("name", None), place), _inputs(terms.pop("inputs", None), place)
     return StepTerms(operator, terms, place, called, inputs)
 
@@ -208,9 +210,8 @@ def _is_file(info: FieldInfo) -> bool:
 
 
 def _anchored(value: object, folder: Path | None) -> object:
-    """A path in a file, relative to the file's folder. A word without .npy may be a name; FILE.py:NAME has a path."""
+    """A path in a file, relative to the file's folder. A word that ends as no file of ours does may be a name."""
     if folder is None or not isinstance(value, str) or "://" in value:
         return value
     path = folder.absolute() / at_home(value)
-    inner = Path(re.sub(r"(\.py|\.cu):[^/:]*$", r"\1", str(path)))
-    return str(path) if value.endswith(".npy") or inner.is_file() else value
+    return str(path) if value.endswith(".npy") or is_program(value) or path.is_file() else value

@@ -30,7 +30,7 @@ def changed(pipeline: Pipeline, settings: Sequence[str] | Mapping[str, Any]) -> 
             where, (names, value) = f"--set {key}", setting(key, EXAMPLE)
         if len(names) != 2 or not all(names):
             raise UsageError(f"{where}: expected STEP.OPTION, such as median.size")
-        pipeline = _changed(pipeline, names[0], names[1].replace("-", "_"), value, where)
+        pipeline = _changed(pipeline, names[0], names[1], value, where)
     return pipeline
 
 
@@ -40,9 +40,9 @@ def _changed(pipeline: Pipeline, word: str, option: str, value: Any, where: str)
     kind = find(step.operator, step.place)
     if option in ("name", "inputs"):
         raise UsageError(f"{where}: {option} is not an option: change it in the pipeline itself")
-    if option not in kind.model_fields:
+    if (name := kind.field_of(option)) is None:
         raise UsageError(f"{where}: {step.operator} has no option {option!r}: {nearest(option, kind.own_fields())}")
-    step = step.having(option, as_option(kind.model_fields[option], value), f"{where}, {step.place}")
+    step = step.having(name, as_option(kind.model_fields[name], value), f"{where}, {step.place}")
     return replace(pipeline, steps=(*pipeline.steps[:number], step, *pipeline.steps[number + 1 :]))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shlex
 import time
 from collections.abc import Iterator
@@ -27,6 +26,7 @@ from gridstride.pipeline.storage.lock import is_held
 from gridstride.pipeline.storage.paths import StorePath
 from gridstride.pipeline.storage.remote import Remote
 from gridstride.pipeline.text import clock, counted, duration, one_line
+from gridstride.workers.families.user_code import split_program
 
 MOST_REASONS = 10
 
@@ -205,13 +205,17 @@ def shortened(blocks: list[str], most: int = 6) -> str:
 
 
 def resume_command(out: str | StorePath) -> str:
-    """What to type to go on with a job; a program of the user's must be named."""
+    """What to type to go on with a job; a program of the user's must be named, in Python if it is no file."""
     try:
         request = Journal(out).read().get("request", {})
     except UsageError:
         request = {}
-    files = [step["file"] for step in request.get("steps", [request]) if "code" in step]
-    named = "".join(f" --code {shlex.quote(re.sub(r':[^:/]*$', '', file))}" for file in dict.fromkeys(files))
+    programs = [step["file"] for step in request.get("steps", [request]) if "code" in step]
+    files = {name: found[0] for name in programs if (found := split_program(name))}
+    if len(files) < len(set(programs)):
+        named = ", ".join(repr(files[name]) if name in files else name for name in dict.fromkeys(programs))
+        return f"gridstride.resume({str(out)!r}, code=[{named}]) in Python"
+    named = "".join(f" --code {shlex.quote(file)}" for file in dict.fromkeys(files.values()))
     return f"gridstride resume {shlex.quote(str(out))}{named}"
 
 

@@ -114,7 +114,7 @@ def read_wrapped(path: str, start: Sequence[int], stop: Sequence[int]) -> np.nda
             at += take
         axes.append(pieces)
     if not all(axes):  # nothing is read, as of a block that lies outside of the array
-        return np.empty([b - a for a, b in zip(start, stop, strict=True)], describe(path).dtype)
+        return np.empty([b - a for a, b in zip(start, stop, strict=True)], _info(path, stamp(path)).dtype)
     if all(len(pieces) == 1 for pieces in axes):
         return source.read([p[0][1] for p in axes], [p[0][2] for p in axes])
     parts = {combo: source.read([p[1] for p in combo], [p[2] for p in combo]) for combo in product(*axes)}

@@ -13,7 +13,7 @@ from gridstride.workers import code as codes
 from gridstride.workers import saving
 from gridstride.workers.code import Code, CodeError
 from gridstride.workers.families import user_kernel
-from gridstride.workers.families.user_code import code_of
+from gridstride.workers.families.user_code import code_of, is_meant, named
 from gridstride.workers.operators.apply import Apply
 from gridstride.workers.operators.base import Grid, Window
 from gridstride.workers.region import Region
@@ -264,11 +264,11 @@ GRID = Grid.of((3,), "uint8")
 def test_a_function_that_cannot_take_what_it_uses_is_refused() -> None:
     here = 3
     assert "uses_an_array uses GRID, a Grid: only functions" in refused(uses_an_array)
-    assert "uses here of the function around it" in refused(named(lambda: here)(lambda b: b * here))
+    assert "uses here of the function around it" in refused(called_so(lambda: here)(lambda b: b * here))
     assert "made by def" in refused(lambda b: b)
 
 
-def named(_: Any) -> Any:
+def called_so(_: Any) -> Any:
     def keep(function: Any) -> Any:
         function.__name__ = "kept"
         return function
@@ -286,6 +286,21 @@ def test_a_program_that_nobody_named_here_is_not_run(tmp_path: Path) -> None:
     codes.allow_marked(codes.marked("run-1", (1, code)))
     codes.function_of(code)
     assert ran.exists()
+    with pytest.raises(CodeError, match="not run unless you name it"):
+        codes.function_of(Code(code.file, code.text, "open"))
+
+
+def test_a_named_program_is_run_only_by_what_it_defines_itself(own: Any) -> None:
+    """An output of a stranger's says which function of it is called."""
+    text = "from shutil import rmtree\n\ndef f(b):\n    return b\n\ng = f\n"
+    mine, there = named(own(text)), lambda name, file="own.py", text=text: Code(file, text, name)
+    assert is_meant(there("f"), mine)
+    assert is_meant(there("g"), mine)
+    assert not is_meant(there("rmtree"), mine)
+    assert is_meant(there("f"), named(own(text) + ":f"))
+    assert not is_meant(there("g"), named(own(text) + ":f"))
+    line, _, rest = text.partition("\n")
+    assert not is_meant(there("f", "own.py\n" + line, rest), mine)
 
 
 def test_iterations_are_the_function_again_and_again_in_a_few_sweeps(own: Any) -> None:

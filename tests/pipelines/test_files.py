@@ -62,6 +62,10 @@ WRONG = [
     ("- median: {name: a, inputs: a}", ", line 1, step 1 (median): inputs names 'a', which comes later: "),
     ("- median\n- median: {inputs: input}", ", line 1, step 1 (median): no later step reads its result: "),
     ("- median: {name: a}\n  name: b", ", line 1, step 1 (median): name is given twice, "),
+    (
+        "- apply: {file: own.py, halo: 0, dtype: int8, out-dtype: int8}",
+        ", line 1, step 1 (apply): dtype is given twice, the second time as out-dtype",
+    ),
 ]
 # --set, and what is said of it.
 SETTINGS = [
@@ -157,6 +161,22 @@ def test_paths_are_relative_to_the_file(source: str, tmp_path: Path) -> None:
     kernels = [step.options["kernel"] for step in load_pipeline(file).steps]
     assert kernels == [str(tmp_path / "kernels" / "box.npy"), "laplace"]
     api.prepare(load_pipeline(file), source, tmp_path / "out", device="cpu")
+
+
+def test_a_program_is_beside_the_file_and_its_options_have_all_their_names(
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own.py").write_text("def f(block, gain):\n    return block * gain\n")
+    (tmp_path / "here").mkdir()
+    file = tmp_path / "here" / "steps.yaml"
+    file.write_text("- apply: {file: own.py, halo: 0, params: {gain: 2.0}, out-dtype: float32}")
+    monkeypatch.chdir(tmp_path)  # where no file is looked for
+    with pytest.raises(UsageError, match=r"line 1, step 1 \(apply\): file is .*here/own\.py cannot be read"):
+        api.prepare(load_pipeline(file), source, tmp_path / "out", device="cpu")
+    (tmp_path / "own.py").rename(file.with_name("own.py"))
+    assert load_pipeline(file, ["apply.out-dtype=int32"]).steps[0].options["dtype"] == "int32"
+    job = api.prepare(load_pipeline(file, {"apply.params": {"gain": 3.0}}), source, tmp_path / "out", device="cpu")
+    assert job.out_grid.dtype == "float32"
 
 
 def test_labels_are_refused_by_the_step_that_would_mix_them(tmp_path: Path) -> None:

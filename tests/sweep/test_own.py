@@ -92,10 +92,21 @@ def test_a_program_in_an_output_is_not_run_unless_it_is_named(
     with pytest.raises(UsageError, match=r"was begun by own\.py, and .* is another program or has changed"):
         api.resume(begun, code=file)
     file.write_text(text)
+    with pytest.raises(UsageError, match=r"calls own\.py:smooth, which is not what --code names"):
+        api.resume(begun, code=f"{file}:other")
     assert resume_command(begun) == f"gridstride resume {begun} --code {file}"
     assert not codes._allowed
     api.run(jobs.resume(begun, code=[file]), client)
     np.testing.assert_array_equal(zarr.open_array(str(begun))[...], smooth(array, 3))
+
+
+def test_a_function_from_python_is_named_there_to_go_on(
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "_with_cluster", lambda *_: None)
+    gridstride.apply(smooth, source, tmp_path / "out", halo=0, device="cpu")
+    assert resume_command(tmp_path / "out") == f"gridstride.resume('{tmp_path / 'out'}', code=[smooth]) in Python"
+    jobs.resume(tmp_path / "out", code=[smooth])
 
 
 def test_a_task_runs_no_program_that_its_client_has_not_sent(begun: Path, client: Any) -> None:

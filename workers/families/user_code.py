@@ -34,11 +34,15 @@ class Text(str):
     """A value as it was typed."""
 
 
+def split_program(value: object) -> tuple[str, str] | None:
+    """The file and the function (or "") of FILE.py:FUNCTION or FILE.cu:KERNEL; None of what is no such text."""
+    found = re.fullmatch(r"(.*\.(?:py|cu))(?::([^/]*))?", str(value)) if isinstance(value, str | Path) else None
+    return (found[1], found[2] or "") if found else None
+
+
 def is_program(value: object) -> bool:
     """Whether a value names a program, rather than an operator of ours."""
-    if isinstance(value, str | Path):
-        return re.search(r"\.(py|cu)(:|$)", str(value)) is not None
-    return callable(value) and not isinstance(value, type)
+    return split_program(value) is not None or (callable(value) and not isinstance(value, type))
 
 
 # --- programs ---
@@ -48,12 +52,9 @@ def code_of(value: Any) -> Code:
         return value
     if callable(value) and not isinstance(value, type):
         return code_of_function(value)
-    if not isinstance(value, str | Path) or not str(value):
+    if (found := split_program(value)) is None:
         raise ValueError("expected FILE.py:FUNCTION, FILE.cu or a function")
-    found = re.fullmatch(r"(.*\.(?:py|cu))(?::([^/]*))?", str(value))
-    if not found:
-        raise ValueError("expected FILE.py:FUNCTION, FILE.cu or a function")
-    path, function = found[1], found[2] or ""
+    path, function = found
     text = _read(os.path.expanduser(path))  # noqa: PTH111 (it may be anything)
     file = Path(path).name
     if path.endswith(".cu"):
@@ -61,15 +62,26 @@ def code_of(value: Any) -> Code:
             raise ValueError("compilers cannot name a file with quotes or backslashes in its name: rename it")
         offered = [name for name, *_ in kernels_of(text)]
         return Code(file, text, _chosen(file, function, offered, offered, "kernel"))
-    return Code(file, text, _chosen(file, function, *_functions(file, text)))
+    offered, own, imported = _functions(file, text)
+    return Code(file, text, _chosen(file, function, offered, [*own, *imported]))
 
 
-def digest_of(value: Any) -> str:
-    """The hash of a program that a user names, whatever of it is called. Raises ValueError."""
-    if isinstance(value, str | Path):
-        path = re.sub(r"(\.py|\.cu):[^/]*$", r"\1", str(value))
-        return Code(Path(path).name, _read(os.path.expanduser(path)), "").digest  # noqa: PTH111
-    return code_of(value).digest
+def named(value: Any) -> Code:
+    """The program that a user names, whatever of it is called: its function may be "". Raises ValueError."""
+    if (found := split_program(value)) is None:
+        return code_of(value)
+    path, function = found
+    return Code(Path(path).name, _read(os.path.expanduser(path)), function)  # noqa: PTH111
+
+
+def is_meant(code: Code, mine: Code) -> bool:
+    """Whether a program in an output is the one that a user names: of the same text, and calling what is named, or
+    what the text itself defines."""
+    if code.digest != mine.digest or mine.function not in ("", code.function):
+        return False
+    if code.is_cuda:
+        return code.function in [name for name, *_ in kernels_of(code.text)]
+    return code.function in _functions(code.file, code.text)[1]
 
 
 def _read(path: str) -> str:
@@ -87,8 +99,9 @@ def _read(path: str) -> str:
         raise ValueError(f"{path} is no text: expected a program in UTF-8") from None
 
 
-def _functions(file: str, text: str) -> tuple[list[str], list[str]]:
-    """The functions that a file defines for others, and all names that it binds. Raises ValueError for its syntax."""
+def _functions(file: str, text: str) -> tuple[list[str], list[str], list[str]]:
+    """The functions that a file defines for others, all names that it defines, and those that it imports. Raises
+    ValueError for its syntax."""
     try:
         body = ast.parse(text, file).body
     except SyntaxError as error:
@@ -96,14 +109,15 @@ def _functions(file: str, text: str) -> tuple[list[str], list[str]]:
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{file}: {error}") from None
     found = [node.name for node in body if isinstance(node, ast.FunctionDef)]
+    imported: list[str] = []
     others = [node.id for part in body if isinstance(part, ast.Assign) for t in part.targets for node in ast.walk(t)
               if isinstance(node, ast.Name)]  # fmt: skip
     for node in body:
         if isinstance(node, ast.Import | ast.ImportFrom):
-            others += [name.asname or name.name for name in node.names]
+            imported += [name.asname or name.name for name in node.names]
         elif not isinstance(node, ast.FunctionDef | ast.Assign | ast.Expr):  # under if, try, ...
             others += [n.name for n in ast.walk(node) if isinstance(n, ast.FunctionDef | ast.ClassDef)]
-    return [name for name in found if not name.startswith("_")], [*found, *others]
+    return [name for name in found if not name.startswith("_")], [*found, *others], imported
 
 
 def _chosen(file: str, function: str, offered: list[str], known: list[str], what: str = "function") -> str:

@@ -51,7 +51,7 @@ class Apply(Neighbourhood):
         return {"code": self.file.digest[:16], "axes": self.filtered(grid), "dtype": self.dtype}
 
     def bind(self, grid: Grid) -> Operator:
-        codes.allow([self.file.digest])  # the user has named it
+        codes.allow([self.file.call])  # the user has named it
         try:
             return iterated(self.once, grid, self.iterations)
         except CodeError as error:

@@ -39,6 +39,13 @@ class Recipe(BaseModel):
         order = sorted(cls.model_fields, key=lambda name: (not cls.model_fields[name].is_required(), name in shared))
         return {name: cls.model_fields[name] for name in order}
 
+    @classmethod
+    def field_of(cls, word: str) -> str | None:
+        """The field that a word means, with dashes or by another name of it, as on the command line; None if none."""
+        word = word.replace("-", "_")
+        names = ((name, getattr(info.validation_alias, "choices", ())) for name, info in cls.model_fields.items())
+        return next((name for name, others in names if word == name or word in others), None)
+
     def resolved(self, grid: Grid) -> dict[str, Any]:
         """What defaults come to on a grid (axes as numbers, dtype, ...), as plain values, for people and provenance."""
         return {}

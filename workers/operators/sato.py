@@ -38,7 +38,7 @@ class Sato(Precise):
         found = sorted(self.sigmas) if isinstance(self.sigmas, tuple) else [self.sigmas]
         for one, other in pairwise(found):
             if one == other:
-                raise ValueError(f"sigmas has {one:g} twice")
+                raise ValueError(f"sigmas has {one:g} twice: give each once")
         return found
 
     @property
