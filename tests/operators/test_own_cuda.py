@@ -11,9 +11,10 @@ import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 
 from gridstride.workers import gpu, kernels, saving
-from gridstride.workers.code import CodeError
+from gridstride.workers.code import Code, CodeError
 from gridstride.workers.families import user_program
 from gridstride.workers.families.user_cuda import CudaKernel
+from gridstride.workers.families.user_sanitised import complaint
 from gridstride.workers.gpu import Machine
 from gridstride.workers.operators.apply import Apply
 from gridstride.workers.region import Region
@@ -167,10 +168,21 @@ def test_parameters_of_a_kernel_are_judged_by_their_types(own: Any) -> None:
         ({"n": 1, "y": 2}, "param y: f(int n, unsigned char small, float x) has no such parameter"),
         ({"n": "two"}, "param n is 'two': expected a whole number"),
         ({"n": 10**30}, "expected what int32 holds"),
+        ({"n": float("nan")}, "param n is nan: expected a whole number"),
+        ({"n": 1, "x": 1e300}, "param x is 1e+300: expected what float32 holds"),
+        ({"n": 1, "x": 10**400}, "param x is beyond the range of float64: expected a number"),
     ):
         with pytest.raises(ValueError) as error:
             bound(own(text), array, param=param)
         assert said in str(error.value)
+    assert dict(bound(own(text), array, param={"n": 2, "x": float("inf")}).params)["x"] == float("inf")
+
+
+@pytest.mark.parametrize(("result", "array"), [(24, "block"), (12, "block or result"), (0, "an array")])
+def test_an_array_is_named_by_its_size_if_only_one_has_it(result: int, array: str) -> None:
+    log = "own.cu:3:5\nREAD of size 4\n0x1 is located 8 bytes after 12-byte region"
+    said = complaint(log, Code("own.cu", "", "f"), [(12 if result else 8, "block"), (result, "result")])
+    assert said.endswith(f"it reads outside of {array}: 4 bytes, 8 bytes past its end")
 
 
 def test_an_array_that_a_kernel_does_not_take_is_refused(own: Any) -> None:

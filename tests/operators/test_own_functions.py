@@ -128,6 +128,8 @@ def test_parameters_have_the_kinds_that_the_function_says(own: Any) -> None:
         ({"gian": 1}, "has no such parameter: did you mean 'gain'?"),
         ({"gain": "much"}, "param gain is 'much': expected a number"),
         ({"gain": 1, "names": 1.5}, "param names is 1.5: expected a whole number"),
+        ({"gain": 1, "names": float("inf")}, "param names is inf: expected a whole number"),
+        ({"gain": 10**400}, "param gain is beyond the range of float64: expected a number"),
         (["gain=1", "on=maybe"], "param on is 'maybe': expected true or false"),
         (["gain"], "'gain' is no parameter: expected NAME=VALUE"),
         (["gain=1", "gain=2"], "gain is given twice"),

@@ -223,12 +223,19 @@ def typed(name: str, value: Any, place: inspect.Parameter | None, called: str) -
             return str(value)
         value = parsed(value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if kind is int and isinstance(value, float) and value == int(value):
-        return int(value)
+        value = _as_float(name, value, called)
+    if kind is int and isinstance(value, float) and value.is_integer():
+        value = int(value)
     if kind is not None and type(value) is not kind:
         raise ValueError(f"param {name} is {value!r}: expected {WORDS.get(kind, 'text')}, for {called}")
     return value
+
+
+def _as_float(name: str, value: int, called: str) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"param {name} is beyond the range of float64: expected a number, for {called}") from None
 
 
 def check_arguments(
@@ -251,10 +258,17 @@ def check_arguments(
             raise ValueError(f"param {name} is missing: {called} needs it; give --param {name}=VALUE")
         value = parsed(values[name]) if isinstance(values[name], Text) else values[name]
         dtype = signature.dtype_of(kind, takes, gives)
-        if not isinstance(value, bool | int | float) or (dtype.kind != "f" and value != int(value)):
+        whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+        if not whole and (dtype.kind != "f" or not isinstance(value, float)):
             what = "a number" if dtype.kind == "f" else "a whole number"
             raise ValueError(f"param {name} is {value!r}: expected {what}, for {called}")
+        if dtype.kind == "f" and isinstance(value, int):
+            value = _as_float(name, value, called)
         if dtype.kind in "iu" and not np.iinfo(dtype).min <= value <= np.iinfo(dtype).max:
             raise ValueError(f"param {name} is {value!r}: expected what {dtype} holds, for {called}")
-        found.append((name, dtype.type(value).item()))
+        with np.errstate(over="ignore"):
+            held = dtype.type(value).item()
+        if dtype.kind == "f" and np.isinf(held) and not np.isinf(value):
+            raise ValueError(f"param {name} is {value!r}: expected what {dtype} holds, for {called}")
+        found.append((name, held))
     return tuple(found)

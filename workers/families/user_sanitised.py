@@ -9,6 +9,7 @@ import os
 import re
 import struct
 import subprocess
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -66,11 +67,11 @@ def sanitised(kernel: CudaKernel, window: Window) -> None:
         except subprocess.TimeoutExpired:
             raise CodeError(f"{kernel.code.name}: it did not end within {SECONDS} s") from None
         if done.returncode:
-            sizes = {part.nbytes: "block", result.nbytes: "result"}
+            sizes = [(part.nbytes, "block"), (result.nbytes, "result")]
             raise CodeError(complaint(done.stderr.decode(errors="replace"), kernel.code, sizes))
 
 
-def complaint(log: str, code: Code, sizes: dict[int, str]) -> str:
+def complaint(log: str, code: Code, sizes: Sequence[tuple[int, str]]) -> str:
     """What a sanitizer found, in one line. sizes: of the arrays in bytes, and what each is called"""
     line = re.search(rf"{re.escape(code.file)}:(\d+)(?::(\d+))?", log)
     place = f"{code.file}:{line[1]}" if line else code.name
@@ -83,7 +84,7 @@ def complaint(log: str, code: Code, sizes: dict[int, str]) -> str:
         if where is None:
             return f"{place}: it {verb} outside of its arrays"
         side = "before its start" if where[2] in ("before", "to the left of") else "past its end"
-        array = sizes.get(int(where[3]), "an array")
+        array = " or ".join(name for size, name in sizes if size == int(where[3])) or "an array"
         return f"{place}: it {verb} outside of {array}: {access[2]} bytes, {where[1]} bytes {side}"
     if found := re.search(r"cuda_host: (.*)", log):
         return f"{place}: {found[1]}"
