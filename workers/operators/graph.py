@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import nan
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from gridstride.workers.operators.recipe import Recipe
 
 INPUT = "input"
+MOST_FOUND = 64  # wants of which a graph remembers what they take
 
 
 @dataclass(frozen=True)
@@ -111,11 +113,19 @@ class Graph(Operator):
         return self.but(steps=tuple(steps)), left
 
     # --- geometry ---
+    @cached_property
+    def _found(self) -> dict[Any, dict[str, Any]]:
+        """Grids and wants that were asked for before: planners ask again and again."""
+        return {}
+
     def grids(self, grid: Grid) -> dict[str, Grid]:
         """The grid that each name stands for."""
+        if (found := self._found.get(grid)) is not None:
+            return found
         known = {n: grid.having(t) for n, t in zip(self.inputs, (grid.dtype, *grid.others), strict=True)}
         for step in self.steps:
             known[step.name] = step.operator.out_grid(_read_by(step, known))
+        self._found[grid] = known
         return known
 
     def out_grid(self, grid: Grid) -> Grid:
@@ -137,6 +147,8 @@ class Graph(Operator):
 
     def wants(self, want: Region, grid: Grid) -> dict[str, Region]:
         """What must be had of each name, found backwards. A step is asked for all of an axis that it may not cut."""
+        if (found := self._found.get((want, grid))) is not None:
+            return found
         grids = self.grids(grid)
         asked: dict[str, list[Region]] = {self.steps[-1].name: [want]}
         had: dict[str, Region] = {}
@@ -150,7 +162,11 @@ class Graph(Operator):
             had[step.name] = region
             for name in step.reads:
                 asked.setdefault(name, []).append(step.operator.needed(region, source))
-        return had | {name: hull_of(asked[name], grid.shape) for name in self.inputs if name in asked}
+        had |= {name: hull_of(asked[name], grid.shape) for name in self.inputs if name in asked}
+        if len(self._found) >= MOST_FOUND:
+            self._found.clear()
+        self._found[want, grid] = had
+        return had
 
     def asked(self, want: Region, grid: Grid) -> Iterator[tuple[Step, Grid, Region]]:
         """The steps that a want takes, in order, each with the grid that it reads and what is asked of it."""
@@ -161,10 +177,8 @@ class Graph(Operator):
 
     def element_time(self, grid: Grid) -> float:
         whole = Region.whole(self.out_grid(grid).shape)
-        steps = self.asked(whole, grid)
-        return sum(step.operator.element_time(source) * region.size for step, source, region in steps) / max(
-            1, whole.size
-        )
+        taken = sum(s.operator.element_time(source) * r.size for s, source, r in self.asked(whole, grid))
+        return taken / max(1, whole.size)
 
     def sweeps(self) -> int:
         return sum(step.operator.sweeps() for step in self.steps)
