@@ -17,7 +17,7 @@ class Filters(click.Group):
     """Lists the operators by the names of their files, and imports one only when it is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return names()
+        return list(names())
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name in names():
@@ -31,8 +31,7 @@ class Filters(click.Group):
 
 
 EXAMPLES = """\b
-Examples:
-  gridstride apply contrast.py:local_contrast cells.zarr out.zarr --halo 3 --param gain=1.5
+More, where the files are those of gridstride's examples/kernels, as contrast.py is:
   gridstride apply bilateral.cu cells.zarr out.zarr --halo 3 --axes y,x --param range=500
   gridstride apply fisher.py:step seed.zarr out.zarr --halo 1 --iterations 200 --mode nearest
   gridstride apply contrast.py:local_contrast cells.zarr out.zarr --halo 3 --check
@@ -60,7 +59,13 @@ def filter_command(name: str, first: str = "") -> click.Command:
         terms, options = split_options(values)
         given = {field: value for field, value in terms.items() if value is not None}
         if checked:
-            return run_checks(input, {field: value for field, value in given.items() if field not in api.LAYOUT[1:]})
+            plain = type(options)(quiet=options.quiet, debug=options.debug)
+            ignored = [field for field in api.LAYOUT[1:] if given.pop(field, None) is not None]
+            ignored += [field for field, value in options if value != getattr(plain, field)]
+            if ignored:
+                named = ", ".join(f"--{field.replace('_', '-')}" for field in ignored)
+                click.echo(f"note: --check has no use for {named}", err=True)
+            return run_checks(input, given)
         run_job(api.prepare(name, input, out, options=options, **given), dry_run)
 
     arguments = [click.Argument(["input"], metavar="IN"), click.Argument(["out"], metavar="OUT")]

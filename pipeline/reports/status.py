@@ -226,7 +226,8 @@ def kept(out: str | StorePath) -> str:
     except (UsageError, OSError):
         return "; nothing was written"
     if found.unit == "blocks":
-        what = f"{found.done} of {counted(found.total, 'block')} are kept"
+        before = f" (sweeps before: {found.more['sweeps before']})" if "sweeps before" in found.more else ""
+        what = f"{found.done} of {counted(found.total, 'block')}{before} are kept"
     else:
         what = (
             f"the checkpoint at step {found.done} of {found.total} is kept"

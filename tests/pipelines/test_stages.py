@@ -21,7 +21,7 @@ from gridstride.pipeline.pipelines.bind import bind
 from gridstride.pipeline.pipelines.file import load_pipeline
 from gridstride.pipeline.pipelines.staging import Stager
 from gridstride.pipeline.planning import blocks
-from gridstride.pipeline.reports.status import status
+from gridstride.pipeline.reports.status import kept, status
 from gridstride.pipeline.storage.journal import FOLDER, Journal
 from gridstride.pipeline.sweep.block_task import Work, begun_work, write_work
 from gridstride.workers import cluster
@@ -115,6 +115,7 @@ def test_killed_after_any_block_it_goes_on_to_the_same_bytes(
             runs += 1
             found = status(out)
             assert found.done == found.total or found.more["sweeps before"][0] != "0"
+            assert found.done == found.total or f"(sweeps before: {found.more['sweeps before']}) are kept" in kept(out)
             cut_at(monkeypatch)  # what a job was begun with holds
             job = jobs.resume(out, RunOptions(device="cpu"))
     assert runs >= 5  # in each sweep

@@ -104,8 +104,9 @@ def test_the_command_says_each_check_and_ends_with_1(check: Any, store: Any, arr
     assert [line.split()[0] for line in lines[:-1]] == ["ok", "ok", "ok", "ok", "FAULT"]
     assert lines[-1].startswith("gridstride: own.py:f depends on its block's place or size")
     (tmp_path / "own.py").write_text("def f(b):\n    return b[1:-1, 1:-1] + 1\n")
-    result = CliRunner().invoke(main, words)
+    result = CliRunner().invoke(main, [*words, "--chunks", "8,8", "--halos", "read"])
     assert (result.exit_code, result.output.count("ok ")) == (0, 5)
+    assert result.output.startswith("note: --check has no use for --chunks, --halos\n")
     assert not (tmp_path / "out").exists()
 
 

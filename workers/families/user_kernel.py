@@ -15,6 +15,7 @@ import tracemalloc
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -149,7 +150,7 @@ class PythonKernel(UserKernel):
 def called(kernel: UserKernel, block: Any, told: dict[str, Any], text: str) -> Any:
     """What the function returns. Raises CodeError for what it raises, but for lack of memory, which halves blocks."""
     function = codes.function_of(kernel.code)
-    wanted = {name: told[name] for name in GIVEN if name in names_of(function)}
+    wanted = {name: told[name] for name in names_of(kernel.code)}
     try:
         return function(block, **dict(kernel.params), **wanted)
     except MemoryError:
@@ -160,12 +161,14 @@ def called(kernel: UserKernel, block: Any, told: dict[str, Any], text: str) -> A
         raise codes.located(error, kernel.code, text) from error
 
 
-def names_of(function: Callable[..., Any]) -> tuple[str, ...]:
-    """The names of a function's parameters; none if it does not say."""
+@lru_cache(64)
+def names_of(code: Code) -> tuple[str, ...]:
+    """What a function is told of its block: none if it does not say what it takes."""
     try:
-        return tuple(inspect.signature(function).parameters)
+        known = inspect.signature(codes.function_of(code)).parameters
     except (TypeError, ValueError):
         return ()
+    return tuple(name for name in GIVEN if name in known)
 
 
 def shape_complaint(kernel: UserKernel, block: tuple[int, ...], wanted: tuple[int, ...], got: tuple[int, ...]) -> str:

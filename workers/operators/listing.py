@@ -26,10 +26,11 @@ def others() -> dict[str, EntryPoint]:
     return {point.name: point for point in entry_points(group=GROUP)}
 
 
-def names() -> list[str]:
+@cache
+def names() -> tuple[str, ...]:
     """The names of all operators, with dashes, in order."""
     ours = {path.stem.replace("_", "-") for path in HERE.glob("*.py") if path.stem not in PROTOCOL}
-    return sorted(ours | set(others()))
+    return tuple(sorted(ours | set(others())))
 
 
 def class_name(name: str) -> str:
