@@ -12,11 +12,13 @@ from itertools import product
 def local_contrast(block, gain: float = 1.0, floor: float = 1.0, *, shape, halo, inner):
     """(x - mean) / (standard deviation + floor), times gain, of the box within the halo."""
     block = block.astype("float32")
+    centre = block[inner]
     total = squares = 0.0
     count = 0
     for corner in product(*(range(2 * h + 1) for h in halo)):
-        part = block[tuple(slice(first, first + n) for first, n in zip(corner, shape, strict=True))]
-        total, squares, count = total + part, squares + part * part, count + 1
+        # Distances, because squares of large numbers would leave nothing of a small spread.
+        apart = block[tuple(slice(first, first + n) for first, n in zip(corner, shape, strict=True))] - centre
+        total, squares, count = total + apart, squares + apart * apart, count + 1
     mean = total / count
     spread = (squares / count - mean * mean).clip(0) ** 0.5
-    return gain * (block[inner] - mean) / (spread + floor)
+    return gain * -mean / (spread + floor)

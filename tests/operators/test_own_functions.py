@@ -19,6 +19,7 @@ from gridstride.workers.operators.base import Grid, Window
 from gridstride.workers.region import Region
 from tests.blockwise import apply, grid_of, window_of
 
+KERNELS = Path(__file__).parents[2] / "examples" / "kernels"
 SCALE = 3.0  # these are of scaled, below
 HALF = np.float32(0.5)
 WEIGHTS = np.array([[1, 2], [np.nan, -np.inf]])
@@ -348,3 +349,10 @@ def test_a_window_on_a_device_has_the_arrays_own_dtype(own: Any) -> None:
         )
         window: Window = window_of(operator, array, Region(((1, 4),)))
         np.testing.assert_array_equal(gpu.compute(operator, window, Machine(np, None, None)), array[1:4], strict=True)
+
+
+def test_local_contrast_of_large_numbers() -> None:
+    values = np.random.default_rng(0).integers(0, 4, (9, 8)).astype("float32")
+    fields = {"file": str(KERNELS / "contrast.py:local_contrast"), "halo": 1}
+    found = apply(bound(array=values + 2**20, **fields), values + 2**20)
+    np.testing.assert_allclose(found, apply(bound(array=values, **fields), values), rtol=1e-5)
