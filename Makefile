@@ -20,10 +20,11 @@ test: $(VENV)/.installed-dev
 quick: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -q -m "not slow" $(AT_ONCE)
 
-# The page of all operators, made from their files, and its pictures.
+# The selection networks of medians on GPUs, generated and proved.
 networks: $(VENV)/.installed-dev
 	$(BIN)/python -m gridstride.workers.families.networks cuda/networks.cuh
 
+# The page of all operators, made from their files, and its pictures.
 reference: $(VENV)/.installed-dev
 	$(BIN)/python docs/pictures.py
 	$(BIN)/python -m gridstride.pipeline.reports.reference docs/reference.md

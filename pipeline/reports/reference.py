@@ -5,10 +5,12 @@ from __future__ import annotations
 import inspect
 import sys
 from pathlib import Path
+from typing import Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
 from gridstride.workers.operators import registry
+from gridstride.workers.operators.kinds import alternatives
 from gridstride.workers.operators.recipe import Recipe
 
 PICTURES = Path(__file__).parents[2] / "docs" / "operators"
@@ -53,7 +55,12 @@ def _table(fields: dict[str, FieldInfo]) -> str:
     for name, info in fields.items():
         default = "required" if info.is_required() else info.get_default()
         shown = "" if default is None else default
-        rows.append(f"| `--{name.replace('_', '-')}` | {shown} | {info.description or ''} |")
+        option = f"`--{name.replace('_', '-')}`"
+        kinds = alternatives(info.annotation)
+        choices = [f"`{choice}`" for kind in kinds if get_origin(kind) is Literal for choice in get_args(kind)]
+        known = f" {'One of ' * (len(choices) > 1)}{', '.join(choices)}." if choices else ""
+        option += f" or `--no-{name.replace('_', '-')}`" if kinds == [bool] and default is True else ""
+        rows.append(f"| {option} | {shown} | {info.description or ''}{known} |")
     return "\n".join(rows)
 
 

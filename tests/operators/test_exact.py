@@ -226,3 +226,11 @@ def test_the_cuda_source_gives_the_same(tmp_path: Path) -> None:
                     np.testing.assert_array_equal(host.compute(operator, window), out)
     finally:
         host.close()
+
+
+@pytest.mark.parametrize("name", ["sobel", "prewitt"])
+def test_a_norm_of_large_integers_says_that_it_is_rounded(name: str) -> None:
+    array = np.arange(40).reshape(5, 8)
+    for dtype, said in (("int64", True), ("int32", False), ("float64", False)):
+        operator = bound(name, array.astype(dtype), magnitude=True)
+        assert ("integers beyond 2^53 are rounded" in " ".join(operator.remarks(grid_of(array.astype(dtype))))) == said

@@ -26,6 +26,9 @@ def test_every_operator_and_each_of_its_options_is_on_the_page() -> None:
         for field, info in registry.find(name).model_fields.items():
             assert f"`--{field.replace('_', '-')}`" in page
             assert str(info.description) in page
+    assert "| `--method` | max | What is made of a line. One of `max`, `min`, `mean`, `sum`, `std`. |" in page
+    assert "| `--black-ridges` or `--no-black-ridges` | True |" in page
+    assert not [line for line in page.splitlines() if line.startswith("Formula: ") and line.count("`") != 2]
 
 
 @pytest.mark.slow

@@ -13,7 +13,8 @@ class BlackTophat(Flat):
     """The closing of the array less itself: dark objects smaller than the box.
 
     Equal to scipy.ndimage.black_tophat with a flat structure, but differences of integers saturate where scipy's wrap
-    around; of truth values it is what the array lacks.
+    around; of truth values it is what is true in the closing and false in the array, where scipy takes all that
+    differs (more only where a constant border counts as false). NaN in a box gives NaN.
     Example: gridstride filter black-tophat cells.zarr holes.zarr --size 1,9,9
     """
 

@@ -28,7 +28,8 @@ class Convolve(Linear):
     """Convolution with a kernel.
 
     Equal to scipy.ndimage.convolve. With channels, out_o = sum over c of in_c * K_o,c + bias_o, as a layer of a neural
-    network does. Example: gridstride filter convolve cells.zarr sharp.zarr --kernel sharpen
+    network does. NaN gives NaN where its weight is not 0; of a kernel that is made in passes along the axes, as far as
+    it reaches. Example: gridstride filter convolve cells.zarr sharp.zarr --kernel sharpen
     """
 
     flip: ClassVar[bool] = True

@@ -10,7 +10,8 @@ from gridstride.workers.operators.convolve import Convolve
 class Correlate(Convolve):
     """Correlation with a kernel: convolution that does not flip it.
 
-    Equal to scipy.ndimage.correlate. Example: gridstride filter correlate cells.zarr edges.zarr --kernel sobel-x
+    Equal to scipy.ndimage.correlate. NaN gives NaN where its weight is not 0; of a kernel that is made in passes along
+    the axes, as far as it reaches. Example: gridstride filter correlate cells.zarr edges.zarr --kernel sobel-x
     """
 
     flip: ClassVar[bool] = False

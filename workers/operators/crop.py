@@ -48,8 +48,8 @@ def _span_text(span: Any) -> str:
 class Crop(Recipe):
     """A part of the array: the elements from a start to before a stop on each axis.
 
-    Equal to NumPy's slices, which also count from the end where a number is below 0; the origin of the axes moves with
-    the start. Any axis may be cropped, and labels too.
+    As in NumPy's slices, numbers below 0 count from the end; but steps, numbers beyond the array, and what leaves no
+    element are refused. The origin of the axes moves with the start. Any axis may be cropped, and labels too.
     Example: gridstride filter crop cells.zarr part.zarr --region z=4:30,x=16:-16
     """
 

@@ -16,10 +16,10 @@ from gridstride.workers.operators.kinds import NotNegatives, Positive, Words
 
 
 class Dog(Scaling):
-    """Difference of Gaussians: what is larger than low and smaller than high.
+    """Difference of Gaussians: what is wider than low and narrower than high.
 
     Equal to skimage.filters.difference_of_gaussians: results are floating-point numbers, and integers are divided by
-    the largest of their dtype before (--preserve-range leaves them).
+    the largest of their dtype before (--preserve-range leaves them). NaN gives NaN as far as the wide Gaussian reaches.
     Example: gridstride filter dog cells.zarr spots.zarr --low 1 --high 3
     """
 

@@ -26,7 +26,7 @@ class Frangi(Sato):
     Equal to skimage.filters.frangi of scikit-image 0.26: integers keep their range, results are floating-point numbers,
     and vessels are dark unless --no-black-ridges is given. Without --gamma the array is read twice: gamma is then half
     of the largest norm of the Hessian at the smallest sigma. (scikit-image takes the sigma that is given first.) Of 2
-    or 3 axes.
+    or 3 axes. NaN gives NaN as far as the widest Gaussian reaches.
     Example: gridstride filter frangi cells.zarr vessels.zarr --sigmas 1,2,3 --no-black-ridges
     """
 

@@ -17,7 +17,8 @@ from gridstride.workers.operators.kinds import Counts, Numbers, Positive
 class Gaussian(Linear):
     """Smooth with a Gaussian, or take derivatives of one.
 
-    Equal to scipy.ndimage.gaussian_filter. Example: gridstride filter gaussian cells.zarr smooth.zarr --sigma 1,2,2
+    Equal to scipy.ndimage.gaussian_filter. NaN gives NaN as far as the Gaussian reaches.
+    Example: gridstride filter gaussian cells.zarr smooth.zarr --sigma 1,2,2
     """
 
     formula: ClassVar[str] = "along each axis: sum over k of w[k] in[i + k], w[k] ~ exp(-k^2 / 2 sigma^2), sum of w = 1"

@@ -19,7 +19,8 @@ class GaussianGradientMagnitude(Linear):
 
     Equal to scipy.ndimage.gaussian_gradient_magnitude, but for integers: scipy squares them in their own dtype, which
     overflows; here they are floating-point numbers until the result is stored. Of several modes, each is that of the
-    derivative along its axis, on all axes, as in scipy.
+    derivative along its axis, on all axes, as in scipy. NaN gives NaN as far as the
+    Gaussian reaches.
     Example: gridstride filter gaussian-gradient-magnitude cells.zarr edges.zarr --sigma 1.5
     """
 

@@ -14,10 +14,11 @@ from gridstride.workers.operators.kinds import Positive, Positives
 
 
 class GaussianLaplace(Linear):
-    """Laplacian of Gaussian: the sum of its second derivatives. It finds spots, which are below 0 where bright.
+    """Laplacian of Gaussian: the sum of its second derivatives. Bright spots are below 0.
 
     Equal to scipy.ndimage.gaussian_laplace: not scaled by sigma^2. Results below 0 are 0 in unsigned integers: give a
     dtype. Of several modes, each is that of the term with the derivative along its axis, on all axes, as in scipy.
+    NaN gives NaN as far as the Gaussian reaches.
     Example: gridstride filter gaussian-laplace cells.zarr spots.zarr --sigma 2 --dtype float32
     """
 

@@ -11,7 +11,7 @@ from gridstride.workers.operators.morphology import Flat
 class GreyClosing(Flat):
     """Dilation, then erosion: dark objects smaller than the box vanish.
 
-    Equal to scipy.ndimage.grey_closing with a flat structure. NaN among the elements gives NaN.
+    Equal to scipy.ndimage.grey_closing with a flat structure. NaN in a box gives NaN.
     Example: gridstride filter grey-closing cells.zarr out.zarr --size 5
     """
 

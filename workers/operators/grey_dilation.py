@@ -11,7 +11,7 @@ from gridstride.workers.operators.morphology import Flat
 class GreyDilation(Flat):
     """Largest element of a box or footprint, turned round: bright objects grow.
 
-    Equal to scipy.ndimage.grey_dilation with a flat structure. NaN among the elements gives NaN.
+    Equal to scipy.ndimage.grey_dilation with a flat structure. NaN in a box gives NaN.
     Example: gridstride filter grey-dilation cells.zarr out.zarr --size 3
     """
 

@@ -11,7 +11,7 @@ from gridstride.workers.operators.morphology import Flat
 class GreyErosion(Flat):
     """Smallest element of a box or footprint: bright objects shrink.
 
-    Equal to scipy.ndimage.grey_erosion with a flat structure. NaN among the elements gives NaN.
+    Equal to scipy.ndimage.grey_erosion with a flat structure. NaN in a box gives NaN.
     Example: gridstride filter grey-erosion cells.zarr out.zarr --size 3
     """
 

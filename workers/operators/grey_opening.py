@@ -11,7 +11,7 @@ from gridstride.workers.operators.morphology import Flat
 class GreyOpening(Flat):
     """Erosion, then dilation: bright objects smaller than the box vanish.
 
-    Equal to scipy.ndimage.grey_opening with a flat structure. NaN among the elements gives NaN.
+    Equal to scipy.ndimage.grey_opening with a flat structure. NaN in a box gives NaN.
     Example: gridstride filter grey-opening cells.zarr out.zarr --size 5
     """
 

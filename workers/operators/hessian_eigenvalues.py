@@ -21,7 +21,8 @@ class HessianEigenvalues(Precise, Scaling):
 
     Equal to skimage.feature.hessian_matrix_eigvals of hessian_matrix(use_gaussian_derivatives=True): the result has a
     new first axis, along which the largest comes first. Results are floating-point numbers, and integers are divided by
-    the largest of their dtype before (--preserve-range leaves them). Of 1 to 3 axes.
+    the largest of their dtype before (--preserve-range leaves them). Of 1 to 3 axes. NaN gives NaN as far
+    as the Gaussian reaches.
     Example: gridstride filter hessian-eigenvalues cells.zarr out.zarr --sigma 2
     """
 

@@ -19,7 +19,8 @@ SECOND = np.array([1.0, -2.0, 1.0])
 class Laplace(Linear):
     """Sum of the second differences along all filtered axes.
 
-    Equal to scipy.ndimage.laplace. Results below 0 are 0 in unsigned integers: give a dtype.
+    Equal to scipy.ndimage.laplace. Results below 0 are 0 in unsigned integers: give a dtype. NaN gives NaN there
+    and in its neighbours along the axes.
     Example: gridstride filter laplace cells.zarr out.zarr --dtype float32
     """
 

@@ -12,7 +12,7 @@ from gridstride.workers.operators.morphology import Flat
 class Maximum(Flat):
     """Largest element of a box or footprint.
 
-    Equal to scipy.ndimage.maximum_filter, and exact for 64-bit integers too. NaN among the elements gives NaN, as in
+    Equal to scipy.ndimage.maximum_filter, and exact for 64-bit integers too. NaN in a box gives NaN, as in
     numpy.maximum.
     Example: gridstride filter maximum cells.zarr out.zarr --size 1,5,5
     """

@@ -11,7 +11,7 @@ from gridstride.workers.operators.morphology import Flat
 class Minimum(Flat):
     """Smallest element of a box or footprint.
 
-    Equal to scipy.ndimage.minimum_filter, and exact for 64-bit integers too. NaN among the elements gives NaN, as in
+    Equal to scipy.ndimage.minimum_filter, and exact for 64-bit integers too. NaN in a box gives NaN, as in
     numpy.minimum.
     Example: gridstride filter minimum cells.zarr out.zarr --size 1,5,5
     """

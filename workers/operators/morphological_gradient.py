@@ -13,7 +13,8 @@ class MorphologicalGradient(Flat):
     """Dilation less erosion: the height of edges.
 
     Equal to scipy.ndimage.morphological_gradient with a flat structure, but differences of integers saturate where
-    scipy's wrap around.
+    scipy's wrap around; of truth values, which scipy refuses, it is what is true in the dilation and false in the
+    erosion. NaN in a box gives NaN.
     Example: gridstride filter morphological-gradient cells.zarr edges.zarr --size 3
     """
 

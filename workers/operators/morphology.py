@@ -70,7 +70,9 @@ def repeats(given: Any) -> int:
 class Binary(Filter):
     """A filter of truth values, which elements that are not 0 are, with a structure around each element."""
 
-    iterations: Annotated[int, BeforeValidator(repeats)] = Field(1, description="How often it is repeated.")
+    iterations: Annotated[int, BeforeValidator(repeats)] = Field(
+        1, description="How often it is repeated, 1 or more: not until nothing changes, which is scipy's 0."
+    )
     connectivity: Size | None = Field(
         None,
         description="Of the structure, an element and those around it: 1 those with a face in common (default), 2 with "

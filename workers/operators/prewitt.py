@@ -12,7 +12,7 @@ class Prewitt(Sobel):
 
     Equal to scipy.ndimage.prewitt, of no unit: a ramp of 1 gives 2 x 3^(axes - 1). --magnitude: the square root of the
     sum of the squares of these derivatives along all filtered axes, in floating-point numbers until it is stored.
-    Results below 0 are 0 in unsigned integers: give a dtype.
+    Results below 0 are 0 in unsigned integers: give a dtype. NaN gives NaN there and in all neighbours.
     Example: gridstride filter prewitt cells.zarr edges.zarr --magnitude --dtype float32
     """
 

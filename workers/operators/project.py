@@ -21,8 +21,9 @@ class Project(Recipe):
     """One number for each line along an axis, which the result lacks: its maximum, mean, sum, ...
 
     Equal to numpy.max, min, mean, sum and std along the axis, and of their dtypes, but exact: sums and means of
-    integers are rounded once, at the end, and saturate; sums of floating-point numbers are made in float64, in order.
-    NaN gives NaN. A block reads whole lines. Example: gridstride filter project cells.zarr flat.zarr --axis z
+    integers are rounded once, at the end, and saturate, and deviations are from the exact mean; sums of floating-point
+    numbers are made in float64, in order. NaN gives NaN. A block reads whole lines.
+    Example: gridstride filter project cells.zarr flat.zarr --axis z
     """
 
     formula: ClassVar[str] = "out[y, x] = max over z of in[z, y, x]; std: sqrt(mean((in - mean(in))^2))"

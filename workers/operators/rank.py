@@ -20,7 +20,9 @@ class Rank(Boxed):
     cells.zarr out.zarr --rank -2 --size 3
     """
 
-    formula: ClassVar[str] = "element `rank` of the n elements of the box, in order, the first being 0"
+    formula: ClassVar[str] = (
+        "element number rank, from 0, of the n elements of the box in order; of a rank below 0, number n + rank"
+    )
     source: ClassVar[str] = "scipy.ndimage.rank_filter"
 
     rank: Whole = Field(description="0 is the smallest element, 1 the next; -1 is the largest, -2 the next.")

@@ -22,7 +22,7 @@ class Sato(Precise):
     """How much each element is in a tube or ridge, by the Hessian's eigenvalues; the largest over all sigmas.
 
     Equal to skimage.filters.sato: integers keep their range, results are floating-point numbers, and ridges are dark
-    unless --no-black-ridges is given. Of 2 or 3 axes.
+    unless --no-black-ridges is given. Of 2 or 3 axes. NaN gives NaN as far as the widest Gaussian reaches.
     Example: gridstride filter sato cells.zarr tubes.zarr --sigmas 1,2,3 --no-black-ridges
     """
 

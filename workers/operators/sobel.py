@@ -10,7 +10,7 @@ from gridstride.workers.families.derivatives import gradient_passes, joined, sto
 from gridstride.workers.families.exact import exactly
 from gridstride.workers.families.joined import Joined
 from gridstride.workers.families.separable import Separable
-from gridstride.workers.operators.base import Grid, Operator, accumulator
+from gridstride.workers.operators.base import Grid, Operator, accumulator, rounding
 from gridstride.workers.operators.fields import AxisName, Linear, find_axis
 
 
@@ -19,7 +19,7 @@ class Sobel(Linear):
 
     Equal to scipy.ndimage.sobel, of no unit: a ramp of 1 gives 2 x 4^(axes - 1). --magnitude: the square root of the
     sum of the squares of these derivatives along all filtered axes, in floating-point numbers until it is stored.
-    Results below 0 are 0 in unsigned integers: give a dtype.
+    Results below 0 are 0 in unsigned integers: give a dtype. NaN gives NaN there and in all neighbours.
     Example: gridstride filter sobel cells.zarr edges.zarr --axis y --dtype float32
     """
 
@@ -43,4 +43,4 @@ class Sobel(Linear):
             return exactly(Separable.of(passes[along], out, sums, self.cast), grid, self.precision)
         number = accumulator(sums)
         parts = [exactly(Separable.of(passes[axis], number, sums, "round"), grid, self.precision) for axis in axes]
-        return stored(joined(parts, Joined("euclidean")), number, out, self.cast)
+        return stored(joined(parts, Joined("euclidean")), number, out, self.cast, rounding(grid, sums))

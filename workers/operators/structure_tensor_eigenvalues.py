@@ -15,7 +15,8 @@ class StructureTensorEigenvalues(HessianEigenvalues):
 
     Equal to skimage.feature.structure_tensor_eigenvalues of structure_tensor: the result has a new first axis, along
     which the largest comes first. Results are floating-point numbers, and integers are divided by the largest of their
-    dtype before (--preserve-range leaves them). Of 1 to 3 axes.
+    dtype before (--preserve-range leaves them). Of 1 to 3 axes. NaN gives NaN as far as the Gaussian
+    and the differences reach.
     Example: gridstride filter structure-tensor-eigenvalues cells.zarr out.zarr --sigma 2
     """
 

@@ -18,7 +18,8 @@ from gridstride.workers.operators.kinds import Offsets, Sizes
 class Uniform(Linear):
     """Mean over a box.
 
-    Equal to scipy.ndimage.uniform_filter. Example: gridstride filter uniform cells.zarr mean.zarr --size 3,5,5
+    Equal to scipy.ndimage.uniform_filter, but NaN gives NaN in the boxes that it lies in, not on to the end of the
+    line. Example: gridstride filter uniform cells.zarr mean.zarr --size 3,5,5
     """
 
     formula: ClassVar[str] = "sum of the n elements of the box / n"

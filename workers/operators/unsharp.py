@@ -19,7 +19,8 @@ class Unsharp(Linear):
     """Sharpen: add what a Gaussian takes away, amount times.
 
     Equal to skimage.filters.unsharp_mask with preserve_range: floating-point numbers are not clipped. Integers are
-    rounded and saturate, which is what scikit-image's clipping to 0..1 does to integers.
+    rounded and saturate, which is what scikit-image's clipping to 0..1 does to integers. NaN gives NaN as far as the
+    Gaussian reaches.
     Example: gridstride filter unsharp cells.zarr sharp.zarr --radius 2 --amount 0.5
     """
 

@@ -13,7 +13,8 @@ class WhiteTophat(Flat):
     """The array less its opening: bright objects smaller than the box, without background.
 
     Equal to scipy.ndimage.white_tophat with a flat structure, but differences of integers saturate where scipy's wrap
-    around; of truth values it is what the opening lacks.
+    around; of truth values it is what is true in the array and false in the opening, where scipy takes all that
+    differs (more only where a constant border counts as true). NaN in a box gives NaN.
     Example: gridstride filter white-tophat cells.zarr spots.zarr --size 1,9,9
     """
 
