@@ -51,3 +51,13 @@ def test_their_memory_is_foreseen(dtype: str, method: str) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak <= operator.scratch(window.want, grid, "cpu") + 100_000
+
+
+def test_a_mean_says_that_it_is_rounded_where_it_is() -> None:
+    for dtype, fields, said in (
+        ("int64", {}, ("means beyond 2^53 are rounded to the nearest that float64 has",)),
+        ("int64", {"dtype": "int64"}, ()),
+        ("int32", {}, ()),
+    ):
+        array = np.ones((3, 4), dtype)
+        assert bound("project", array, axis=0, method="mean", **fields).remarks(grid_of(array)) == said

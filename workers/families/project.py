@@ -59,9 +59,9 @@ class Project(Operator):
         return f"{NAMES[self.method]} of whole lines"
 
     def remarks(self, grid: Grid) -> tuple[str, ...]:
-        if self.method == "std":
+        if self.method != "mean" or whole(self.out_dtype) or not rounding(grid, "double"):
             return ()
-        return rounding(grid, "double") if self.method == "mean" and not whole(self.out_dtype) else ()
+        return ("means beyond 2^53 are rounded to the nearest that float64 has",)
 
     def meaning(self) -> Meaning:
         if self.method == "std":
