@@ -42,7 +42,7 @@ class _Model(models.PrimitiveModel):
         super().__init__(manager, kind, ir.VectorType(manager.lookup(kind.dtype).get_value_type(), kind.count))
 
 
-def _of(array: types.Array) -> Vector:
+def vector_of(array: types.Array) -> Vector:
     return Vector(array.dtype, BYTES * 8 // array.dtype.bitwidth)
 
 
@@ -50,27 +50,27 @@ def _is_float(kind: types.Number) -> bool:
     return isinstance(kind, types.Float)
 
 
-def _pointer(context: Any, builder: Any, kind: types.Array, array: Any, index: Any, vector: Any) -> Any:
+def pointer(context: Any, builder: Any, kind: types.Array, array: Any, index: Any, vector: Any) -> Any:
     data = array if isinstance(kind, types.CPointer) else context.make_array(kind)(context, builder, array).data
     return builder.bitcast(builder.gep(data, [index]), vector.as_pointer())
 
 
-def _splat(builder: Any, element: Any, vector: Any) -> Any:
+def splat(builder: Any, element: Any, vector: Any) -> Any:
     word = ir.IntType(32)
     first = builder.insert_element(ir.Constant(vector, ir.Undefined), element, word(0))
     return builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(word, vector.count), [0] * vector.count))
 
 
-def _call(builder: Any, name: str, result: Any, *values: Any) -> Any:
+def call(builder: Any, name: str, result: Any, *values: Any) -> Any:
     kind = ir.FunctionType(result, [value.type for value in values])
     return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), values)
 
 
-def _suffix(kind: Vector) -> str:
+def suffix(kind: Vector) -> str:
     return f"v{kind.count}{'f' if _is_float(kind.dtype) else 'i'}{kind.dtype.bitwidth}"
 
 
-def _converted(builder: Any, value: Any, have: types.Number, want: types.Number, to: Any) -> Any:
+def converted(builder: Any, value: Any, have: types.Number, want: types.Number, to: Any) -> Any:
     """A vector of `have` as one of `want`: numbers that `want` has not give anything."""
     if _is_float(have) and _is_float(want):
         same = have.bitwidth == want.bitwidth
@@ -103,7 +103,7 @@ def elements(typing: Any, array: types.Array) -> Any:
 @intrinsic
 def lanes(typing: Any, array: types.Array) -> Any:
     """How many elements of the array's dtype make a vector."""
-    count = _of(array).count
+    count = vector_of(array).count
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return ir.IntType(64)(count)
@@ -114,11 +114,11 @@ def lanes(typing: Any, array: types.Array) -> Any:
 @intrinsic
 def get(typing: Any, array: types.Array, index: types.Integer) -> Any:
     """The vector that begins at an index."""
-    kind = _of(array)
+    kind = vector_of(array)
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer = _pointer(context, builder, array, arguments[0], arguments[1], context.get_value_type(kind))
-        return builder.load(pointer, align=array.dtype.bitwidth // 8)
+        place = pointer(context, builder, array, arguments[0], arguments[1], context.get_value_type(kind))
+        return builder.load(place, align=array.dtype.bitwidth // 8)
 
     return kind(array, types.int64), code
 
@@ -126,13 +126,13 @@ def get(typing: Any, array: types.Array, index: types.Integer) -> Any:
 @intrinsic
 def get_as(typing: Any, array: types.Array, index: types.Integer, like: types.Array) -> Any:
     """The elements from an index on, as many as make a vector of the dtype of `like`, converted to it."""
-    kind = _of(like)
+    kind = vector_of(like)
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         element = context.get_value_type(array.dtype)
-        pointer = _pointer(context, builder, array, arguments[0], arguments[1], ir.VectorType(element, kind.count))
-        value = builder.load(pointer, align=array.dtype.bitwidth // 8)
-        return _converted(builder, value, array.dtype, kind.dtype, context.get_value_type(kind))
+        place = pointer(context, builder, array, arguments[0], arguments[1], ir.VectorType(element, kind.count))
+        value = builder.load(place, align=array.dtype.bitwidth // 8)
+        return converted(builder, value, array.dtype, kind.dtype, context.get_value_type(kind))
 
     return kind(array, types.int64, like), code
 
@@ -143,9 +143,9 @@ def put(typing: Any, array: types.Array, index: types.Integer, vector: Vector) -
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         to = ir.VectorType(context.get_value_type(array.dtype), vector.count)
-        value = _converted(builder, arguments[2], vector.dtype, array.dtype, to)
-        pointer = _pointer(context, builder, array, arguments[0], arguments[1], to)
-        builder.store(value, pointer, align=array.dtype.bitwidth // 8)
+        value = converted(builder, arguments[2], vector.dtype, array.dtype, to)
+        place = pointer(context, builder, array, arguments[0], arguments[1], to)
+        builder.store(value, place, align=array.dtype.bitwidth // 8)
         return context.get_dummy_value()
 
     return types.void(array, types.int64, vector), code
@@ -165,9 +165,9 @@ def _saturated(builder: Any, value: Any, have: Vector, want: types.Integer, to: 
     if want.bitwidth - want.signed <= (24 if have.dtype == types.float32 else 53):  # it has the limits
         value = builder.select(builder.fcmp_ordered(">", value, number(least)), value, number(least))
         value = builder.select(builder.fcmp_ordered("<", value, number(beyond - 1)), value, number(beyond - 1))
-        return _converted(builder, value, have.dtype, want, to)
+        return converted(builder, value, have.dtype, want, to)
     small, large = (ir.Constant(to, [limit] * have.count) for limit in (least, beyond - 1))
-    found = _converted(builder, value, have.dtype, want, to)
+    found = converted(builder, value, have.dtype, want, to)
     found = builder.select(builder.fcmp_ordered("<=", value, number(least)), small, found)
     return builder.select(builder.fcmp_ordered(">=", value, number(beyond)), large, found)
 
@@ -181,9 +181,9 @@ def put_rounded(typing: Any, array: types.Array, index: types.Integer, vector: V
         if _is_float(vector.dtype) and not _is_float(array.dtype):
             value = _saturated(builder, arguments[2], vector, array.dtype, to)
         else:
-            value = _converted(builder, arguments[2], vector.dtype, array.dtype, to)
-        pointer = _pointer(context, builder, array, arguments[0], arguments[1], to)
-        builder.store(value, pointer, align=array.dtype.bitwidth // 8)
+            value = converted(builder, arguments[2], vector.dtype, array.dtype, to)
+        place = pointer(context, builder, array, arguments[0], arguments[1], to)
+        builder.store(value, place, align=array.dtype.bitwidth // 8)
         return context.get_dummy_value()
 
     return types.void(array, types.int64, vector), code
@@ -192,10 +192,10 @@ def put_rounded(typing: Any, array: types.Array, index: types.Integer, vector: V
 @intrinsic
 def every(typing: Any, array: types.Array, element: types.Number) -> Any:
     """A vector of the array's dtype, each of whose elements is `element`."""
-    kind = _of(array)
+    kind = vector_of(array)
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return _splat(builder, arguments[1], context.get_value_type(kind))
+        return splat(builder, arguments[1], context.get_value_type(kind))
 
     return kind(array, array.dtype), code
 
@@ -206,7 +206,7 @@ def convert(typing: Any, vector: Vector, like: types.Array) -> Any:
     kind = Vector(like.dtype, vector.count)
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return _converted(builder, arguments[0], vector.dtype, like.dtype, context.get_value_type(kind))
+        return converted(builder, arguments[0], vector.dtype, like.dtype, context.get_value_type(kind))
 
     return kind(vector, like), code
 
@@ -260,7 +260,7 @@ def _arithmetic(name: str) -> Callable[..., Any]:
 
 def _library(name: str) -> Callable[..., Any]:
     def make(builder: Any, kind: Vector, *values: Any) -> Any:
-        return _call(builder, f"llvm.{name}.{_suffix(kind)}", values[0].type, *values)
+        return call(builder, f"llvm.{name}.{suffix(kind)}", values[0].type, *values)
 
     return make
 
@@ -290,8 +290,8 @@ def prefetch(typing: Any, array: types.Array, index: types.Integer) -> Any:
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         word = ir.IntType(32)
-        pointer = _pointer(context, builder, array, arguments[0], arguments[1], ir.IntType(8))
-        _call(builder, "llvm.prefetch.p0i8", ir.VoidType(), pointer, word(0), word(3), word(1))
+        place = pointer(context, builder, array, arguments[0], arguments[1], ir.IntType(8))
+        call(builder, "llvm.prefetch.p0i8", ir.VoidType(), place, word(0), word(3), word(1))
         return context.get_dummy_value()
 
     return types.void(array, types.int64), code

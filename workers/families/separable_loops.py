@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from gridstride.workers.families.separable_sums import INNER, line, store_rows, weigh
+from gridstride.workers.families.separable_sums import INNER, across, store_rows, weigh
 from gridstride.workers.families.separable_view import ROWS, TOGETHER
 from gridstride.workers.vectors import lanes
 
@@ -92,12 +92,12 @@ def finish(room, jobs, count, x, shape, work, out):
         pad(room, jobs, count, shape.shift, x.outside, work)
         n = lanes(room)
         if out.kind == 0 and shape.width >= n:  # right into the result
-            line(room, jobs, count, (0, 1), x.places, x, shape.width, out.same, 0)
+            across(room, jobs, count, x, shape.width, out.same)
             return
         whole = (shape.width + n - 1) // n * n  # in place, where no vector may overlap the one before it
         for job in range(count):
             jobs[job, 2], jobs[job, 3] = jobs[job, 0], jobs[job, 2]
-        line(room, jobs, count, (0, 1), x.places, x, whole, room, 0)
+        across(room, jobs, count, x, whole, room)
         for job in range(count):
             jobs[job, 2] = jobs[job, 3]
     store_rows(room, jobs, count, shape.width, out)

@@ -2,7 +2,7 @@
 
 All passes of a separable filter are one thing: a row of results is a weighted sum of rows that lie somewhere in memory.
 For a pass along z or y these are rows of other planes or lines; for one along x, the padded row itself at offsets 0, 1,
-2, ... A row that is loaded serves up to four sums in registers.
+2, ... A row that is loaded serves up to eight sums in registers.
 """
 
 from __future__ import annotations
@@ -13,19 +13,20 @@ import numpy as np
 from numba import njit, types
 from numba.extending import overload
 
+from gridstride.workers.families.separable_blocks import sums_along_row, sums_of_rows
 from gridstride.workers.vectors import (
     Vector,
     add,
     convert,
     div,
     every,
-    fma,
     get,
     get_as,
     high,
     lanes,
     low,
     mul,
+    multiply_add,
     put,
     rint,
     sub,
@@ -53,17 +54,6 @@ class Step(NamedTuple):
     symmetry: int
     outside: float
     divisor: float
-
-
-def tap(weight: Any, value: Any, total: Any) -> Any:
-    """total + weight * value; float32 rounds once, others twice, as scipy does."""
-
-
-@overload(tap, inline="always")
-def _tap(weight, value, total):
-    if isinstance(weight, Vector) and weight.dtype == types.float32:
-        return lambda weight, value, total: fma(weight, value, total)
-    return lambda weight, value, total: add(total, mul(weight, value))
 
 
 def divided(total: Any, divisor: Any) -> Any:
@@ -112,7 +102,12 @@ def line(flat, jobs, count, skip, places, step, size, out, pitch):
                             s, t, u, v = add(s, ss), add(t, tt), add(u, uu), add(v, vv)
                         else:
                             s, t, u, v = sub(s, ss), sub(t, tt), sub(u, uu), sub(v, vv)
-                    a, b, c, d = tap(w, s, a), tap(w, t, b), tap(w, u, c), tap(w, v, d)
+                    a, b, c, d = (
+                        multiply_add(w, s, a),
+                        multiply_add(w, t, b),
+                        multiply_add(w, u, c),
+                        multiply_add(w, v, d),
+                    )
                 if divisor != 1:
                     a, b, c, d = divided(a, by), divided(b, by), divided(c, by), divided(d, by)
                 put(out, to + i, a)
@@ -129,90 +124,92 @@ def line(flat, jobs, count, skip, places, step, size, out, pitch):
                     if symmetry != 0:
                         ss = get_as(flat, at + places[p + taps - 1 - k], out)
                         s = add(s, ss) if symmetry > 0 else sub(s, ss)
-                    a = tap(every(out, weights[k]), s, a)
+                    a = multiply_add(every(out, weights[k]), s, a)
                 put(out, to + i, divided(a, by) if divisor != 1 else a)
                 i += n
 
 
+four, eight, along, one = sums_of_rows(4, 2), sums_of_rows(8, 2), sums_along_row(8), sums_along_row(1)
+
+
 @njit(**INNER)
-def four(flat, jobs, count, g, places, step, size, out, pitch):
+def rows_of_four(flat, jobs, count, g, places, step, size, out, pitch):
     """The same as `line` for rows g .. g + 3 of every job, of four taps or more that are added in order. In pieces of
     two vectors, of which the last may overlap."""
-    n, weights, taps, divisor = lanes(out), step.weights, len(step.weights), step.divisor
-    by, none = every(out, divisor), every(out, -out.dtype.type(0))  # adding to -0.0 changes nothing
+    n = lanes(out)
     for job in range(count):
         base, p, to = jobs[job, 0], jobs[job, 1] + g, jobs[job, 2] + g * pitch
         for start in range(0, size, 2 * n):
             i = max(min(start, size - 2 * n), 0)
-            at = base + i
-            w2, w1, w0 = every(out, weights[2]), every(out, weights[1]), every(out, weights[0])
-            j = at + places[p]
-            v, vv = get_as(flat, j, out), get_as(flat, j + n, out)
-            a, aa = mul(w0, v), mul(w0, vv)
-            j = at + places[p + 1]
-            v, vv = get_as(flat, j, out), get_as(flat, j + n, out)
-            a, aa, b, bb = tap(w1, v, a), tap(w1, vv, aa), mul(w0, v), mul(w0, vv)
-            j = at + places[p + 2]
-            v, vv = get_as(flat, j, out), get_as(flat, j + n, out)
-            a, aa, b, bb = tap(w2, v, a), tap(w2, vv, aa), tap(w1, v, b), tap(w1, vv, bb)
-            c, cc = mul(w0, v), mul(w0, vv)
-            d = dd = none
-            for k in range(3, taps):
-                w3 = every(out, weights[k])
-                j = at + places[p + k]
-                v, vv = get_as(flat, j, out), get_as(flat, j + n, out)
-                a, aa, b, bb = tap(w3, v, a), tap(w3, vv, aa), tap(w2, v, b), tap(w2, vv, bb)
-                c, cc, d, dd = tap(w1, v, c), tap(w1, vv, cc), tap(w0, v, d), tap(w0, vv, dd)
-                w0, w1, w2 = w1, w2, w3
-            j = at + places[p + taps]
-            v, vv = get_as(flat, j, out), get_as(flat, j + n, out)
-            b, bb, c, cc = tap(w2, v, b), tap(w2, vv, bb), tap(w1, v, c), tap(w1, vv, cc)
-            d, dd = tap(w0, v, d), tap(w0, vv, dd)
-            j = at + places[p + taps + 1]
-            v, vv = get_as(flat, j, out), get_as(flat, j + n, out)
-            c, cc, d, dd = tap(w2, v, c), tap(w2, vv, cc), tap(w1, v, d), tap(w1, vv, dd)
-            j = at + places[p + taps + 2]
-            v, vv = get_as(flat, j, out), get_as(flat, j + n, out)
-            d, dd = tap(w2, v, d), tap(w2, vv, dd)
-            if divisor != 1:
-                a, aa, b, bb = divided(a, by), divided(aa, by), divided(b, by), divided(bb, by)
-                c, cc, d, dd = divided(c, by), divided(cc, by), divided(d, by), divided(dd, by)
-            i += to
-            put(out, i, a)
-            put(out, i + n, aa)
-            put(out, i + pitch, b)
-            put(out, i + pitch + n, bb)
-            put(out, i + 2 * pitch, c)
-            put(out, i + 2 * pitch + n, cc)
-            put(out, i + 3 * pitch, d)
-            put(out, i + 3 * pitch + n, dd)
+            four(flat, base + i, places, p, step.weights, step.divisor, out, to + i, pitch)
 
 
-def fours(flat: Any, jobs: Any, count: Any, rows: Any, places: Any, step: Any, size: Any, out: Any, pitch: Any) -> Any:
-    """Those rows of all jobs that can be made four at a time; how many of each."""
+@njit(**INNER)
+def rows_of_eight(flat, jobs, count, g, places, step, size, out, pitch):
+    """The same for rows g .. g + 7, of eight taps or more."""
+    n = lanes(out)
+    for job in range(count):
+        base, p, to = jobs[job, 0], jobs[job, 1] + g, jobs[job, 2] + g * pitch
+        for start in range(0, size, 2 * n):
+            i = max(min(start, size - 2 * n), 0)
+            eight(flat, base + i, places, p, step.weights, step.divisor, out, to + i, pitch)
 
 
-@overload(fours)
-def _fours(flat, jobs, count, rows, places, step, size, out, pitch):
+def in_blocks(
+    flat: Any, jobs: Any, count: Any, rows: Any, places: Any, step: Any, size: Any, out: Any, pitch: Any
+) -> Any:
+    """Those rows of all jobs that can be made several at a time; how many of each."""
+
+
+@overload(in_blocks)
+def _in_blocks(flat, jobs, count, rows, places, step, size, out, pitch):
     if out.dtype != types.float32:
         return lambda flat, jobs, count, rows, places, step, size, out, pitch: 0
 
-    def made(flat, jobs, count, rows, places, step, size, out, pitch):
-        if len(step.weights) < 4:
-            return 0
-        for g in range(0, rows - 3, 4):
-            four(flat, jobs, count, g, places, step, size, out, pitch)
-        return rows // 4 * 4
+    def make(flat, jobs, count, rows, places, step, size, out, pitch):
+        made = 0
+        while len(step.weights) >= 8 and made + 8 <= rows:
+            rows_of_eight(flat, jobs, count, made, places, step, size, out, pitch)
+            made += 8
+        while len(step.weights) >= 4 and made + 4 <= rows:
+            rows_of_four(flat, jobs, count, made, places, step, size, out, pitch)
+            made += 4
+        return made
 
-    return made
+    return make
 
 
 @njit(**INNER)
 def weigh(flat, jobs, count, rows, places, step, size, out, pitch):
     """Rows 0 .. rows - 1 of every job, as `line` says."""
-    made = fours(flat, jobs, count, rows, places, step, size, out, pitch)
+    made = in_blocks(flat, jobs, count, rows, places, step, size, out, pitch)
     if made < rows:
         line(flat, jobs, count, (made, rows), places, step, size, out, pitch)
+
+
+@njit(**INNER)
+def across_float32(flat, jobs, count, step, size, out):
+    n, apart = lanes(out), step.places[min(1, len(step.places) - 1)]
+    for job in range(count):
+        base, to, i = jobs[job, 0], jobs[job, 2], 0
+        while i + 8 * n <= size:
+            along(flat, base + i, apart, step.weights, step.divisor, out, to + i)
+            i += 8 * n
+        while i < size:
+            i = max(min(i, size - n), 0)
+            one(flat, base + i, apart, step.weights, step.divisor, out, to + i)
+            i += n
+
+
+def across(flat: Any, jobs: Any, count: Any, step: Any, size: Any, out: Any) -> None:
+    """The pass along x of each job's padded row, as `line` says."""
+
+
+@overload(across)
+def _across(flat, jobs, count, step, size, out):
+    if out.dtype == types.float32:
+        return lambda flat, jobs, count, step, size, out: across_float32(flat, jobs, count, step, size, out)
+    return lambda flat, jobs, count, step, size, out: line(flat, jobs, count, (0, 1), step.places, step, size, out, 0)
 
 
 class Out(NamedTuple):

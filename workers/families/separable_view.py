@@ -8,7 +8,7 @@ from math import prod
 
 import numpy as np
 
-TOGETHER = 4  # planes of results that are made together
+TOGETHER = 8  # planes of results that are made together
 ROWS = 8  # rows of each that are made at a time
 MERGED = 4096  # elements of axes without a pass that are taken as one row
 SLAB = 2**20  # bytes of sums that are kept before they become a result that the loops do not write
