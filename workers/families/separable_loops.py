@@ -3,7 +3,7 @@
     source          ring                       room                    out
     planes  ── z ─► the rows that y needs ── y ─► rows, padded ── x ─► rows
 
-Four planes of results are made together, some rows at a time, so that all between source and out stays in the nearest
+Several planes of results are made together, some rows at a time, so that all between source and out stays in the nearest
 caches.
 """
 
