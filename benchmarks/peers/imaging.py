@@ -277,6 +277,7 @@ def fastmorph_table() -> Table:
         def row(a: np.ndarray, f: Fields) -> Call:
             if a.ndim != 3 or a.dtype.kind not in "bui" or sizes(f["size"], 3) != (3, 3, 3):
                 raise KeyError("no boxes but 3 x 3 x 3 of integers")
+            # Version 1.10 makes 0 of the largest uint8, 255, in dilations.
             return lambda: function(a, parallel=1, mode=fastmorph.Mode.grey)
 
         return row

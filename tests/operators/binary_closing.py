@@ -3,6 +3,7 @@
 import numpy as np
 
 from tests.morphology import binary
+from tests.operators.binary_dilation import array as array
 
 L = np.array([[1, 1, 0, 1], [0, 1, 0, 0], [0, 1, 1, 1]])
 EXAMPLES = [
@@ -12,13 +13,6 @@ EXAMPLES = [
 ]
 TIMED = [{"iterations": 1}, {"iterations": 5}]
 PLANTED = [("minmax.cu", "i64 rest = row;", "i64 rest = row + 1;")]
-
-
-def array(rng, shape, dtype):
-    """Mostly 0; negative numbers too."""
-    chosen = rng.random(shape) > 0.92
-    values = rng.choice([2, 3] if np.dtype(dtype).kind == "u" else [-1, 2], shape)
-    return (chosen * values).astype(dtype)
 
 
 def reference(image, **options):
