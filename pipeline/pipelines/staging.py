@@ -123,8 +123,10 @@ def staged(
     grid, read: of the input, and its chunks. Raises UsageError if there is no plan.
     """
     stager, cuts = Stager(operator.graph, grid, read, layout, ask), operator.cuts
+    if not cuts and stored is not None and "cuts" not in stored.read():
+        raise UsageError(f"{stored.out} was begun by an earlier gridstride: use --overwrite to start again")
     if not cuts:
-        cuts = stager.best() if stored is None else tuple(stored.read().get("cuts", ()))
+        cuts = stager.best() if stored is None else tuple(stored.read()["cuts"])
     return Staged(operator.graph, cuts) if cuts else operator.graph, stager.stages(cuts)
 
 

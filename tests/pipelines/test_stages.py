@@ -225,6 +225,9 @@ def test_what_another_client_began_meanwhile_with_other_blocks_or_cuts_is_left_a
         with pytest.raises(UsageError, match="out was begun by another gridstride meanwhile: give the command again"):
             api.run(late)
         assert (out / FOLDER / "job.json").read_bytes() == begun
+        (out / FOLDER / "job.json").write_bytes(begun.replace(b'"cuts"', b'"was"'))  # as another edition has it
+        with pytest.raises(UsageError, match="out was begun by an earlier gridstride: use --overwrite"):
+            jobs.resume(out)
         shutil.rmtree(out)
 
 
