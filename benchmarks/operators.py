@@ -241,25 +241,23 @@ def main(arguments: list[str] | None = None) -> None:
     mode.add_argument("--compile", action="store_true", help="time first calls instead")
     mode.add_argument("--values", action="store_true", help="compare values with the peers' instead")
     options = parser.parse_args(sys.argv[2:] if arguments is None else arguments)
-    names = options.names or registry.names()
+    file, columns, rows = "operators", COLUMNS, list[list[Any]]()
     if options.compile:
-        columns = ["operator", "s, empty cache", "s, cached"]
-        rows = [compile_seconds(name) for name in names]
-        title, file = "a first call", "operators_compile"
-    else:
-        libraries, columns, make = (
-            tables(),
-            DIFFERENCES if options.values else COLUMNS,
-            compared if options.values else timed,
-        )
-        rows = [shown(row) for name in names for row in make(name, libraries)]
-        title, file = ("values" if options.values else "one thread, in memory"), "operators"
-    report.show(title, columns, rows)
+        file, columns = "operators_compile", ["operator", "s, empty cache", "s, cached"]
+    elif options.values:
+        columns = DIFFERENCES
+    libraries = {} if options.compile else tables()
+    for name in options.names or registry.names():
+        if options.compile:
+            rows.append(shown(compile_seconds(name)))
+        else:
+            rows += map(shown, (compared if options.values else timed)(name, libraries))
+        if not options.names and not options.values:
+            report.save(file, columns, rows)  # as far as it is
+    report.show("values" if options.values else "one thread, in memory", columns, rows)
     if columns is COLUMNS:
         behind = [row for row in rows if row[5] != "" and row[5] < 1]
         print(f"{len(behind)} of {len(rows)} rows are behind a peer")
-    if not options.names and not options.values:
-        report.save(file, columns, rows)
 
 
 def shown(row: list[Any]) -> list[Any]:

@@ -1,4 +1,4 @@
-"""What DIPlib, SimpleITK, OpenCV, fastmorph and imops call gridstride's operators, each on one thread."""
+"""What DIPlib, SimpleITK and OpenCV call gridstride's operators, each on one thread."""
 
 from __future__ import annotations
 
@@ -270,37 +270,6 @@ def opencv_table() -> Table:
     return {name: flat(row) for name, row in table.items()}
 
 
-def fastmorph_table() -> Table:
-    import fastmorph
-
-    def three(function: Any) -> Row:
-        def row(a: np.ndarray, f: Fields) -> Call:
-            if a.ndim != 3 or a.dtype.kind not in "bui" or sizes(f["size"], 3) != (3, 3, 3):
-                raise KeyError("no boxes but 3 x 3 x 3 of integers")
-            # Version 1.10 makes 0 of the largest uint8, 255, in dilations.
-            return lambda: function(a, parallel=1, mode=fastmorph.Mode.grey)
-
-        return row
-
-    names = {"minimum": fastmorph.erode, "maximum": fastmorph.dilate}
-    names |= {"grey-erosion": fastmorph.erode, "grey-dilation": fastmorph.dilate}
-    return {name: three(function) for name, function in names.items()}
-
-
-def imops_table() -> Table:
-    import imops
-
-    def binary(function: Any) -> Row:
-        def row(a: np.ndarray, f: Fields) -> Call:
-            if f["iterations"] != 1 or f.get("connectivity", 1) != 1:
-                raise KeyError("no iterations")
-            return lambda: function(a, num_threads=1)
-
-        return row
-
-    return {f"binary-{name}": binary(getattr(imops, f"binary_{name}")) for name in BINARY}
-
-
 LIBRARIES: dict[str, Callable[[], Table]] = {
     "scipy": operators.scipy_table,
     "numpy": operators.numpy_table,
@@ -308,6 +277,6 @@ LIBRARIES: dict[str, Callable[[], Table]] = {
     "DIPlib": diplib_table,
     "SimpleITK": simpleitk_table,
     "OpenCV": opencv_table,
-    "fastmorph": fastmorph_table,
-    "imops": imops_table,
+    "fastmorph": operators.fastmorph_table,
+    "imops": operators.imops_table,
 }

@@ -1,4 +1,4 @@
-"""What NumPy, SciPy and scikit-image call gridstride's operators; `imaging` has the libraries of images.
+"""What libraries of arrays call gridstride's operators; `imaging` has DIPlib, SimpleITK and OpenCV.
 
 A row of a table is a function of an image and gridstride's fields that makes a call without arguments, or raises
 KeyError for fields that the library has not, with what it has instead. An image of the library's own type is made
@@ -165,3 +165,34 @@ def skimage_table() -> Table:
         "downsample": downsample,
         "threshold": otsu,
     }
+
+
+def fastmorph_table() -> Table:
+    import fastmorph
+
+    def three(function: Any) -> Row:
+        def row(a: np.ndarray, f: Fields) -> Call:
+            if a.ndim != 3 or a.dtype.kind not in "bui" or sizes(f["size"], 3) != (3, 3, 3):
+                raise KeyError("no boxes but 3 x 3 x 3 of integers")
+            # Version 1.10 makes 0 of the largest uint8, 255, in dilations.
+            return lambda: function(a, parallel=1, mode=fastmorph.Mode.grey)
+
+        return row
+
+    names = {"minimum": fastmorph.erode, "maximum": fastmorph.dilate}
+    names |= {"grey-erosion": fastmorph.erode, "grey-dilation": fastmorph.dilate}
+    return {name: three(function) for name, function in names.items()}
+
+
+def imops_table() -> Table:
+    import imops
+
+    def binary(function: Any) -> Row:
+        def row(a: np.ndarray, f: Fields) -> Call:
+            if f["iterations"] != 1 or f.get("connectivity", 1) != 1:
+                raise KeyError("no iterations")
+            return lambda: function(a, num_threads=1)
+
+        return row
+
+    return {f"binary-{name}": binary(getattr(imops, f"binary_{name}")) for name in BINARY}
