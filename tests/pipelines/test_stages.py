@@ -115,7 +115,6 @@ def test_killed_after_any_block_it_goes_on_to_the_same_bytes(
             runs += 1
             found = status(out)
             assert found.done == found.total or found.more["sweeps before"][0] != "0"
-            assert found.done == found.total or f"(sweeps before: {found.more['sweeps before']}) are kept" in kept(out)
             cut_at(monkeypatch)  # what a job was begun with holds
             job = jobs.resume(out, RunOptions(device="cpu"))
     assert runs >= 5  # in each sweep
@@ -250,6 +249,7 @@ def test_a_finished_sweep_whose_result_is_gone_is_not_made_again(store: Any, tmp
             journal.begin_sweep()
             write_work(work)
             journal.mark((0, 0), tuple(n - 1 for n in plan.grid))
+    assert kept(out).startswith("; 0 of 1 block (sweeps before: 1 of 1 block) are kept; go on with: ")
 
 
 @pytest.mark.slow
