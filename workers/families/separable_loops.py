@@ -3,8 +3,8 @@
     source          ring                       room                    out
     planes  ── z ─► the rows that y needs ── y ─► rows, padded ── x ─► rows
 
-Several planes of results are made together, some rows at a time, so that all between source and out stays in the nearest
-caches.
+Several planes of results are made together, some rows at a time, so that all between source and out stays in the
+nearest caches.
 """
 
 from __future__ import annotations
