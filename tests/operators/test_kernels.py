@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import tracemalloc
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from numba.core.registry import CPUDispatcher
 from scipy import ndimage
 
 from gridstride.workers.families import separable_cpu
@@ -121,3 +124,30 @@ def test_a_row_holds_all_between_the_ends() -> None:
     np.testing.assert_array_equal(row, np.arange(14, 14 + 24 + 6 + 1))
     assert not walkable(part[::-1])
     assert aligned(5, np.dtype(np.int16)).ctypes.data % 64 == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [("median", {"size": 3}), ("median", {"size": (1, 13, 13)}), ("percentile", {"size": 2, "percentile": 20}),
+     ("minimum", {"size": 3}), ("downsample", {"method": "max"}), ("downsample", {"method": "mode"}),
+     ("project", {"axis": 0}), ("unsharp", {"radius": 1, "amount": 1})],
+)  # fmt: skip
+def test_nothing_is_compiled_again_for_another_layout(name: str, fields: Any) -> None:
+    array = np.random.default_rng(0).integers(0, 9, (4, 40, 90)).astype(np.uint8)
+    operator, grid = bound(name, array, **fields), grid_of(array)
+    made = operator.out_grid(grid)
+    window = Window(array, Region.whole(array.shape), Region.whole(made.shape), grid)
+    read_only = array.copy()
+    read_only.flags.writeable = False
+    part, room = np.pad(array, 1)[1:-1, 1:-1, 1:-1], np.empty([n + 2 for n in made.shape], made.dtype)
+    results, kinds = [], set()
+    for data, out in (
+        (array, np.empty(made.shape, made.dtype)),
+        (read_only, room[tuple(slice(n) for n in made.shape)]),
+        (part, room[tuple(slice(1, n + 1) for n in made.shape)]),
+    ):
+        operator.cpu(replace(window, data=data), out)
+        results.append(out.copy())
+        kinds.add(sum(len(kernel.signatures) for kernel in gc.get_objects() if isinstance(kernel, CPUDispatcher)))
+    np.testing.assert_array_equal(results, [results[0]] * 3)
+    assert len(kinds) == 1

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from gridstride.workers.families.rows import in_order
+
 
 def store(values: np.ndarray, out: np.ndarray, cast: str) -> None:
     """Write floating-point values into `out`, of the same shape and any dtype; integers into one of their own.
@@ -24,7 +26,7 @@ def store(values: np.ndarray, out: np.ndarray, cast: str) -> None:
     else:
         limits = np.iinfo(out.dtype)
         flat = out.reshape(-1) if out.flags.c_contiguous else np.empty(out.size, out.dtype)
-        values = np.ascontiguousarray(values).reshape(-1)
+        values = in_order(values).reshape(-1)
         from gridstride.workers.loops import round_to, round_to_64  # Numba takes time to import
 
         if out.dtype.itemsize == 8:

@@ -10,6 +10,7 @@ import numpy as np
 
 from gridstride.workers.families.nodata import OfValid
 from gridstride.workers.families.parts import MOST_ROWS, nothing
+from gridstride.workers.families.rows import in_order
 from gridstride.workers.launches import Launches
 from gridstride.workers.nodata import NoData
 from gridstride.workers.operators.base import Grid, Operator, Report, Window
@@ -86,7 +87,7 @@ class Histogram(Operator):
         from gridstride.workers.families import histogram_cpu  # Numba takes time to import
 
         data = window.part(window.want).data
-        flat = np.ascontiguousarray(data, counted_as(data.dtype)).reshape(-1)
+        flat = in_order(np.asarray(data, counted_as(data.dtype))).reshape(-1)
         counts = np.zeros(self.bins, np.int64)
         if self.edges is None:
             histogram_cpu.count_integers(flat, flat.dtype.type(self.low), counts)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from gridstride.workers.families.nodata import chosen, on_cpu
+from gridstride.workers.families.rows import in_order
 from gridstride.workers.launches import INPUTS, Launches, Ref, ceil_div, type_name
 from gridstride.workers.nodata import NoData
 from gridstride.workers.operators.base import Grid, Meaning, Operator, Window
@@ -123,7 +124,7 @@ class Joined(Join):
     def cpu(self, window: Window, out: np.ndarray) -> None:
         from gridstride.workers.families.joined_cpu import FORMULAS  # Numba takes time to import
 
-        arrays = tuple(np.ascontiguousarray(array).reshape(-1) for array in window.part(window.want).arrays)
+        arrays = tuple(in_order(array).reshape(-1) for array in window.part(window.want).arrays)
         flat = out.reshape(-1) if out.flags.c_contiguous else np.empty(out.size, out.dtype)
         FORMULAS[self.formula](arrays, np.array(self.numbers, np.float64), flat)
         if not out.flags.c_contiguous:

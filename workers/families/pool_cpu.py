@@ -8,6 +8,7 @@ import numpy as np
 from numba import njit
 
 from gridstride.workers.families.casting import store
+from gridstride.workers.families.rows import in_order
 from gridstride.workers.launches import six
 from gridstride.workers.operators.base import Window
 
@@ -24,16 +25,17 @@ def pool(op: Pool, window: Window, out: np.ndarray) -> None:
     data = window.part(op.needed(window.want, window.grid)).data
     if data.dtype == np.float16:
         data = data.astype(np.float32)
-    data = np.ascontiguousarray(data.view(np.uint8) if data.dtype == np.bool_ else data).reshape(six(data.shape, 1))
+    data = in_order(data.view(np.uint8) if data.dtype == np.bool_ else data).reshape(six(data.shape, 1))
     factors, shape = six(op.factors, 1), six(out.shape, 1)
-    if op.method != "mean":
-        extreme(data, factors, op.method == "max", into := _plain(out, shape))
+    whole = data.dtype.kind != "f"
+    if op.method != "mean" or (whole and op.out_dtype == data.dtype):  # which holds all means of its elements
+        into = _plain(out, shape)
+        if op.method == "mean":
+            whole_means(data, factors, into)
+        else:
+            extreme(data, factors, op.method == "max", into)
         if not np.may_share_memory(into, out):
             out[...] = into.reshape(out.shape)
-        return
-    whole = data.dtype.kind != "f"
-    if whole and op.out_dtype == data.dtype:  # which holds all means of its elements
-        whole_means(data, factors, _plain(out, shape))
     elif whole and op.out_dtype.kind != "f":
         means = whole_means(data, factors, np.empty(shape, np.uint64 if data.dtype == np.uint64 else np.int64))
         _store_whole(means.reshape(out.shape), out)
@@ -43,10 +45,9 @@ def pool(op: Pool, window: Window, out: np.ndarray) -> None:
 
 def _plain(out: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """The result as an array of six axes, of a type that loops write: itself, where that can be."""
-    if out.dtype == np.float16:
-        return np.empty(shape, np.float32)
-    plain = out.view(np.uint8) if out.dtype == np.bool_ else out
-    return plain[(None,) * (len(shape) - out.ndim)]
+    plain = {"float16": np.float32, "bool": np.uint8}.get(out.dtype.name, out.dtype)
+    same = out.flags.c_contiguous and out.dtype != np.float16
+    return out.view(plain).reshape(shape) if same else np.empty(shape, plain)
 
 
 def _store_whole(means: np.ndarray, out: np.ndarray) -> None:

@@ -13,6 +13,7 @@ from numba import njit
 
 from gridstride.workers.families.pool_cpu import span
 from gridstride.workers.families.pool_valid import between
+from gridstride.workers.families.rows import in_order
 from gridstride.workers.launches import six
 from gridstride.workers.operators.base import Window
 
@@ -30,7 +31,7 @@ def pool(op: Ordered, window: Window, out: np.ndarray) -> None:
     data = window.part(op.needed(window.want, window.grid)).data
     if data.dtype == np.float16:
         data = data.astype(np.float32)
-    data = np.ascontiguousarray(data.view(np.uint8) if data.dtype == np.bool_ else data)
+    data = in_order(data.view(np.uint8) if data.dtype == np.bool_ else data)
     kind, unsigned = KINDS[data.dtype.kind], f"u{data.itemsize}"
     bits = data.view(unsigned).reshape(six(data.shape, 1))
     shape, factors = six(out.shape, 1), six(op.factors, 1)

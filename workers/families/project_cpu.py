@@ -16,6 +16,7 @@ from numba import njit
 from gridstride.workers.families import project_lines
 from gridstride.workers.families.pool_cpu import further, whole_mean
 from gridstride.workers.families.project_lines import apart
+from gridstride.workers.families.rows import in_order
 from gridstride.workers.operators.base import Window
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def project(op: Project, window: Window, out: np.ndarray) -> None:
     if out.size == 0:
         return
     data = window.part(op.needed(window.want, window.grid)).data
-    data = np.ascontiguousarray(data.view(np.uint8) if data.dtype == np.bool_ else data)
+    data = in_order(data.view(np.uint8) if data.dtype == np.bool_ else data)
     outer, n, inner = prod(data.shape[: op.axis]), data.shape[op.axis], prod(data.shape[op.axis + 1 :])
     lines = data.reshape(outer, n, inner)
     if op.method in ("max", "min"):

@@ -16,17 +16,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from gridstride.workers.families.local import longest_run, padded
-from gridstride.workers.families.rank_bisect import (
-    FLOAT,
-    SIGNED,
-    UNSIGNED,
-    bisect,
-    key_of,
-    to_keys,
-)
+from gridstride.workers.families.rank_bisect import FLOAT, SIGNED, UNSIGNED, bisect, key_of, to_keys
 from gridstride.workers.families.rank_histogram import MOST_ELEMENTS as MOST_COUNTED
 from gridstride.workers.families.rank_histogram import slide
 from gridstride.workers.families.rank_network import EDGE, chunk, compiled
+from gridstride.workers.families.rows import in_a_row, walkable
 from gridstride.workers.operators.base import Window
 from gridstride.workers.vectors import BYTES
 
@@ -53,6 +47,11 @@ class Source(NamedTuple):
 def rank(op: Rank, window: Window, out: np.ndarray) -> None:
     """Apply `op` to a window; out: of the want's shape and the data's dtype."""
     if out.size == 0:
+        return
+    if not walkable(out):
+        result = np.empty(out.shape, out.dtype)
+        rank(op, window, result)
+        out[...] = result
         return
     kind = {"f": FLOAT, "i": SIGNED}.get(window.data.dtype.kind, UNSIGNED)
     boxes = op.footprint is None and op.missing is None and max(op.size) > 1
@@ -105,7 +104,7 @@ def _source(op: Rank, window: Window, box: tuple[int, int, int], last: int) -> S
     `last` on are one."""
     data, dtype = window.data, np.dtype(f"u{window.data.itemsize}")
     tables = op.tables(window)
-    if last == data.ndim - 1 and data.strides[-1] == data.itemsize:
+    if last == data.ndim - 1 and data.strides[-1] == data.itemsize and walkable(data):
         run = longest_run(tables[-1])
         if _can_be_read(run, len(tables[-1]), box, data.itemsize):
             return Source(data.view(dtype), tables, run, False)
@@ -131,7 +130,9 @@ def _each_volume(source: Source, order: tuple[int, ...], out: np.ndarray, row: i
     *loops, z, y, x = (tables[axis] for axis in order)
     for index in np.ndindex(*result.shape[:-3]):
         part = data[tuple(int(table[i]) for table, i in zip(loops, index, strict=True))]
-        network(part, z, y, x, *source.run, row, source.free, cval, result[index])
+        (flat, apart), (target, steps) = in_a_row(part), in_a_row(result[index])
+        have, made = (flat, part.shape[-1], apart[:2]), (target, result[index].shape, steps)
+        network(*have, z, y, x, *source.run, row, source.free, cval, *made)
 
 
 def _by_histogram(op: Rank, window: Window, kind: int, out: np.ndarray) -> bool:
@@ -143,7 +144,9 @@ def _by_histogram(op: Rank, window: Window, kind: int, out: np.ndarray) -> bool:
     keys, result = _padded_keys(op, window, kind), out.view(np.uint8)[None, None].transpose(order)
     keys = keys[None, None].transpose(order)
     for index in np.ndindex(*result.shape[:-3]):
-        slide(keys[index], *box, op.rank, np.uint8(128 if kind == SIGNED else 0), result[index])
+        (flat, apart), (target, steps) = in_a_row(keys[index]), in_a_row(result[index])
+        turn = np.uint8(128 if kind == SIGNED else 0)
+        slide(flat, apart[:2], *box, op.rank, turn, target, result[index].shape, steps)
     return True
 
 
@@ -179,4 +182,6 @@ def _by_bisection(op: Rank, window: Window, kind: int, out: np.ndarray) -> None:
     for index in np.ndindex(*out.shape[:-2]):
         rows = result[index] if out.ndim > 1 else result[None]
         bases = int(np.dot(index, pitches[: len(index)])) + np.arange(len(rows)) * (pitches[-2] if out.ndim > 1 else 0)
-        bisect(keys.ravel(), valid, bases, offsets, op.ranks, missing, kind, rows)
+        made = np.empty(rows.shape, rows.dtype)
+        bisect(keys.ravel(), valid, bases, offsets, op.ranks, missing, kind, made)
+        rows[...] = made

@@ -22,18 +22,20 @@ WIDE = 32  # counts in a vector: a segment's 16, and as many that are not looked
 
 
 @njit(nogil=True, cache=True)
-def move_sheets(keys, z, y, a, b, x0, n, coarse, fine):
+def move_sheets(keys, apart, z, y, a, b, x0, n, coarse, fine):
     """Count row y of the planes from z on in the sheets of n columns, and no longer row y - b."""
     one = np.uint16(1)
     for k in range(z, z + a):
-        row = keys[k, y, x0 : x0 + n]
+        first = k * apart[0] + y * apart[1] + x0
+        row = keys[first : first + n]
         if y < b:
             for x in range(n):
                 value = row[x]
                 coarse[x, value >> 4] += one
                 fine[x, value] += one
             continue
-        left = keys[k, y - b, x0 : x0 + n]
+        first -= b * apart[1]
+        left = keys[first : first + n]
         for x in range(n):
             value, other = row[x], left[x]
             if value != other:
@@ -78,12 +80,14 @@ def find_in_row(coarse, fine, c, rank, kept, segments, seen, line, n):
 
 
 @njit(nogil=True, cache=True)
-def slide(keys, a, b, c, rank, turn, out):
+def slide(keys, apart, a, b, c, rank, turn, out, shape, steps):
     """The elements of a rank of boxes of a along z, b along y and c along x.
 
-    keys: uint8, 3-D, with the whole boundary; turn: 128 if results are signed, or else 0
+    keys: uint8, planes of rows with the whole boundary; apart: elements from one plane and row to the next
+    turn: 128 if results are signed, or else 0
+    out, shape, steps: the result, and all between; (z, y, x); elements from one to the next along these
     """
-    nz, ny, nx = out.shape
+    nz, ny, nx = shape
     columns = min(TILE, nx) + c - 1
     coarse, fine = np.empty((columns, WIDE), np.uint16), np.empty((columns + 1, 256), np.uint16)
     kept, segments, seen = np.empty(WIDE, np.uint16), np.empty((16, WIDE), np.uint16), np.empty(16, np.int64)
@@ -94,9 +98,10 @@ def slide(keys, a, b, c, rank, turn, out):
             coarse[:] = 0
             fine[:] = 0
             for y in range(ny + b - 1):
-                move_sheets(keys, z, y, a, b, x0, n + c - 1, coarse, fine)
+                move_sheets(keys, apart, z, y, a, b, x0, n + c - 1, coarse, fine)
                 if y < b - 1:
                     continue
                 find_in_row(coarse, fine, c, rank, kept, segments, seen, line, n)
+                target = z * steps[0] + (y - b + 1) * steps[1] + x0 * steps[2]
                 for x in range(n):
-                    out[z, y - b + 1, x0 + x] = line[x] ^ turn
+                    out[target + x * steps[2]] = line[x] ^ turn

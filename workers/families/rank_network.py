@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -220,31 +220,33 @@ def fill_strips(cval, table, rows, count, strips, p, q):
 
 
 @njit(nogil=True, cache=True)
-def odd_rows(data, cval, q, table, start, stop):
+def odd_rows(data, length, apart, cval, q, table, start, stop):
     """Whether NaN or -0.0 is in the rows of plane q that entries `start` to `stop` of a table name."""
     if q >= 0:
         for y in range(start, stop):
-            address = data.ctypes.data + q * data.strides[0] + table[y] * data.strides[1]
-            if table[y] >= 0 and any_odd(cval, address, data.shape[2] * data.itemsize):
+            address = data.ctypes.data + (q * apart[0] + table[y] * apart[1]) * data.itemsize
+            if table[y] >= 0 and any_odd(cval, address, length * data.itemsize):
                 return 1
     return 0
 
 
-@cache
+@lru_cache(64)
 def compiled(a: int, b: int, c: int, rank: int, kind: int) -> Callable[..., None]:
     """The elements of a rank of boxes of a along z, b along y and c along x.
 
-    data: 3-D, rows contiguous; tz, ty, tx: where to find each padded position (-1: `cval`), those of tx from `first` to
+    data: planes of rows, and all between; length: of a row; apart: elements from one plane and row to the next
+    tz, ty, tx: where to find each padded position (-1: `cval`), those of tx from `first` to
     `last` in a row, the others at most EDGE bytes at each end; shift: elements from one of a box to the next along x;
-    free: 64 bytes past a row may be read, or else there is a vector in each chunk; out: 3-D, of any strides
+    free: 64 bytes past a row may be read, or else there is a vector in each chunk
+    out, shape, steps: the result, and all between; (z, y, x); elements from one to the next along these
     """
     begin, rows = (SORT, a) if a > 1 else (MERGE, b)
     wide, step, stamp = chunk(a, c), pitch(a, c), STAMP
 
     @njit(nogil=True, cache=True)
-    def boxes(data, tz, ty, tx, first, last, shift, free, cval, out):
+    def boxes(data, length, apart, tz, ty, tx, first, last, shift, free, cval, out, shape, steps):
         item, lanes = data.itemsize, BYTES // data.itemsize
-        nz, ny, nx = out.shape
+        nz, ny, nx = shape
         parts = (nx * item + wide - 1) // wide
         # Planes are gone through row by row, boxes of three axes chunk by chunk, whose rows stay in the cache.
         count = ny + b - 1 if a > 1 else ny
@@ -254,7 +256,7 @@ def compiled(a: int, b: int, c: int, rank: int, kind: int) -> Callable[..., None
         merged = base + held
         line = merged + a * b * step
         strips = line + wide + BYTES
-        blank = np.empty(data.shape[2] + lanes, data.dtype)
+        blank = np.empty(length + lanes, data.dtype)
         blank[:] = cval
         source, edge = np.empty(rows + 1, np.int64), np.empty(rows + 1, np.int64)
         ring, moved = np.empty(b + 1, np.int64), np.empty(c + 1, np.int64)
@@ -273,10 +275,11 @@ def compiled(a: int, b: int, c: int, rank: int, kind: int) -> Callable[..., None
                     if kind == FLOAT:
                         if a > 1 and part == 0 and y == 0:
                             for k in range(0 if z == 0 else a - 1, a):
-                                odd[(z + k) % a] = odd_rows(data, cval, tz[z + k], ty, 0, count)
+                                odd[(z + k) % a] = odd_rows(data, length, apart, cval, tz[z + k], ty, 0, count)
                         if a == 1 and part == 0:
                             for k in range(0 if y == 0 else b - 1, b):
-                                odd[(y + k) % b] = odd_rows(data, cval, tz[z], ty, y + k, y + k + 1)
+                                found = odd_rows(data, length, apart, cval, tz[z], ty, y + k, y + k + 1)
+                                odd[(y + k) % b] = found
                         plain = 1 - max(odd_outside, odd.max())
                     x0, x1 = cuts[part], cuts[part + 1]
                     end = x1 + (c - 1) * shift
@@ -285,7 +288,7 @@ def compiled(a: int, b: int, c: int, rank: int, kind: int) -> Callable[..., None
                         q, r = (tz[z + k], ty[y]) if a > 1 else (tz[z], ty[y + k])
                         source[k] = blank.ctypes.data
                         if q >= 0 and r >= 0:
-                            source[k] = data.ctypes.data + q * data.strides[0] + r * data.strides[1]
+                            source[k] = data.ctypes.data + (q * apart[0] + r * apart[1]) * item
                     source[rows] = edge[rows] = (ring[y % b] if a > 1 else ring[b]) - x0 * item
                     for p, q in ((x0, low), (high, end)):
                         if p < q:
@@ -308,14 +311,15 @@ def compiled(a: int, b: int, c: int, rank: int, kind: int) -> Callable[..., None
                         stop = (end - x0) * item
                         run(cval, kind, MERGE, a, b, c, rank, plain, ring.ctypes.data, 0, stop, stop)
                     stop = (x1 - x0) * item
-                    if out.strides[2] == item and x1 - x0 >= lanes:
-                        moved[c] = out.ctypes.data + z * out.strides[0] + to * out.strides[1] + x0 * item
+                    target = z * steps[0] + to * steps[1] + x0 * steps[2]
+                    if steps[2] == 1 and x1 - x0 >= lanes:
+                        moved[c] = out.ctypes.data + target * item
                         run(cval, kind, SELECT, a, b, c, rank, plain, moved.ctypes.data, 0, stop, stop - BYTES)
                     else:
                         moved[c] = line
                         run(cval, kind, SELECT, a, b, c, rank, plain, moved.ctypes.data, 0, stop, stop)
-                        for x in range(x0, x1):
-                            out[z, to, x] = element(cval, line + (x - x0) * item)
+                        for x in range(x1 - x0):
+                            out[target + x * steps[2]] = element(cval, line + x * item)
         kept(work), kept(blank), kept(source), kept(edge), kept(ring), kept(moved)
         return stamp
 

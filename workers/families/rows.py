@@ -26,6 +26,13 @@ def in_a_row(array: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
     return np.asarray(SimpleNamespace(__array_interface__=interface, kept=array)), steps
 
 
+def in_order(array: np.ndarray) -> np.ndarray:
+    """The array, or a copy whose elements lie one after another; of one type to Numba, whether it may be written or
+    not."""
+    array = np.ascontiguousarray(array)
+    return array if array.flags.writeable else in_a_row(array)[0].reshape(array.shape)
+
+
 def aligned(count: int, dtype: np.dtype) -> np.ndarray:
     """An array that begins where a line of the cache does."""
     memory = np.empty(count + LINE // dtype.itemsize, dtype)

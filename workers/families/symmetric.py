@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 
 from gridstride.workers.families.joined import MOST_ARRAYS, THREADS, Join
+from gridstride.workers.families.rows import in_order
 from gridstride.workers.launches import Launches, ceil_div, type_name
 from gridstride.workers.operators.base import Axis, Grid, Meaning, Window
 from gridstride.workers.region import Region
@@ -79,7 +80,7 @@ class Symmetric(Join):
         from gridstride.workers.families import symmetric_cpu  # Numba takes time to import
 
         part = window.part(self.needed(window.want, window.grid))
-        arrays = tuple(np.ascontiguousarray(array).reshape(-1) for array in part.arrays)
+        arrays = tuple(in_order(array).reshape(-1) for array in part.arrays)
         result = out if out.flags.c_contiguous else np.empty(out.shape, out.dtype)
         rows = self.size(window.grid) if self.formula == "eigenvalues" else 1
         compute = symmetric_cpu.FORMULAS[self.formula, self.size(window.grid)]
