@@ -26,9 +26,26 @@ RUNS = {"linear": (FILTERS, LINEAR), "filters": (FILTERS, f"not ({LINEAR})"), "m
 # symmetry, which scipy sums from the last; squares and roots of float32, which scipy rounds to float32 one by one.
 NOT_IN_BYTES = {"uniform_filter", "uniform_filter1d", "convolve1d", "correlate1d", "gaussian_gradient_magnitude"}
 
-# The functions in scipy's tests that no operator is like, and the calls of others that scipy answers.
-OUTSIDE: dict[str, str] = {}
-LEFT: dict[str, set[str]] = {}
+# Arrays that hypothesis makes, at times with NaN, which scipy's median puts anywhere.
+RANDOM = {("median_filter", "test_gh_22586_crash_property")}
+
+# The other functions that scipy's tests take: no operator is like them.
+OUTSIDE = {
+    "generic_filter", "generic_filter1d", "generic_laplace", "generic_gradient_magnitude", "vectorized_filter",
+    "binary_fill_holes", "binary_hit_or_miss", "binary_propagation", "morphological_laplace",
+    "distance_transform_bf", "distance_transform_cdt", "distance_transform_edt",
+    "generate_binary_structure", "iterate_structure",
+}  # fmt: skip
+GREY = {"grey_erosion", "grey_dilation", "grey_opening", "grey_closing"}
+# The calls that scipy answers, by the reason.
+LEFT = {
+    "an array without axes": {"binary_erosion", "binary_dilation"},
+    "a mask": {"binary_erosion", "binary_dilation"},
+    "iterations until nothing changes": {"binary_erosion"},
+    "a structure that is not flat": {"white_tophat", "black_tophat", "morphological_gradient", *GREY},
+    "integers, whose squares scipy makes in their own type, where they overflow": {"gaussian_gradient_magnitude"},
+    "truncate": {"gaussian_gradient_magnitude", "gaussian_laplace"},
+}
 
 
 def replay(tests: str, which: str, **more: str) -> dict[str, Any]:
@@ -64,7 +81,8 @@ def test_scipys_own_tests_pass_at_every_cut(run: str) -> None:
         assert [test for test in failed if scipys["outcomes"][test] == "passed"] == []
     assert sum(outcome == "passed" for outcome in found["outcomes"].values()) > 400  # there is something to replay
     assert found["cut"] == {}
-    assert {name: tests for name, tests in found["different"].items() if name not in NOT_IN_BYTES} == {}
+    different = {(name, test) for name, tests in found["different"].items() for test in tests}
+    assert {(name, test) for name, test in different if name not in NOT_IN_BYTES} <= RANDOM
 
 
 @pytest.mark.slow
@@ -74,9 +92,10 @@ def test_every_function_was_replayed_but_those_listed() -> None:
     calls = {name for report in reports for name in report["calls"]}
     assert calls == set(reports[0]["functions"])
     assert sum(sum(report["calls"].values()) for report in reports) > 10_000
-    assert {name for report in reports for name in report["outside"]} == set(OUTSIDE)
+    assert {name for report in reports for name in report["outside"]} == OUTSIDE
     left: dict[str, set[str]] = {}
     for report in reports:
         for name, reasons in report["left"].items():
-            left.setdefault(name, set()).update(reasons)
+            for reason in reasons:
+                left.setdefault(reason, set()).add(name)
     assert left == LEFT

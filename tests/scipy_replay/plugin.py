@@ -335,7 +335,7 @@ class Proxy:
     """The module scipy.ndimage, with our functions."""
 
     def __getattr__(self, name: str) -> Any:
-        if name not in FUNCTIONS:
+        if name not in FUNCTIONS and not name.startswith("_"):
             outside.add(name)
         return FUNCTIONS.get(name) or getattr(scipy.ndimage, name)
 
