@@ -46,7 +46,8 @@ class MeanOfValid(Masked):
         return f"{self.operator.describe()}, of elements that have a value"
 
     def scratch(self, want: Region, grid: Grid, device: str) -> int:
-        return super().scratch(want, grid, device) + 64 * want.size
+        parts = 0 if grid.dtype.kind == "f" else 24 * self.needed(want, grid).size  # halves of integers
+        return super().scratch(want, grid, device) + 64 * want.size + parts
 
     def made(self, window: Window, valid: Any, xp: Any, run: Run) -> Any:
         out = self.out_grid(window.grid)

@@ -81,7 +81,7 @@ class Ring:
         weights = 4 * self.item * self.outputs * taps * self.taps[1]
         strip = self.strip * self.extent[2]
         results = self.item * self.outputs * self.planes * strip + 24 * strip if self.buffered else 0
-        return self.item * self.size + program + weights + results + 24 * sum(self.extent + self.taps)
+        return self.item * self.size + program + weights + results + 48 * sum(self.extent + self.taps)
 
 
 def _is_buffered(op: Stencil) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 def halves(data: Any) -> tuple[Any, Any]:
     """(high, low) of integers, each int64, so that sums of fewer than 2^30 of either fit in 64 bits."""
     wide = data.astype(np.uint64 if data.dtype == np.uint64 else np.int64)
-    return (wide >> wide.dtype.type(32)).astype(np.int64), (wide & wide.dtype.type(0xFFFFFFFF)).astype(np.int64)
+    return (wide >> wide.dtype.type(32)).view(np.int64), (wide & wide.dtype.type(0xFFFFFFFF)).view(np.int64)
 
 
 def divided(high: Any, low: Any, count: Any, dtype: Any) -> tuple[Any, Any]:
