@@ -77,9 +77,10 @@ def ratio(arrays, numbers, out):
 
 def difference(arrays, numbers, out):
     """The first array less the second; integers saturate, of truth values it is what the second lacks."""
+    a, b = arrays
     for first in range(0, len(out), STRETCH):
         part = slice(first, first + STRETCH)
-        _subtract(*(array[part] for array in arrays), out[part])
+        _subtract(a[part], b[part], out[part])
 
 
 def _subtract(a, b, out):
