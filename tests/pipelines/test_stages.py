@@ -154,7 +154,7 @@ def test_a_result_is_stored_where_fused_steps_do_not_fit_the_memory(tmp_path: Pa
     steps = [("uniform", {"size": 201, "dtype": "float32"}), ("uniform", {"size": 201})]
     job = planned(steps, tmp_path / "in", 2_500_000_000)
     assert [group.last for group in job.stages.groups] == [1, 2]
-    assert "stored (2.15 GB): fused, one block of 256 x 256 x 256 needs 1.54 GB in each worker" in job.groups[1]
+    assert "stored (2.15 GB): fused, one block of 256 x 256 x 256 needs 1.55 GB in each worker" in job.groups[1]
 
 
 def test_a_mask_is_stored_where_sweeps_would_compute_it_again(tmp_path: Path) -> None:

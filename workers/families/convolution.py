@@ -10,15 +10,12 @@ import numpy as np
 
 from gridstride.workers.families.exact import whole_factors
 from gridstride.workers.families.separable import Pass, Separable
-from gridstride.workers.families.stencil import Stencil
+from gridstride.workers.families.stencil import DIRECT_NS, FFT_NS, Stencil
 from gridstride.workers.families.weights import rank_one, taps_before
 from gridstride.workers.operators.base import Cast
 
-# Nanoseconds an element on one core, float32, as (base, slope a tap): `python -m benchmarks crossover` fits them.
-# A separable filter has as many taps as all its passes together. The FFT's hardly depend on the kernel's size.
-DIRECT_NS = (0.7, 0.024)
+# Nanoseconds an element, as those of `stencil`. A separable filter has as many taps as all its passes together.
 SEPARABLE_NS = (0.8, 0.018)
-FFT_NS = 50.0
 
 
 @dataclass(frozen=True)

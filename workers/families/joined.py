@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from gridstride.workers.families.nodata import chosen, on_cpu
+from gridstride.workers.families.nodata import Of, chosen, on_cpu
 from gridstride.workers.families.rows import in_order
 from gridstride.workers.launches import INPUTS, Launches, Ref, ceil_div, type_name
 from gridstride.workers.nodata import NoData
@@ -142,7 +142,7 @@ class Joined(Join):
 
 
 @dataclass(frozen=True)
-class OfAll(Operator):
+class OfAll(Of):
     """A join of arrays some of which lack elements: missing wherever one of them lacks one.
 
     nodata: of each array; missing: what a missing element of the result holds
@@ -152,23 +152,8 @@ class OfAll(Operator):
     nodata: tuple[NoData | None, ...]
     missing: float | int
 
-    def out_grid(self, grid: Grid) -> Grid:
-        return self.operator.out_grid(grid)
-
-    def axes_from(self, grid: Grid) -> tuple[int | None, ...]:
-        return self.operator.axes_from(grid)
-
-    def needed(self, want: Region, grid: Grid) -> Region:
-        return self.operator.needed(want, grid)
-
-    def uncut(self, grid: Grid) -> frozenset[int]:
-        return self.operator.uncut(grid)
-
     def describe(self) -> str:
         return self.operator.describe()
-
-    def meaning(self) -> Meaning:
-        return self.operator.meaning()
 
     def joins(self, meanings: Sequence[Meaning]) -> Meaning:
         return self.operator.joins(meanings)

@@ -98,9 +98,6 @@ class MinMaxOfValid(Masked):
     operator: MinMax
     some: MinMax
 
-    def describe(self) -> str:
-        return f"{self.operator.describe()}, of elements that have a value"
-
     def helpers(self, grid: Grid) -> list[tuple[Operator, Grid]]:
         return [(self.operator, grid), (self.some, grid.having(np.uint8))]
 

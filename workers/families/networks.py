@@ -15,7 +15,7 @@ from __future__ import annotations
 import sys
 import textwrap
 from collections.abc import Sequence
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -196,7 +196,7 @@ class Proved(Tabled):
         return self.finish([self.known[self.high.tobytes()]])
 
 
-@cache
+@lru_cache(256)
 def merging(count: int, length: int, kept: tuple[int, ...]) -> Stage:
     """The elements `kept` of the sorted list that `count` sorted lists of a length make together."""
     if length == 1:
@@ -216,7 +216,7 @@ def merging(count: int, length: int, kept: tuple[int, ...]) -> Stage:
     return min(found, key=lambda stage: len(stage.operations))
 
 
-@cache
+@lru_cache(256)
 def selecting(count: int, length: int, rank: int) -> Stage:
     """Finds the element of a rank (0: the smallest) of those of `count` sorted lists of a length."""
     if count == 1:

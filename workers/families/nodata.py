@@ -35,15 +35,10 @@ def on_cpu(operator: Operator, window: Window) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Masked(Operator):
-    """An operator with the geometry of `operator`, for arrays in which some values are missing.
-
-    nodata: the values that are; missing: what a missing element of the result holds
-    """
+class Of(Operator):
+    """An operator with the geometry of another."""
 
     operator: Operator
-    nodata: NoData
-    missing: float | int
 
     @property
     def exact(self) -> bool:  # type: ignore[override]
@@ -66,6 +61,20 @@ class Masked(Operator):
 
     def remarks(self, grid: Grid) -> tuple[str, ...]:
         return self.operator.remarks(grid)
+
+
+@dataclass(frozen=True)
+class Masked(Of):
+    """An operator with the geometry of `operator`, for arrays in which some values are missing.
+
+    nodata: the values that are; missing: what a missing element of the result holds
+    """
+
+    nodata: NoData
+    missing: float | int
+
+    def describe(self) -> str:
+        return f"{self.operator.describe()}, of elements that have a value"
 
     def helpers(self, grid: Grid) -> list[tuple[Operator, Grid]]:
         """The operators that work one after another on the window, and the grids that each reads."""
@@ -213,9 +222,6 @@ class OfValid(Operator):
 @dataclass(frozen=True)
 class Awaiting(Masked):
     """An operator that needs a sweep of reports before it can be, and then leaves missing elements out."""
-
-    def describe(self) -> str:
-        return f"{self.operator.describe()}, of elements that have a value"
 
     def first_sweep(self) -> Operator | None:
         first = self.operator.first_sweep()

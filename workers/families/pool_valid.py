@@ -42,9 +42,6 @@ class MeanOfValid(Masked):
     stored: Operator | None
     factors: tuple[int, ...]
 
-    def describe(self) -> str:
-        return f"{self.operator.describe()}, of elements that have a value"
-
     def scratch(self, want: Region, grid: Grid, device: str) -> int:
         parts = 0 if grid.dtype.kind == "f" else 24 * self.needed(want, grid).size  # halves of integers
         return super().scratch(want, grid, device) + 64 * want.size + parts
@@ -96,9 +93,6 @@ class OrderedOfValid(Masked):
 
     factors: tuple[int, ...]
     frequent: bool
-
-    def describe(self) -> str:
-        return f"{self.operator.describe()}, of elements that have a value"
 
     def scratch(self, want: Region, grid: Grid, device: str) -> int:
         item = max(4, grid.dtype.itemsize)

@@ -99,9 +99,6 @@ class ProjectOfValid(Masked):
     version: ClassVar[int] = 2  # 1 divided sums that had saturated, and took 64-bit integers to float64 for deviations
     operator: Project
 
-    def describe(self) -> str:
-        return f"{self.operator.describe()}, of elements that have a value"
-
     def scratch(self, want: Region, grid: Grid, device: str) -> int:
         need = self.needed(want, grid).size
         halves = 32 if grid.dtype.kind != "f" and grid.dtype.itemsize == 8 else 0

@@ -22,6 +22,11 @@ from gridstride.workers.region import Region
 if TYPE_CHECKING:
     from gridstride.workers.gpu import Machine
 
+# Nanoseconds an element on one core, float32, the first as (base, slope a tap): `python -m benchmarks crossover` fits
+# them. The FFT's hardly depend on the kernel's size.
+DIRECT_NS = (0.7, 0.024)
+FFT_NS = 50.0
+
 
 @dataclass(frozen=True)
 class Stencil(Local):
@@ -77,7 +82,8 @@ class Stencil(Local):
         return frozenset() if self.channel_axis is None else frozenset([self.channel_axis])
 
     def element_time(self, grid: Grid) -> float:
-        return 80.0 if self.algorithm == "fft" else 0.7 + 0.02 * prod(self.taps) * self.channels[1]
+        taps = prod(self.taps) * self.channels[1]
+        return FFT_NS if self.algorithm == "fft" else DIRECT_NS[0] + DIRECT_NS[1] * taps
 
     def marches(self, dtype: np.dtype) -> bool:
         """Whether cuda/march.cu has a kernel for these taps, which adds up those of a plane by columns: so does the

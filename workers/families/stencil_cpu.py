@@ -13,7 +13,7 @@ from gridstride.workers.families import stencil_loops as loops
 from gridstride.workers.families.casting import store
 from gridstride.workers.families.local import longest_run
 from gridstride.workers.families.local import padded as local_padded
-from gridstride.workers.families.rows import in_a_row, walkable
+from gridstride.workers.families.rows import LINE, aligned, in_a_row, walkable
 from gridstride.workers.families.stencil_ring import ROWS, TILE_BYTES, Ring
 from gridstride.workers.operators.base import Window, accumulator
 
@@ -118,10 +118,8 @@ class _Block:
 
     def memory(self, size: int) -> np.ndarray:
         """Of the ring: rows of the input begin at lines of cache in it."""
-        vector = 64 // self.acc.itemsize
-        room = np.empty(size + 2 * vector, self.acc)
-        skip = -room.ctypes.data % 64 // room.itemsize
-        return room[skip + -self.line.begin % vector :]
+        vector = LINE // self.acc.itemsize
+        return aligned(size + vector, self.acc)[-self.line.begin % vector :]
 
     def volumes(self, before: tuple[int, ...]) -> np.ndarray:
         """Where the volumes begin that are needed at an index of the leading axes."""
