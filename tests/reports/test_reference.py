@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,9 @@ import pytest
 from PIL import Image
 
 import gridstride
+from gridstride.pipeline import runner
 from gridstride.pipeline.reports.reference import reference_page
+from gridstride.workers import cluster
 from gridstride.workers.operators import registry
 
 
@@ -38,7 +41,9 @@ def test_every_example_runs_and_gives_the_page_its_picture(tmp_path: Path, monke
     monkeypatch.delitem(sys.modules, "pictures", raising=False)
     from pictures import make_pictures
 
-    make_pictures(registry.names(), tmp_path / "made")
+    with cluster.start("cpu", cluster.Size(1, 2, 4_000_000_000)) as client:  # one for all examples
+        monkeypatch.setattr(runner.deployment, "start", lambda *_: nullcontext(client))
+        make_pictures(registry.names(), tmp_path / "made")
     for name in registry.names():
         assert f"operators/{name}.png" in reference_page()
         made, kept = (Image.open(folder / f"{name}.png") for folder in (tmp_path / "made", docs / "operators"))
