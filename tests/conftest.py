@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 from collections.abc import Iterator
@@ -14,6 +13,8 @@ import numpy as np
 import pytest
 import zarr
 
+from gridstride.workers import compiling
+
 pytest_plugins = ["kubernetes_server", "ssh_server", "slurm_server", "remote_jobs"]
 
 # CI tries the same examples each time; everyone else keeps looking for new ones. A loaded machine may take its time.
@@ -22,15 +23,7 @@ hypothesis.settings.load_profile("ours")
 
 
 def pytest_configure() -> None:
-    """What was compiled before a file that it may use was changed is compiled again: Numba looks at its own only."""
-    workers = Path(__file__).parents[1] / "workers"
-    for kept in workers.rglob("__pycache__"):
-        files = workers / "vectors.py", workers / "loops.py", *kept.parent.glob("*.py")
-        changed = max(file.stat().st_mtime for file in files)
-        for code in kept.glob("*.nbc"):
-            with contextlib.suppress(OSError):  # another process may have removed it, or the folder is not ours
-                if code.stat().st_mtime < changed:
-                    code.unlink()
+    compiling.forget_stale()
 
 
 # The files that take longest, first: with several workers, none is left alone with one of them at the end.
