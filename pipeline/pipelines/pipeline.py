@@ -104,10 +104,11 @@ class Pipeline:
         raise UsageError(f"{step.place}: inputs names {word!r}, which no step is called: {nearest(word, known)}")
 
     def numbers(self, word: str) -> list[int]:
-        """The steps of a name; else those of an operator that have no name of their own."""
-        named = [number for number, step in enumerate(self.steps) if step.name == word]
-        operator = word.replace("_", "-")
-        return named or [n for n, step in enumerate(self.steps) if step.name is None and step.operator == operator]
+        """The steps of a name; else those of an operator, of which one that has no name of its own is meant first."""
+        steps, operator = list(enumerate(self.steps)), word.replace("_", "-")
+        named = [number for number, step in steps if step.name == word]
+        alike = [number for number, step in steps if step.operator == operator]
+        return named or [number for number in alike if self.steps[number].name is None] or alike
 
 
 def of_list(steps: Sequence[tuple[str, Parameters]]) -> Pipeline:

@@ -55,6 +55,6 @@ def _number(pipeline: Pipeline, word: str, where: str) -> int:
         return found[0]
     if found:
         numbers = " and ".join(str(number + 1) for number in found)
-        raise UsageError(f"{where}: steps {numbers} are both {word}: name them, or use their numbers")
+        raise UsageError(f"{where}: steps {numbers} are both {word}: use names or numbers")
     known = dict.fromkeys(step.name or step.operator for step in pipeline.steps)
     raise UsageError(f"{where}: there is no step {word!r}: {nearest(word, known)} (or a number from 1 to {count})")

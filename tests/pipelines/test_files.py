@@ -73,7 +73,10 @@ SETTINGS = [
         "medain.size=5",
         "--set medain.size=5: there is no step 'medain': did you mean 'median'? (or a number from 1 to 4)",
     ),
-    ("median.size=5", "--set median.size=5: steps 1 and 3 are both median: name them, or use their numbers"),
+    (
+        "median.size=5",
+        "--set median.size=5: steps 1 and 3 are both median: use names or numbers",
+    ),
     ("smooth.sgima=5", "--set smooth.sgima=5: gaussian has no option 'sgima': did you mean 'sigma'?"),
     (
         "smooth.sigma=soft",
@@ -116,10 +119,17 @@ def test_what_is_wrong_with_a_setting_is_one_line(setting: str, words: str, sour
 def test_settings_change_options_by_name_operator_or_number(tmp_path: Path) -> None:
     file = tmp_path / "steps.yaml"
     file.write_text(CHAIN)
-    texts = ["smooth.sigma=1,3", "1.size=5", "3.size=[3, 5]", "threshold.value=1e1", "smooth.mode=nearest"]
+    texts = [
+        "smooth.sigma=1,3",
+        "gaussian.order=1",
+        "1.size=5",
+        "3.size=[3, 5]",
+        "threshold.value=1e1",
+        "smooth.mode=nearest",
+    ]
     steps = load_pipeline(file, texts).steps
     assert [dict(step.options) for step in steps] == [
-        {"size": 5}, {"sigma": [1, 3], "mode": "nearest"}, {"size": [3, 5]}, {"value": 10.0}
+        {"size": 5}, {"sigma": [1, 3], "mode": "nearest", "order": 1}, {"size": [3, 5]}, {"value": 10.0}
     ]  # fmt: skip
     terms = {
         "smooth.sigma": (1, 3),
@@ -127,6 +137,7 @@ def test_settings_change_options_by_name_operator_or_number(tmp_path: Path) -> N
         "3.size": [3, 5],
         "threshold.value": 10,
         "2.mode": "nearest",
+        "gaussian.order": 1,
     }
     assert [step.recipe() for step in load_pipeline(file, terms).steps] == [step.recipe() for step in steps]
 
