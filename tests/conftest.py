@@ -26,8 +26,10 @@ def pytest_configure() -> None:
     compiling.forget_stale()
 
 
-# The files that take longest, first: with several workers, none is left alone with one of them at the end.
-LONG = ("test_scipy_replay.py", "test_twins.py", "test_registry.py", "test_faults", "test_resume.py", "test_simulation")
+# The files that take longest come first: of several workers, none is left alone with one of them at the end. The first
+# compiles most kernels, while those after it mostly wait; then what needs the kernels comes.
+LONG = ("test_twins.py", "test_faults", "test_resume.py", "test_simulation", "test_fluids_cuda", "test_scipy_replay.py",
+        "test_registry.py")  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
