@@ -22,6 +22,7 @@ EXAMPLES = [
     ({"factors": (2, 2), "method": "median", "dtype": "float32"}, (5, 6), "int16"),
     ({"factors": (2,), "method": "median"}, (13,), "float16"),
     ({"factors": 2, "method": "median"}, (5, 5), "bool"),
+    ({"factors": (4, 2)}, (9, 17), "int16"),
 ]
 PLANTED = [
     ("pool.cu", "2 * rest == count && (mean & 1)", "2 * rest == count"),

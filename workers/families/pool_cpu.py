@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,13 +32,14 @@ def pool(op: Pool, window: Window, out: np.ndarray) -> None:
     if op.method != "mean" or (whole and op.out_dtype == data.dtype):  # which holds all means of its elements
         into = _plain(out, shape)
         if op.method == "mean":
-            whole_means(data, factors, into)
+            whole_means(data, factors, short_sums(data, factors), into)
         else:
             extreme(data, factors, op.method == "max", into)
         if not np.may_share_memory(into, out):
             out[...] = into.reshape(out.shape)
     elif whole and op.out_dtype.kind != "f":
-        means = whole_means(data, factors, np.empty(shape, np.uint64 if data.dtype == np.uint64 else np.int64))
+        wide = np.empty(shape, np.uint64 if data.dtype == np.uint64 else np.int64)
+        means = whole_means(data, factors, short_sums(data, factors), wide)
         _store_whole(means.reshape(out.shape), out)
     else:
         store(number_means(data, factors, np.empty(shape)).reshape(out.shape), out, "round")
@@ -150,15 +152,36 @@ def add_numbers(line, width, row):
         row[full] += np.float64(line[i])
 
 
+def short_sums(data: np.ndarray, factors: tuple[int, ...]) -> np.ndarray:
+    """Room for sums of a line's elements in each line of a box: of 32 bits if they hold them, as twice as many are
+    added at a time."""
+    few = data.dtype.itemsize <= 2 and prod(factors) < 2**14
+    return np.empty(data.shape[5], np.int32 if few else np.int64)
+
+
+@njit(inline="always")
+def shifted(sums, count, out):
+    """out = the sum of each two divided by a power of 2, half to even."""
+    kind = sums.dtype.type
+    below, bits = kind(count - 1), kind(0)
+    while count > 1 << bits:
+        bits = kind(bits + 1)
+    for x in range(len(out)):
+        total = kind(sums[2 * x] + sums[2 * x + 1])
+        mean, rest = kind(total >> bits), kind(kind(total & below) << 1)
+        more = kind(kind(rest + kind(mean & kind(1))) > count)
+        out[x] = out.dtype.type(kind(mean + more))
+
+
 @njit(nogil=True, cache=True, error_model="numpy")
-def whole_means(data, factors, out):
+def whole_means(data, factors, low, out):
     """out (of integers that hold them) = the mean of each box of integers, rounded half to even.
 
     The high and the low 32 bits are summed apart, so that no sum of fewer than 2^31 elements is too large; lines first,
-    whose elements lie side by side.
+    whose elements lie side by side. low: room for a line of them (short_sums)
     """
     width, nx = factors[5], out.shape[5]
-    high, low = np.empty(data.shape[5], np.int64), np.empty(data.shape[5], np.int64)
+    high = np.empty(data.shape[5], np.int64)
     for a, b, c, z, y in np.ndindex(out.shape[:5]):
         row = out[a, b, c, z, y]
         high[:] = 0
@@ -179,10 +202,13 @@ def whole_means(data, factors, out):
         quick = data.itemsize < 8 and lines * width < 2**20
         done = 0
         if quick and width == 2:
-            full, several = data.shape[5] // 2, np.float64(2 * lines)
-            for x in range(full):
-                row[x] = out.dtype.type(np.rint((low[2 * x] + low[2 * x + 1]) / several))
-            done = full
+            done = data.shape[5] // 2
+            if lines & (lines - 1) == 0:
+                shifted(low, 2 * lines, row[:done])
+            else:
+                several = np.float64(2 * lines)
+                for x in range(done):
+                    row[x] = out.dtype.type(np.rint((low[2 * x] + low[2 * x + 1]) / several))
         for x in range(done, nx):
             x0, x1 = span(x, width, data.shape[5])
             upper, lower, count = np.int64(0), np.int64(0), lines * (x1 - x0)
@@ -200,7 +226,7 @@ def whole_means(data, factors, out):
 def add_whole(line, high, low):
     if line.itemsize < 8:
         for x in range(len(line)):
-            low[x] += np.int64(line[x])
+            low[x] += low.dtype.type(line[x])
     else:
         for x in range(len(line)):
             high[x] += np.int64(line[x] >> 32)
