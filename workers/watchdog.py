@@ -15,6 +15,7 @@ from typing import Any
 
 from distributed.diagnostics.plugin import WorkerPlugin
 
+from gridstride.workers import buffers
 from gridstride.workers.identity import JOB
 from gridstride.workers.stages import Open, stages
 
@@ -36,6 +37,7 @@ class Watchdog(WorkerPlugin):
 
     def teardown(self, worker: Any) -> None:
         self._over.set()
+        buffers.release()
 
     def _watch(self, worker: Any) -> None:
         while not self._over.wait(min(LOOK_SECONDS, self.seconds / 4)):

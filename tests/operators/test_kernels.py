@@ -12,6 +12,7 @@ import pytest
 from numba.core.registry import CPUDispatcher
 from scipy import ndimage
 
+from gridstride.workers import buffers
 from gridstride.workers.families import separable_cpu
 from gridstride.workers.families.local import longest_run
 from gridstride.workers.families.rows import aligned, in_a_row, walkable
@@ -25,6 +26,7 @@ def peak(operator: Operator, array: np.ndarray, want: Region) -> int:
     window = Window(array, Region.whole(array.shape), want, grid_of(array))
     out = np.empty(want.shape, operator.out_grid(window.grid).dtype)
     operator.cpu(window, out)  # compiled
+    buffers.release()
     tracemalloc.start()
     operator.cpu(window, out)
     taken = tracemalloc.get_traced_memory()[1]

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import scipy.fft
 
-from gridstride.workers import gpu, kernels, saving
+from gridstride.workers import buffers, gpu, kernels, saving
 from gridstride.workers.gpu import Machine
 from gridstride.workers.operators import registry
 from gridstride.workers.operators.base import Operator, Region, Window
@@ -58,6 +58,7 @@ def test_operators_are_saved_and_their_memory_is_counted(
     want = Region.whole(operator.out_grid(grid).shape)
     window, out = window_of(operator, array, want), np.empty(want.shape, operator.out_grid(grid).dtype)
     operator.cpu(window, out)
+    buffers.release()
     tracemalloc.start()
     operator.cpu(window, out)
     peak = tracemalloc.get_traced_memory()[1]

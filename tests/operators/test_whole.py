@@ -7,6 +7,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from gridstride.workers import buffers
 from gridstride.workers.nodata import NoData
 from gridstride.workers.operators.base import Operator
 from gridstride.workers.region import Region
@@ -46,6 +47,7 @@ def test_their_memory_is_foreseen(dtype: str, method: str) -> None:
     operator, grid = masked(array, axis=0, method=method), grid_of(array)
     window = window_of(operator, array, Region.whole((40, 50)))
     on_cpu(operator, window)
+    buffers.release()
     tracemalloc.start()
     on_cpu(operator, window)
     peak = tracemalloc.get_traced_memory()[1]

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gridstride.workers.buffers import Borrowed
 from gridstride.workers.nodata import NoData
 from gridstride.workers.operators.base import Grid, Meaning, Operator, Report, Window, crop
 from gridstride.workers.region import Region, hull_of
@@ -213,14 +214,16 @@ class Graph(Operator):
         grids, wants = self.grids(window.grid), self.wants(window.want, window.grid)
         had = {name: (array, window.have) for name, array in zip(self.inputs, window.arrays, strict=True)}
         report = None
-        for step in (step for step in self.steps if step.name in wants):
-            region, grid = wants[step.name], grids[step.name]
-            result = out if step is self.steps[-1] else np.empty(region.shape, grid.dtype)
-            for piece, there in region.pieces(grid.shape) if region.size else ():  # inside its grid
-                view = _window(step, piece, grids, had)
-                report = step.operator.cpu(view, result[there] if step.operator.writes() else result)
-            had[step.name] = (result, region)
-            _forget(had, step, self.steps)
+        with Borrowed() as memory:
+            for step in (step for step in self.steps if step.name in wants):
+                region, grid = wants[step.name], grids[step.name]
+                result = out if step is self.steps[-1] else memory.array(region.shape, grid.dtype)
+                for piece, there in region.pieces(grid.shape) if region.size else ():  # inside its grid
+                    view = _window(step, piece, grids, had)
+                    report = step.operator.cpu(view, result[there] if step.operator.writes() else result)
+                had[step.name] = (result, region)
+                for array in _forget(had, step, self.steps):
+                    memory.give_back(array)
         return report
 
     def on_gpu(self, window: Window, machine: Machine) -> Any:
@@ -292,8 +295,7 @@ def _window(step: Step, want: Region, grids: dict[str, Grid], had: Had) -> Windo
     return Window(arrays[0], need, want, grid, tuple(arrays[1:]))
 
 
-def _forget(had: Had, step: Step, steps: Sequence[Step]) -> None:
-    """Give up what no later step reads."""
+def _forget(had: Had, step: Step, steps: Sequence[Step]) -> list[Any]:
+    """Give up what no later step reads: the arrays."""
     later = {name for s in steps[steps.index(step) + 1 :] for name in s.reads}
-    for name in [name for name in had if name not in later and name != step.name]:
-        del had[name]
+    return [had.pop(name)[0] for name in list(had) if name not in later and name != step.name]
