@@ -13,10 +13,12 @@ from scipy import ndimage
 
 from gridstride.workers import saving
 from gridstride.workers.families.casting import store
+from gridstride.workers.families.histogram import Histogram
 from gridstride.workers.families.local import segments
 from gridstride.workers.families.separable import Separable
 from gridstride.workers.families.weights import gaussian_weights, rank_one
 from gridstride.workers.operators.boundary import Taps, boundary_table
+from gridstride.workers.operators.threshold import otsu
 
 MODES = ["reflect", "mirror", "nearest", "wrap", "constant"]
 EXACT = {"precision": "double", "cast": "scipy"}
@@ -296,3 +298,12 @@ def test_the_algorithm_follows_the_measured_crossovers() -> None:
     hollow = np.zeros((63, 63))
     hollow[::62, ::62] = rng.random((2, 2))
     assert algorithm(hollow) == "direct"  # zeros cost nothing
+
+
+@pytest.mark.parametrize("power", [-900, -300, 300, 1000])
+@pytest.mark.filterwarnings("error")
+def test_otsus_value_grows_with_the_values_however_large(power: int) -> None:
+    counts = np.random.default_rng(0).integers(0, 2**40, 256) * (np.abs(np.arange(256) - 128) > 60)
+    edges = np.linspace(-1.5, 7.25, 257)
+    usual = otsu(counts, Histogram(256, edges=edges))
+    assert otsu(counts, Histogram(256, edges=np.ldexp(edges, power))) == np.ldexp(usual, power)
