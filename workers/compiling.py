@@ -31,23 +31,23 @@ def forget_stale(package: Path = Path(__file__).parent) -> None:
 
 def announce() -> None:
     """From now on tell jobs, under the topic of their name, that a worker compiles. Call it in a task, before any
-    kernel."""
+    kernel: it also sees to it that one thread alone imports Numba, which several at a time may do for ever."""
     global _listens
     with _lock:
         if _listens:
             return
+        forget_stale()
+        from numba.core import event
+
+        class Compiling(event.Listener):
+            def on_start(self, event: Any) -> None:
+                _tell()
+
+            def on_end(self, event: Any) -> None:
+                pass
+
+        event.register("numba:compile", Compiling())
         _listens = True
-    forget_stale()
-    from numba.core import event
-
-    class Compiling(event.Listener):
-        def on_start(self, event: Any) -> None:
-            _tell()
-
-        def on_end(self, event: Any) -> None:
-            pass
-
-    event.register("numba:compile", Compiling())
 
 
 def _tell() -> None:

@@ -107,6 +107,8 @@ def begin_block(
     at: StorePath, reach: int, checkpoint: Checkpoint | None, exchange: bool, due: Due, threads: int = 1
 ) -> ResidentBlock:
     """A block at the checkpoint, or at the beginning."""
+    if at.device == "cpu":
+        announce()
     setup, _ = open_setup(at.out, at.run_id)
     computed = checkpoint is None and setup.starts  # which may take long
     with stages("read + decode", "" if computed else f"block {at.index}"):
@@ -209,6 +211,8 @@ def observe_block(at: StorePath, before: str, state: str, step: int, due: Due) -
 
     What a model gathers in a step is not in a state: for that the last step is made again, from the state `before`.
     """
+    if at.device == "cpu":
+        announce()
     setup, _ = open_setup(at.out, at.run_id)
     again = 1 if due.sample and setup.gathers and step > 0 else 0
     with stages("read + decode", f"block {at.index}"):

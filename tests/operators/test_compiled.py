@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -35,3 +37,26 @@ def test_kernels_are_compiled_again_where_what_they_use_has_changed(
             os.utime(path, (second, second))
     compiling.forget_stale(tmp_path)
     assert {name for name, path in kernels.items() if not path.exists()} == gone
+
+
+def test_numba_is_there_for_every_thread_that_goes_on_to_a_kernel() -> None:
+    """Several threads that import Numba at a time may wait for ever."""
+    done = subprocess.run([sys.executable, "-c", THREADS], capture_output=True, text=True, timeout=100)
+    assert done.stdout.split() == ["True"] * 8, done.stderr
+
+
+THREADS = """
+import sys, threading
+from gridstride.workers.compiling import announce
+at_once = threading.Barrier(8)
+def task():
+    at_once.wait()
+    announce()
+    ready = hasattr(sys.modules.get("numba"), "njit") and "numba.core.event" in sys.modules
+    sys.stdout.write(f"{ready}\\n")
+threads = [threading.Thread(target=task) for _ in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+"""
