@@ -1,5 +1,5 @@
 """python -m benchmarks [NAME]: crossover, images, memory, flow_memory, fluids, gpu, kernels, memory_stress,
-operators, scale, tls, validation.
+operators, operators_table, scale, tls, validation.
 
 Without a name: the first three.
 """
