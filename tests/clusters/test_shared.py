@@ -49,7 +49,7 @@ def left_behind(client: Any) -> list[str]:
 @pytest.mark.slow
 def test_two_jobs_at_once_are_right_and_told_of_what_happens(tmp_path: Path) -> None:
     """The short one ends in the middle of the other, which is to hear of the worker that is killed after that."""
-    array = np.random.default_rng(0).integers(0, 60000, (48, 64, 64)).astype(np.uint16)
+    array = np.random.default_rng(0).integers(0, 60000, (96, 64, 64)).astype(np.uint16)
     zarr.create_array(str(tmp_path / "in"), shape=array.shape, chunks=(8, 16, 16), dtype=array.dtype)[...] = array
     command = [sys.executable, "-m", "gridstride.pipeline.commands.main", "filter", "gaussian", str(tmp_path / "in")]
     command += ["--precision", "double", "--cast", "scipy", "--quiet", "--halos", "neighbours"]
