@@ -6,6 +6,7 @@ from __future__ import annotations
 import threading
 from math import prod
 from types import TracebackType
+from weakref import WeakSet
 
 import numpy as np
 
@@ -28,7 +29,7 @@ class Kept:
 
 
 _here = threading.local()
-_every: list[Kept] = []
+_every: WeakSet[Kept] = WeakSet()  # of threads that live
 _lock = threading.Lock()
 
 
@@ -36,12 +37,13 @@ def kept_here() -> Kept:
     if not hasattr(_here, "kept"):
         _here.kept = Kept()
         with _lock:
-            _every.append(_here.kept)
+            _every.add(_here.kept)
     return _here.kept
 
 
 def release() -> None:
-    """Give up what no array has, in all threads: as a job ends."""
+    """Give up what no array has, in all threads: as a job ends, and as a sweep begins, for which other memory is
+    planned."""
     with _lock:
         for kept in _every:
             kept.free.clear()

@@ -18,7 +18,7 @@ from gridstride.pipeline.storage.journal import FOLDER, Journal, journal, marker
 from gridstride.pipeline.storage.paths import StorePath, durable_write, store_path
 from gridstride.pipeline.storage.regions import open_regions, read_wrapped, sync_chunk_folders
 from gridstride.pipeline.sweep.record import Box, Index, Record
-from gridstride.workers import code, saving
+from gridstride.workers import buffers, code, saving
 from gridstride.workers import device as devices
 from gridstride.workers.identity import this_worker
 from gridstride.workers.operators.base import Grid, Operator, Window
@@ -80,6 +80,7 @@ def begun_work(out: StorePath, part: str) -> Work | None:
 def open_work(out: str, part: str, run_id: str) -> Work:
     """Read a sweep's work, once per process. `run_id` tells one run from the next, and which programs it may run."""
     code.allow_marked(run_id)
+    buffers.release()
     folder = store_path(out) / FOLDER
     with stages.unmeasured("read + decode", "what is to be computed"):
         return saving.load(folder / part if part else folder, "sweep")

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
+from gridstride.pipeline.sweep import block_task
 from gridstride.workers import buffers
 from gridstride.workers.buffers import LARGER, SMALLEST, Borrowed
 from gridstride.workers.operators import registry
@@ -48,7 +49,7 @@ def test_arrays_share_no_memory_and_no_more_is_kept_than_they_had(sizes: list[tu
     assert buffers.kept_here().bytes() == 0
 
 
-def test_a_block_after_another_makes_no_new_memory_and_a_failure_gives_it_back() -> None:
+def test_a_block_after_another_makes_no_new_memory_but_the_next_sweep_does(monkeypatch: pytest.MonkeyPatch) -> None:
     array = np.random.default_rng(0).integers(0, 255, (64, 100, 100), np.uint8)
     grid = Grid.of(array.shape, array.dtype)
     operator: Operator = registry.find("white-tophat")(size=3).bind(grid)
@@ -70,6 +71,9 @@ def test_a_block_after_another_makes_no_new_memory_and_a_failure_gives_it_back()
         operator.cpu(Window(array, whole, whole, grid), wrong)
     assert buffers.kept_here().used == 0
     assert compute() < array.nbytes / 2
+    monkeypatch.setattr(block_task.saving, "load", lambda *_: None)
+    block_task.open_work("memory", "", "another sweep of this process")
+    assert compute() > 2 * array.nbytes
 
 
 def test_threads_have_memory_of_their_own() -> None:

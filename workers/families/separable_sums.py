@@ -133,26 +133,18 @@ four, eight, along, one = sums_of_rows(4, 2), sums_of_rows(8, 2), sums_along_row
 
 
 @njit(**INNER)
-def rows_of_four(flat, jobs, count, g, places, step, size, out, pitch):
-    """The same as `line` for rows g .. g + 3 of every job, of four taps or more that are added in order. In pieces of
-    two vectors, of which the last may overlap."""
+def rows_in_registers(flat, jobs, count, g, high, places, step, size, out, pitch):
+    """The same as `line` for rows g .. g + high - 1 of every job, of at least as many taps, which are added in order.
+    high: 4 or 8. In pieces of two vectors, of which the last may overlap."""
     n = lanes(out)
     for job in range(count):
         base, p, to = jobs[job, 0], jobs[job, 1] + g, jobs[job, 2] + g * pitch
         for start in range(0, size, 2 * n):
             i = max(min(start, size - 2 * n), 0)
-            four(flat, base + i, places, p, step.weights, step.divisor, out, to + i, pitch)
-
-
-@njit(**INNER)
-def rows_of_eight(flat, jobs, count, g, places, step, size, out, pitch):
-    """The same for rows g .. g + 7, of eight taps or more."""
-    n = lanes(out)
-    for job in range(count):
-        base, p, to = jobs[job, 0], jobs[job, 1] + g, jobs[job, 2] + g * pitch
-        for start in range(0, size, 2 * n):
-            i = max(min(start, size - 2 * n), 0)
-            eight(flat, base + i, places, p, step.weights, step.divisor, out, to + i, pitch)
+            if high == 8:
+                eight(flat, base + i, places, p, step.weights, step.divisor, out, to + i, pitch)
+            else:
+                four(flat, base + i, places, p, step.weights, step.divisor, out, to + i, pitch)
 
 
 def in_blocks(
@@ -168,12 +160,10 @@ def _in_blocks(flat, jobs, count, rows, places, step, size, out, pitch):
 
     def make(flat, jobs, count, rows, places, step, size, out, pitch):
         made = 0
-        while len(step.weights) >= 8 and made + 8 <= rows:
-            rows_of_eight(flat, jobs, count, made, places, step, size, out, pitch)
-            made += 8
         while len(step.weights) >= 4 and made + 4 <= rows:
-            rows_of_four(flat, jobs, count, made, places, step, size, out, pitch)
-            made += 4
+            high = 8 if len(step.weights) >= 8 and made + 8 <= rows else 4
+            rows_in_registers(flat, jobs, count, made, high, places, step, size, out, pitch)
+            made += high
         return made
 
     return make
