@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
 
+from gridstride.workers import buffers
 from gridstride.workers.operators import registry
 from gridstride.workers.operators.base import Grid, Operator, Region, Window, crop
 
@@ -29,6 +31,18 @@ def on_cpu(operator: Operator, window: Window) -> Any:
     out = np.empty(window.want.shape if operator.writes() else (0,), operator.out_grid(window.grid).dtype)
     report = operator.cpu(window, out)
     return out if operator.writes() else report
+
+
+def peak(operator: Operator, window: Window) -> int:
+    """Bytes that an operator takes beside its window and its result, compiled and with nothing kept from before."""
+    on_cpu(operator, window)
+    buffers.release()
+    out = np.empty(window.want.shape if operator.writes() else (0,), operator.out_grid(window.grid).dtype)
+    tracemalloc.start()
+    operator.cpu(window, out)
+    taken = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return taken
 
 
 def window_of(operator: Operator, array: np.ndarray, want: Region, grid: Grid | None = None) -> Window:

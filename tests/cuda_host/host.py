@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import scipy.fft
@@ -79,6 +80,13 @@ int main()
     (folder / "host.cpp").write_text(program)
     _compile(folder, [f"-I{_header(edit is None)}", "host.cpp", "-o", "host"], edit is None)
     return folder / "host"
+
+
+def end(host: Any) -> None:
+    """End the program of a cached function that builds and runs one, and remove its folder, if it was called."""
+    if host.cache_info().currsize:
+        host().close()
+        shutil.rmtree(host().program.parent)
 
 
 class Host:

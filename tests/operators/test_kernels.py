@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import tracemalloc
 from dataclasses import replace
 from typing import Any
 
@@ -12,26 +11,12 @@ import pytest
 from numba.core.registry import CPUDispatcher
 from scipy import ndimage
 
-from gridstride.workers import buffers
 from gridstride.workers.families import separable_cpu
 from gridstride.workers.families.local import longest_run
 from gridstride.workers.families.rows import aligned, in_a_row, walkable
 from gridstride.workers.nodata import NoData
-from gridstride.workers.operators.base import Operator, Region, Window
-from tests.blockwise import apply, bound, grid_of
-
-
-def peak(operator: Operator, array: np.ndarray, want: Region) -> int:
-    """Bytes that an operator takes beside a whole array and its result."""
-    window = Window(array, Region.whole(array.shape), want, grid_of(array))
-    out = np.empty(want.shape, operator.out_grid(window.grid).dtype)
-    operator.cpu(window, out)  # compiled
-    buffers.release()
-    tracemalloc.start()
-    operator.cpu(window, out)
-    taken = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    return taken
+from gridstride.workers.operators.base import Region, Window
+from tests.blockwise import apply, bound, grid_of, peak
 
 
 @pytest.mark.parametrize(
@@ -53,7 +38,7 @@ def test_scratch_is_at_least_what_is_taken(name: str, dtype: str, shape: Any, fi
     if name == "downsample":
         operator, _ = operator.without(NoData((0,)), grid)
     want = Region.whole(operator.out_grid(grid).shape)
-    assert peak(operator, array, want) <= operator.scratch(want, grid, "cpu")
+    assert peak(operator, Window(array, Region.whole(array.shape), want, grid)) <= operator.scratch(want, grid, "cpu")
 
 
 @pytest.mark.parametrize("method", ["max", "min", "median", "mode"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-import tracemalloc
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,12 @@ import numpy as np
 import pytest
 import scipy.fft
 
-from gridstride.workers import buffers, gpu, kernels, saving
+from gridstride.workers import gpu, kernels, saving
 from gridstride.workers.gpu import Machine
 from gridstride.workers.operators import registry
 from gridstride.workers.operators.base import Operator, Region, Window
-from tests.blockwise import apply, grid_of, on_cpu, window_of
-from tests.cuda_host.host import Host, HostError, build
+from tests.blockwise import apply, grid_of, on_cpu, peak, window_of
+from tests.cuda_host.host import Host, HostError, build, end
 from tests.holes import HOLES, KERNEL, masked, with_holes
 
 EVERY: list[tuple[str, dict[str, Any], str]] = [
@@ -56,14 +55,7 @@ def test_operators_are_saved_and_their_memory_is_counted(
         operator = first
     grid = grid_of(array)
     want = Region.whole(operator.out_grid(grid).shape)
-    window, out = window_of(operator, array, want), np.empty(want.shape, operator.out_grid(grid).dtype)
-    operator.cpu(window, out)
-    buffers.release()
-    tracemalloc.start()
-    operator.cpu(window, out)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak <= operator.scratch(want, grid, "cpu") + 100_000
+    assert peak(operator, window_of(operator, array, want)) <= operator.scratch(want, grid, "cpu") + 100_000
 
 
 def asked(operator: Operator, array: np.ndarray) -> set[tuple[str, str]]:
@@ -95,9 +87,7 @@ def host() -> Host:
 @pytest.fixture(scope="module", autouse=True)
 def _close_the_host() -> Any:
     yield
-    if host.cache_info().currsize:
-        host().close()
-        shutil.rmtree(host().program.parent)
+    end(host)
 
 
 @pytest.mark.slow

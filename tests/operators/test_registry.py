@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import pickle
-import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from gridstride.workers import buffers, saving
+from gridstride.workers import saving
 from gridstride.workers.operators import registry
 from gridstride.workers.operators.base import Axis, Grid, Operator, Region
 from gridstride.workers.operators.graph import Graph, chain
-from tests.blockwise import apply, grid_of, window_of
+from tests.blockwise import apply, grid_of, peak, window_of
 from tests.cases import NAMES, case, examples, mirror, random_cuts, resolved
 
 
@@ -117,15 +116,7 @@ def test_scratch_is_at_least_what_was_measured(name: str, number: int) -> None:
     )
     for sweep in sweeps:
         want = Region.whole(sweep.out_grid(grid).shape)
-        window = window_of(sweep, array, want, grid)
-        out = np.empty(want.shape if sweep.writes() else (0,), sweep.out_grid(grid).dtype)
-        sweep.cpu(window, out)  # compiles, and imports
-        buffers.release()
-        tracemalloc.start()
-        sweep.cpu(window, out)
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        assert peak <= sweep.scratch(want, grid, "cpu") + 100_000
+        assert peak(sweep, window_of(sweep, array, want, grid)) <= sweep.scratch(want, grid, "cpu") + 100_000
 
 
 @pytest.mark.parametrize(("name", "number"), examples(quick=2))

@@ -19,7 +19,7 @@ from gridstride.workers.operators import registry
 from gridstride.workers.operators.base import Operator, Window
 from tests.blockwise import on_cpu, swept
 from tests.cases import NAMES, Case, case, examples, mirror, resolved
-from tests.cuda_host.host import Host, HostError, build
+from tests.cuda_host.host import Host, HostError, build, end
 
 host_only = pytest.mark.skipif(shutil.which("g++") is None, reason="g++ builds the kernels for the CPU; it is missing")
 
@@ -64,9 +64,7 @@ def host() -> Host:
 @pytest.fixture(scope="module", autouse=True)
 def _close_the_host() -> Any:
     yield
-    if host.cache_info().currsize:
-        host().close()
-        shutil.rmtree(host().program.parent)
+    end(host)
 
 
 def on_host(program: Host, found: Case) -> tuple[np.ndarray, np.ndarray]:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import tracemalloc
-
 import numpy as np
 import pytest
 
-from gridstride.workers import buffers
 from gridstride.workers.nodata import NoData
 from gridstride.workers.operators.base import Operator
 from gridstride.workers.region import Region
-from tests.blockwise import apply, bound, grid_of, on_cpu, window_of
+from tests.blockwise import apply, bound, grid_of, peak, window_of
 from tests.operators.project import of_line, stored
 
 
@@ -46,13 +43,7 @@ def test_their_memory_is_foreseen(dtype: str, method: str) -> None:
     array = np.ones((300, 40, 50), dtype)
     operator, grid = masked(array, axis=0, method=method), grid_of(array)
     window = window_of(operator, array, Region.whole((40, 50)))
-    on_cpu(operator, window)
-    buffers.release()
-    tracemalloc.start()
-    on_cpu(operator, window)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak <= operator.scratch(window.want, grid, "cpu") + 100_000
+    assert peak(operator, window) <= operator.scratch(window.want, grid, "cpu") + 100_000
 
 
 def test_a_mean_says_that_it_is_rounded_where_it_is() -> None:
