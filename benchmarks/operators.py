@@ -4,8 +4,8 @@
 
 Images: real cells (examples/data), tiled to 192 x 256 x 256 and 4096 x 4096, as uint8, uint16 and float32. Settings:
 TIMED of each operator's mirror in tests/operators. A figure is the least of alternating runs in this process; a peer
-that takes longer than a few seconds computes a part of the image. A row without a peer says why. The whole table takes
-about an hour, with nothing else on the machine.
+that takes longer than a second or two computes a part of the image. A row without a peer says why. The table takes over
+half an hour.
 --values: no times, but the largest difference of each peer's result from ours, on small images and away from their
 borders. Libraries that sum in other types, have other scales or other algorithms differ.
 --compile: seconds that a first call takes in a fresh process whose cache is empty, and in one that finds the cache.
@@ -38,8 +38,8 @@ CELLS = Path(__file__).parents[1] / "examples" / "data" / "cells3d_nuclei.tif"
 SHAPES = ((192, 256, 256), (4096, 4096))
 SMALL = ((48, 50, 52), (100, 96))
 DTYPES = ("uint8", "uint16", "float32")
-SECONDS, MOST_RUNS = 1.5, 15  # that each side of a race takes about
-SLOW = 4.0  # seconds that a peer's call may take; else it has an eighth of the image
+SECONDS, MOST_RUNS = 0.6, 15  # that each side of a race takes about
+SLOW = 1.5  # seconds that a peer's call may take; else it has an eighth of the image
 COLUMNS = ["operator", "image", "Mvoxel/s", "best peer", "its Mvoxel/s", "times as fast", "others"]
 DIFFERENCES = ["operator", "image", "largest value", "largest differences"]
 

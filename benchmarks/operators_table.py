@@ -18,8 +18,8 @@ versions.
 
 A cell: Mvoxel/s, and in brackets how many times as fast that is as the fastest other library (NumPy, SciPy,
 scikit-image, DIPlib, SimpleITK, OpenCV, fastmorph, imops), which is named where it is faster; "-" where none has the
-operator. {behind} of {rows} rows are behind: copies, where NumPy is as fast as memory, and OpenCV in two dimensions,
-mostly where windows are small.
+operator. {behind} of {rows} rows are behind: copies and projections, of NumPy, and in two dimensions OpenCV is ahead of
+small boxes, flips, means of boxes and operators of several steps.
 
 ![How many times as fast as the fastest other library](../benchmarks/results/operators.png)
 
