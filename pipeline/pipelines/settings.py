@@ -57,4 +57,5 @@ def _number(pipeline: Pipeline, word: str, where: str) -> int:
         numbers = " and ".join(str(number + 1) for number in found)
         raise UsageError(f"{where}: steps {numbers} are both {word}: use names or numbers")
     known = dict.fromkeys(step.name or step.operator for step in pipeline.steps)
-    raise UsageError(f"{where}: there is no step {word!r}: {nearest(word, known)} (or a number from 1 to {count})")
+    or_number = "" if count == 1 else f" (or a number from 1 to {count})"
+    raise UsageError(f"{where}: there is no step {word!r}: {nearest(word, known)}{or_number}")

@@ -132,7 +132,7 @@ def test_a_tophat_has_no_data_where_the_array_has_none() -> None:
     ("name", "fields", "text"),
     [
         ("binary-erosion", {"iterations": 0}, "expected 1 or more: how often it takes until nothing changes"),
-        ("binary-erosion", {"connectivity": 3}, "connectivity is 3: expected 1 to 2, the filtered axes"),
+        ("binary-erosion", {"connectivity": 3}, "connectivity is 3: expected 1 to 2, the number of filtered axes"),
         ("binary-erosion", {"connectivity": 1, "structure": np.eye(3)}, "give connectivity or structure, not both"),
         ("binary-opening", {"structure": np.eye(3), "footprint": np.eye(3)}, "give structure or footprint, not both"),
         ("binary-dilation", {"structure": np.ones(3)}, "the structure has 1 dimensions for 2 filtered axes"),
