@@ -118,7 +118,7 @@ def otsu(counts: np.ndarray, histogram: Histogram) -> float | int:
         return centres[0].item()
     weights = counts[first : last + 1].astype(np.float32)
     below, beyond = np.cumsum(weights), np.cumsum(weights[::-1])[::-1]
-    # Divided by a power of 2, of which no bit depends: squares of 1e200 would be infinite.
+    # Scaled by a power of 2, which changes no bit but the exponent: squares of 1e200 would be infinite.
     numbers = centres.astype(np.float64)
     values = weights * np.ldexp(numbers, -np.frexp(np.abs(numbers).max())[1])
     mean_below = np.cumsum(values) / below
