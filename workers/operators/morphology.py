@@ -107,8 +107,8 @@ class Binary(Filter):
         if given is None:
             connectivity = 1 if self.connectivity is None else self.connectivity
             if connectivity > len(axes):
-                most = f"{len(axes)}, the number of filtered axes"
-                raise ValueError(f"connectivity is {connectivity}: expected 1 to {most}")
+                expected = f"1 to {len(axes)}, the number of filtered axes"
+                raise ValueError(f"connectivity is {connectivity}: expected {expected}")
             given = ball(len(axes), connectivity, 1)
             if not given.all() and self.origin == 0:
                 most = TOGETHER if min(axes) >= grid.ndim - 3 else 1
