@@ -69,26 +69,26 @@ def timed_fields(name: str) -> list[Fields]:
 
 def ours(name: str, array: np.ndarray, fields: Fields) -> Call:
     """The call that computes a whole array in one block; sweeps that come first are made in it too."""
-    grid = Grid.of(array.shape, array.dtype)
-    operator = registry.find(name)(**fields).bind(grid)
+    operator = registry.find(name)(**fields).bind(Grid.of(array.shape, array.dtype))
 
     def call() -> Any:
-        this: Operator = operator
+        this, read = operator, array
         while (first := this.first_sweep()) is not None:
-            if first.writes():
-                raise NotImplementedError("a first sweep that writes")
-            this = this.resolve([sweep(first, array, grid)], grid)
-        return sweep(this, array, grid)
+            made, report = sweep(first, read)
+            this = this.resolve([] if report is None else [report], Grid.of(read.shape, read.dtype))
+            read = made if first.writes() else read
+        return sweep(this, read)[0]
 
     return call
 
 
-def sweep(operator: Operator, array: np.ndarray, grid: Grid) -> Any:
+def sweep(operator: Operator, array: np.ndarray) -> tuple[np.ndarray, Any]:
+    """What a sweep writes, if it does, and what it reports."""
+    grid = Grid.of(array.shape, array.dtype)
     given = operator.out_grid(grid)
     out = np.empty(given.shape if operator.writes() else (0,), given.dtype)
     window = Window(array, Region.whole(grid.shape), Region.whole(given.shape), grid)
-    found = operator.cpu(window.part(operator.needed(window.want, grid)), out)
-    return out if operator.writes() else found
+    return out, operator.cpu(window.part(operator.needed(window.want, grid)), out)
 
 
 def seconds(call: Call) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise, product
 from typing import Any
 
@@ -27,10 +27,12 @@ def grid_of(source: Any, names: Sequence[str] | None = None) -> Grid:
 
 
 def on_cpu(operator: Operator, window: Window) -> Any:
-    """A window's result, or its report."""
+    """A window's result, or its report, or (result, report) of one that has both."""
     out = np.empty(window.want.shape if operator.writes() else (0,), operator.out_grid(window.grid).dtype)
     report = operator.cpu(window, out)
-    return out if operator.writes() else report
+    if operator.writes():
+        return out if report is None else (out, report)
+    return report
 
 
 def peak(operator: Operator, window: Window) -> int:
@@ -71,23 +73,46 @@ def apply(
     operator: Operator, array: np.ndarray, block: Sequence[int] | None = None, compute: Compute = on_cpu
 ) -> np.ndarray:
     """The operator's result for a whole array, computed in blocks; all sweeps that it needs are made."""
-    while (first := operator.first_sweep()) is not None:
-        made = swept(first, array, block, compute)
-        operator = operator.resolve([] if first.writes() else made, grid_of(array))
-        array = made if first.writes() else array
+    operator, array = resolved(operator, array, lambda first, grid: blocks_of(first, grid, block), compute)
     return swept(operator, array, block, compute)
 
 
-def swept(operator: Operator, array: np.ndarray, block: Sequence[int] | None, compute: Compute) -> Any:
-    """The result of one sweep, or its reports."""
-    grid = grid_of(array)
-    wants = list(blocks_of(operator, grid, block))
-    results = [compute(operator, window_of(operator, array, want, grid)) for want in wants if want.size]
-    if not operator.writes():
-        return results
+def resolved(
+    operator: Operator,
+    array: np.ndarray,
+    cut: Callable[[Operator, Grid], Iterable[Region]],
+    compute: Compute = on_cpu,
+    order: Callable[[list[Any]], list[Any]] = list,
+) -> tuple[Operator, np.ndarray]:
+    """The operator after the sweeps that must come first, and the array that it reads. order: of the reports"""
+    while (first := operator.first_sweep()) is not None:
+        grid = grid_of(array)
+        made, reports = sweep(first, array, cut(first, grid), compute)
+        operator = operator.resolve(order(reports), grid)
+        array = made if first.writes() else array
+    return operator, array
+
+
+def swept(operator: Operator, array: np.ndarray, block: Sequence[int] | None, compute: Compute) -> np.ndarray:
+    """The result of a last sweep."""
+    return sweep(operator, array, blocks_of(operator, grid_of(array), block), compute)[0]
+
+
+def sweep(
+    operator: Operator, array: np.ndarray, wants: Iterable[Region], compute: Compute
+) -> tuple[np.ndarray, list[Any]]:
+    """What one sweep writes, if it does, and its reports."""
+    grid, reports = grid_of(array), []
     given = operator.out_grid(grid)
-    out = np.empty(given.shape, given.dtype)
-    for want, result in zip((want for want in wants if want.size), results, strict=True):
-        assert (result.shape, result.dtype) == (want.shape, given.dtype)
-        out[want.within(Region.whole(given.shape))] = result
-    return out
+    out = np.empty(given.shape if operator.writes() else (0,), given.dtype)
+    for want in wants:
+        if want.size == 0:
+            continue
+        made = compute(operator, window_of(operator, array, want, grid))
+        values, report = made if isinstance(made, tuple) else (made, None) if operator.writes() else (None, made)
+        if report is not None:
+            reports.append(report)
+        if operator.writes():
+            assert (values.shape, values.dtype) == (want.shape, given.dtype)
+            out[want.within(Region.whole(given.shape))] = values
+    return out, reports

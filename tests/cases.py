@@ -18,7 +18,8 @@ import pytest
 
 from gridstride.workers.operators import registry
 from gridstride.workers.operators.base import Grid, Operator
-from tests.blockwise import apply, grid_of, on_cpu, regions, window_of
+from tests import blockwise
+from tests.blockwise import apply, grid_of, on_cpu, regions
 from tests.cuda_host import table
 
 NAMES = registry.names()
@@ -91,15 +92,14 @@ def case(name: str, number: int, seed: int = 0) -> Case:
     return Case(name=name, recipe=recipe, array=array, operator=operator, grid=grid, fields=fields, tolerance=tolerance)
 
 
-def resolved(found: Case, rng: np.random.Generator, compute: Any = on_cpu) -> Operator:
-    """The operator after the sweeps that must come first, each made at cuts of its own."""
-    operator = found.operator
-    while (first := operator.first_sweep()) is not None:
-        assert not first.writes()
-        wants = list(random_cuts(first, found.grid, rng))
-        reports = [compute(first, window_of(first, found.array, want)) for want in wants]
-        operator = operator.resolve([reports[i] for i in rng.permutation(len(reports))], found.grid)
-    return operator
+def resolved(found: Case, rng: np.random.Generator, compute: Any = on_cpu) -> tuple[Operator, np.ndarray]:
+    """The operator after the sweeps that must come first, each made at cuts of its own, and the array it reads."""
+
+    def order(reports: list[Any]) -> list[Any]:
+        return [reports[i] for i in rng.permutation(len(reports))]
+
+    cut = lambda first, grid: random_cuts(first, grid, rng)  # noqa: E731
+    return blockwise.resolved(found.operator, found.array, cut, compute, order)
 
 
 def random_cuts(operator: Operator, grid: Grid, rng: np.random.Generator) -> Any:

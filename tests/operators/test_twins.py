@@ -17,7 +17,7 @@ from gridstride.workers.gpu import Machine
 from gridstride.workers.launches import Launches
 from gridstride.workers.operators import registry
 from gridstride.workers.operators.base import Operator, Window
-from tests.blockwise import on_cpu, swept
+from tests.blockwise import grid_of, on_cpu, swept
 from tests.cases import NAMES, Case, case, examples, mirror, resolved
 from tests.cuda_host.host import Host, HostError, build, end
 
@@ -45,7 +45,8 @@ def asked_by(name: str, number: int) -> frozenset[tuple[str, str]]:
         kernels_.update(asked(operator, window))
         return on_cpu(operator, window)
 
-    swept(resolved(found, np.random.default_rng(0), compute), found.array, None, compute)
+    operator, array = resolved(found, np.random.default_rng(0), compute)
+    swept(operator, array, None, compute)
     return frozenset(kernels_)
 
 
@@ -78,12 +79,11 @@ def on_host(program: Host, found: Case) -> tuple[np.ndarray, np.ndarray]:
                 np.testing.assert_array_equal(result, report)
         return result
 
-    theirs = resolved(found, np.random.default_rng(0), compute)
-    ours = resolved(found, np.random.default_rng(0))
+    theirs, read = resolved(found, np.random.default_rng(0), compute)
+    ours, array = resolved(found, np.random.default_rng(0))
     assert saving.digest(theirs) == saving.digest(ours)
-    shape = ours.out_grid(found.grid).shape
-    block = [n // 2 + 1 for n in shape]
-    return swept(theirs, found.array, block, compute), swept(ours, found.array, block, on_cpu)
+    block = [n // 2 + 1 for n in ours.out_grid(grid_of(array)).shape]
+    return swept(theirs, read, block, compute), swept(ours, array, block, on_cpu)
 
 
 @pytest.mark.slow

@@ -257,8 +257,8 @@ class Operator:
 
     # --- work ---
     def cpu(self, window: Window, out: np.ndarray) -> Report | None:
-        """Compute `window.want` into `out`, every element of it; `out` may have any strides. A first sweep that only
-        reports returns its report."""
+        """Compute `window.want` into `out`, every element of it; `out` may have any strides. A first sweep returns its
+        report, if it has one."""
         raise NotImplementedError
 
     def gpu(self, window: Window, launches: Launches) -> None:
@@ -287,7 +287,7 @@ class Operator:
 
     def resolve(self, reports: Iterable[Report], grid: Grid) -> Operator:
         """This operator, given the reports of `first_sweep` (of any partition of the grid, in any order, to
-        be gone through once)."""
+        be gone through once; none if that sweep only writes)."""
         raise NotImplementedError
 
     def but(self, **changes: Any) -> Self:
