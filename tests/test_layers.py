@@ -30,7 +30,7 @@ LAYERS = (
 )
 WORKERS = (
     ("workers.identity", "workers.region", "workers.launches", "workers.saving", "workers.stages", "workers.sizes"),
-    ("workers.code",),
+    ("workers.code", "workers.array_files"),
     ("workers.nodata",),
     ("workers.operators.base", "workers.operators.boundary", "workers.operators.listing", "workers.operators.kinds"),
     ("workers.operators.fields", "workers.operators.recipe", "workers.kernels", "workers.loops"),

@@ -26,6 +26,7 @@ from gridstride.pipeline.pipelines.values import as_option
 from gridstride.pipeline.storage.paths import at_home
 from gridstride.pipeline.text import shown
 from gridstride.pipeline.validation import nearest, read_yaml
+from gridstride.workers.array_files import names_file
 from gridstride.workers.families.user_code import is_program
 from gridstride.workers.operators import registry
 from gridstride.workers.operators.fields import File
@@ -214,4 +215,4 @@ def _anchored(value: object, folder: Path | None) -> object:
     if folder is None or not isinstance(value, str) or "://" in value:
         return value
     path = folder.absolute() / at_home(value)
-    return str(path) if value.endswith(".npy") or is_program(value) or path.is_file() else value
+    return str(path) if is_program(value) or names_file(str(path)) else value

@@ -19,7 +19,8 @@ HEAD = """# Operators
 Made from the operators' own files by `make reference`; do not edit it. Each is a command,
 `gridstride filter NAME IN OUT`, and a function, `gridstride.NAME(input, out, ...)`; several make a
 [pipeline](pipelines.md). [numerics.md](numerics.md) says how sums are made, [operators.md](operators.md) how to add an
-operator.
+operator. An option that takes an array takes a .npy file, an array of several in a file (`net.npz:KEY`,
+`net.safetensors:KEY`), or a Zarr array (`flat.zarr`, `flat.zarr/0`); in Python an array too.
 """
 
 

@@ -73,7 +73,9 @@ def named_kernel(name: str, ndim: int, size: int = 3, sigma: float = 1.0) -> np.
     axis (-y the one before, -z the third from last).  identity: 1.
     """
     if name not in NAMED_KERNELS:
-        raise ValueError(f"unknown kernel {name!r}: expected a .npy file or one of {', '.join(NAMED_KERNELS)}")
+        raise ValueError(
+            f"unknown kernel {name!r}: expected a file, such as k.npy, or one of {', '.join(NAMED_KERNELS)}"
+        )
     if name == "box":
         _check_weights("size", size, size**ndim)
         return np.full((size,) * ndim, 1.0 / size**ndim)

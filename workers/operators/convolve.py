@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
+from gridstride.workers.array_files import names_file
 from gridstride.workers.families.convolution import Correlation, in_order
 from gridstride.workers.families.exact import exactly, is_exact
 from gridstride.workers.families.weights import NAMED_KERNELS, named_kernel
 from gridstride.workers.operators.base import Grid, Operator
 from gridstride.workers.operators.fields import (
+    FILE,
     ArrayOrFile,
     AxisName,
     Linear,
@@ -36,12 +37,12 @@ class Convolve(Linear):
     formula: ClassVar[str] = "out[i] = sum over k of kernel[k] * in[i + size // 2 + origin - k]"
     source: ClassVar[str] = "scipy.ndimage.convolve"
 
-    kernel: ArrayOrFile = Field(description=f"A .npy file, or one of {', '.join(NAMED_KERNELS)}.")
+    kernel: ArrayOrFile = Field(description=f"{FILE}, or one of {', '.join(NAMED_KERNELS)}.")
     size: Size = Field(3, description="Of kernel box, in elements.")
     sigma: Positive = Field(1.0, description="Of kernel gaussian, in elements.")
     origin: Offsets = Field(0, description="Shift of the kernel, one or one per filtered axis.")
     channels: AxisName | None = Field(None, description="Sum over this axis; the kernel is (outputs, channels, ...).")
-    bias: ArrayOrFile | None = Field(None, description="A number for each output channel, in a .npy file.")
+    bias: ArrayOrFile | None = Field(None, description="A number for each output channel, in a file.")
     algorithm: Literal["auto", "direct", "separable", "fft"] = Field("auto", description="How the sums are made.")
 
     def bind(self, grid: Grid) -> Operator:
@@ -95,10 +96,9 @@ class Convolve(Linear):
 
     def loaded_kernel(self) -> np.ndarray:
         name = self.kernel
-        # A name that is too long for a file is an error to Path.exists.
-        if isinstance(name, str) and not name.endswith(".npy") and not os.path.exists(name):  # noqa: PTH110
+        if isinstance(name, str) and not names_file(name):
             known = ", ".join(NAMED_KERNELS)
-            raise ValueError(f"unknown kernel {name[:80]!r}: expected a .npy file or one of {known}")
+            raise ValueError(f"unknown kernel {name[:80]!r}: expected a file, such as k.npy, or one of {known}")
         return load_array(self.kernel, "kernel")
 
     def loaded_bias(self, outputs: int) -> np.ndarray | None:

@@ -17,15 +17,19 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BeforeValidator, Field
 
+from gridstride.workers.array_files import read_array
 from gridstride.workers.operators.base import WIDE, Cast, Grid
 from gridstride.workers.operators.boundary import MODES
 from gridstride.workers.operators.kinds import Offsets, Several, Size, Sizes, Value, Words, plain
 from gridstride.workers.operators.recipe import Recipe
 
+# What a file of an array may be, for descriptions.
+FILE = "A .npy file, .npz:KEY, .safetensors:KEY or Zarr array"
+
 
 @dataclass(frozen=True)
 class File:
-    """Marks a field that takes an array: as a .npy file on the command line, as an array too in Python."""
+    """Marks a field that takes an array: as a file on the command line (`array_files`), as an array too in Python."""
 
 
 Names = Annotated[tuple[str | int, ...], BeforeValidator(lambda value: words(value)), Several(str)]
@@ -47,7 +51,7 @@ def array_of(value: Any) -> Any:
     except ValueError:
         raise ValueError("expected rows of the same length") from None
     if not isinstance(found, np.ndarray | Path | str):
-        raise ValueError("expected an array, or the path of a .npy file")
+        raise ValueError("expected an array, or the path of its file")
     return found if isinstance(found, np.ndarray) else os.path.expanduser(found)  # noqa: PTH111 (it may be a name)
 
 
@@ -198,7 +202,7 @@ class Boxed(Neighbourhood):
 
     size: Sizes | None = Field(None, description="Of the box in elements, one or one per filtered axis.")
     footprint: ArrayOrFile | None = Field(
-        None, description="Elements that count, those that are not 0: a .npy file, a dimension per filtered axis."
+        None, description="Elements that count, those that are not 0: a file, a dimension per filtered axis."
     )
     origin: Offsets = Field(0, description="Shift, one or one per filtered axis.")
 
@@ -224,7 +228,7 @@ class Boxed(Neighbourhood):
         """The footprint as truth values, its dimensions in the order of `axes`."""
         if self.footprint is None:
             if self.size is None:
-                raise ValueError("give size, such as 3, or footprint, a .npy file or an array")
+                raise ValueError("give size, such as 3, or footprint, a file or an array")
             return None
         if self.size is not None and "size" in self.model_fields_set:
             raise ValueError("give size or footprint, not both")
@@ -303,22 +307,15 @@ class Scaling(Floating):
 
 
 def load_array(value: np.ndarray | Path | str, name: str) -> np.ndarray:
-    """An array of real numbers, as it is or from a .npy file. Raises ValueError."""
-    if isinstance(value, np.ndarray):
-        array = value
-    else:
-        try:
-            # Mapped, because a damaged header may ask for any amount of memory.
-            array = np.lib.format.open_memmap(value, mode="r")
-        except FileNotFoundError:
-            raise ValueError(f"{name} {value} does not exist") from None
-        except (OSError, ValueError, OverflowError) as error:
-            reason = " ".join(str(error).split())
-            raise ValueError(f"{name} {value} cannot be read as a .npy file: {reason}") from None
+    """An array of real numbers, as it is or from a file (`array_files`): floats as stored, others as float64. Raises
+    ValueError."""
+    array = value if isinstance(value, np.ndarray) else read_array(value, name)
     if array.dtype.kind not in "buif":
         raise ValueError(f"the {name} has dtype {array.dtype}: expected real numbers")
     if array.size == 0 or array.ndim == 0:
         raise ValueError(f"the {name} is empty (shape {array.shape}): expected at least one entry and one dimension")
     if not np.isfinite(array).all():
         raise ValueError(f"the {name} has NaN or infinite entries")
-    return np.array(array) if array.dtype.kind == "f" else array.astype(np.float64)
+    # Another byte order, or a width that C lacks, is known to no kernel.
+    wide = array.dtype.kind != "f" or array.dtype.itemsize > 8
+    return np.array(array, np.float64 if wide else array.dtype.newbyteorder("="))

@@ -79,7 +79,7 @@ class Binary(Filter):
         "an edge too, up to the number of filtered axes: all.",
     )
     structure: ArrayOrFile | None = Field(
-        None, description="Elements that count, those that are not 0: a .npy file, a dimension per filtered axis."
+        None, description="Elements that count, those that are not 0: a file, a dimension per filtered axis."
     )
     footprint: ArrayOrFile | None = Field(None, description="Another name of structure.")
     origin: Offsets = Field(0, description="Shift of the structure, one or one per filtered axis.")
