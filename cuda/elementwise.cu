@@ -49,6 +49,17 @@ __global__ void __launch_bounds__(256) elementwise(const In* __restrict__ in, Ou
         out[e] = Formula::template of<Out>(in[e], number);
 }
 
+// Elements below low are low, those above high are high; NaN stays. 2 * sizeof(T) bytes an element.
+template <class T>
+__global__ void __launch_bounds__(256) clip(const T* __restrict__ in, T* __restrict__ out, i64 count, T low, T high)
+{
+    const i64 stride = i64(gridDim.x) * blockDim.x;
+    for (i64 e = i64(blockIdx.x) * blockDim.x + threadIdx.x; e < count; e += stride) {
+        const T v = in[e];
+        out[e] = v < low ? low : v > high ? high : v;
+    }
+}
+
 // Formulas of several arrays, whose values are added one by one. A sum of type Sum<T> starts from the first.
 
 // Two's complement wraps around where the difference of signed integers is too large.

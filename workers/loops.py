@@ -28,3 +28,11 @@ def round_to_64(values, low, high, low_int, high_int, out):
             out[i] = low_int
         else:
             out[i] = cast(v) if v == v else cast(0)
+
+
+@njit(nogil=True, cache=True)
+def clip_to(values, low, high, out):
+    """Elements below low are low, those above high are high; NaN stays."""
+    for i in range(len(values)):
+        v = values[i]
+        out[i] = low if v < low else (high if v > high else v)

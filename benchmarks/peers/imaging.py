@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.peers import operators
+from benchmarks.peers import operators, statistics
 from benchmarks.peers.operators import BINARY, Call, Fields, Row, Table, footprint, only, sizes, spread
 
 
@@ -270,13 +270,18 @@ def opencv_table() -> Table:
     return {name: flat(row) for name, row in table.items()}
 
 
+def joined(*makers: Callable[[], Table]) -> Callable[[], Table]:
+    """The rows of several tables of one library."""
+    return lambda: {name: row for make in makers for name, row in make().items()}
+
+
 LIBRARIES: dict[str, Callable[[], Table]] = {
     "scipy": operators.scipy_table,
-    "numpy": operators.numpy_table,
+    "numpy": joined(operators.numpy_table, statistics.numpy_table),
     "scikit-image": operators.skimage_table,
-    "DIPlib": diplib_table,
-    "SimpleITK": simpleitk_table,
-    "OpenCV": opencv_table,
+    "DIPlib": joined(diplib_table, statistics.diplib_table),
+    "SimpleITK": joined(simpleitk_table, statistics.simpleitk_table),
+    "OpenCV": joined(opencv_table, statistics.opencv_table),
     "fastmorph": operators.fastmorph_table,
     "imops": operators.imops_table,
 }
