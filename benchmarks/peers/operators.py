@@ -149,9 +149,9 @@ def skimage_table() -> Table:
             raise KeyError("no method mode")
         return lambda: measure.block_reduce(a, factors, getattr(np, method))
 
-    def otsu(a: np.ndarray, f: Fields) -> Call:
-        only(f, "method")
-        return lambda: a > filters.threshold_otsu(a)
+    def threshold(a: np.ndarray, f: Fields) -> Call:
+        find = getattr(filters, f"threshold_{only(f, 'method')['method']}")
+        return lambda: a > find(a)
 
     return {
         "hessian-eigenvalues": eigenvalues(hessian, feature.hessian_matrix_eigvals),
@@ -163,7 +163,7 @@ def skimage_table() -> Table:
         "dog": lambda a, f: lambda: filters.difference_of_gaussians(a, f["low"], f["high"]),
         "unsharp": lambda a, f: lambda: filters.unsharp_mask(a, **f, preserve_range=True),
         "downsample": downsample,
-        "threshold": otsu,
+        "threshold": threshold,
     }
 
 

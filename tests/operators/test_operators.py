@@ -16,9 +16,9 @@ from gridstride.workers.families.casting import store
 from gridstride.workers.families.histogram import Histogram
 from gridstride.workers.families.local import segments
 from gridstride.workers.families.separable import Separable
+from gridstride.workers.families.thresholds import otsu
 from gridstride.workers.families.weights import gaussian_weights, rank_one
 from gridstride.workers.operators.boundary import Taps, boundary_table
-from gridstride.workers.operators.threshold import otsu
 
 MODES = ["reflect", "mirror", "nearest", "wrap", "constant"]
 EXACT = {"precision": "double", "cast": "scipy"}

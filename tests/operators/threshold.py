@@ -3,7 +3,7 @@
 import warnings
 
 import numpy as np
-from skimage.filters import threshold_otsu
+from skimage import filters
 
 EXAMPLES = [
     ({"value": 3.5}, (7, 9), "uint8"),
@@ -14,8 +14,11 @@ EXAMPLES = [
     ({"method": "otsu"}, (17, 30), "int32"),
     ({"method": "otsu"}, (30, 31), "float32"),
     ({"method": "otsu"}, (9, 70), "float64"),
+    ({"method": "triangle"}, (41, 100), "uint8"),
+    ({"method": "triangle"}, (17, 30), "int16"),
+    ({"method": "triangle"}, (30, 31), "float32"),
 ]
-TIMED = [{"value": 100.0}, {"method": "otsu"}]
+TIMED = [{"value": 100.0}, {"method": "otsu"}, {"method": "triangle"}]
 PLANTED = [
     ("elementwise.cu", "return v > number;", "return v >= number;"),
     ("histogram.cu", "__syncthreads();  // every count is zero", ""),
@@ -39,4 +42,4 @@ def reference(array, *, value=None, method=None):
         return array > value
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # an array may look like a colour image
-        return array > threshold_otsu(array)
+        return array > getattr(filters, f"threshold_{method}")(array)

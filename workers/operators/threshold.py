@@ -1,4 +1,4 @@
-"""threshold: which elements are greater than a value, given or found by Otsu's method."""
+"""threshold: which elements are greater than a value, given or found from the histogram of the whole array."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pydantic import Field
 from gridstride.workers.families.elementwise import above
 from gridstride.workers.families.histogram import Extremes, Histogram, counted_as, extremes
 from gridstride.workers.families.nodata import Awaiting
+from gridstride.workers.families.thresholds import METHODS
 from gridstride.workers.nodata import NoData
 from gridstride.workers.operators.base import Grid, Operator, Report
 from gridstride.workers.operators.kinds import Value
@@ -25,34 +26,42 @@ MOST_BINS = 2**24  # a report of 128 MB for each block
 class Threshold(Recipe):
     """Whether elements are greater than a value.
 
-    The value of method otsu is that of skimage.filters.threshold_otsu, for the whole array; NaN is left out, and never
-    greater. Example: gridstride filter threshold cells.zarr mask.zarr --method otsu
+    The value of a method is that of skimage.filters.threshold_otsu or threshold_triangle, for the whole array; NaN is
+    left out, and never greater. Otsu's suits two classes of about the same size, the triangle one with a long tail.
+    Example: gridstride filter threshold cells.zarr mask.zarr --method otsu
     """
 
     formula = "out[i] = in[i] > value; otsu: the value t that makes w0(t) w1(t) (mean0(t) - mean1(t))^2 largest"
-    source = "N. Otsu, A threshold selection method from gray-level histograms, 1979; skimage.filters.threshold_otsu"
+    source = "skimage.filters.threshold_otsu (N. Otsu, 1979), threshold_triangle (G. W. Zack et al., 1977)"
 
     value: Value | None = Field(None, description="The value to compare with.")
-    method: Literal["otsu"] | None = Field(None, description="How to find the value, instead.")
+    method: Literal["otsu", "triangle"] | None = Field(None, description="How to find the value, instead.")
 
     def bind(self, grid: Grid) -> Operator:
-        if (self.value is None) == (self.method is None):
+        if self.value is None and self.method is not None:
+            return Found(grid.dtype, self.method)
+        if self.value is None or self.method is not None:
             raise ValueError("give threshold a value or a method, one of them")
-        if self.value is not None and isnan(self.value):
+        if isnan(self.value):
             raise ValueError("value is NaN, which nothing is greater than: expected a number")
-        return Otsu(grid.dtype) if self.value is None else above(grid.dtype, self.value)
+        return above(grid.dtype, self.value)
 
 
 @dataclass(frozen=True)
-class Otsu(Operator):
+class Found(Operator):
     """A comparison with a value that must be found first: from the histogram; for types of many values, from the
     extremes before that, which say what the bins are.
 
+    method: of `thresholds.METHODS`
     histogram: of the elements, as soon as it is known
     """
 
     dtype: np.dtype
+    method: str
     histogram: Histogram | None = None
+
+    def describe(self) -> str:
+        return self.method
 
     def out_grid(self, grid: Grid) -> Grid:
         return grid.having(bool)
@@ -75,7 +84,7 @@ class Otsu(Operator):
             counts = np.zeros(sweep.bins, np.int64)
             for report in reports:
                 counts += report
-            return above(self.dtype, otsu(counts, sweep))
+            return above(self.dtype, METHODS[self.method](counts, sweep))
         found = extremes(reports)
         if found is None:
             return above(self.dtype, nan)
@@ -86,42 +95,16 @@ class Otsu(Operator):
         if self.dtype.kind != "f":
             if high - low >= MOST_BINS:
                 raise ValueError(
-                    f"otsu: the array's integers go from {low} to {high}, a histogram of more than 2^24 bins: store it "
-                    "as floating-point numbers, which have 256 bins"
+                    f"{self.method}: the array's integers go from {low} to {high}, a histogram of more than 2^24 bins: "
+                    "store it as floating-point numbers, which have 256 bins"
                 )
             return Histogram(int(high - low) + 1, int(low))
         if not isfinite(high - low):
-            raise ValueError(f"otsu: the array's values go from {low} to {high}: expected a finite range")
+            raise ValueError(f"{self.method}: the array's values go from {low} to {high}: expected a finite range")
         try:
             edges = np.histogram_bin_edges(np.array([low, high], counted_as(self.dtype)), FLOAT_BINS)
         except ValueError:
-            raise ValueError(f"otsu: the array's values, {low} to {high}, are too close for 256 bins") from None
+            raise ValueError(
+                f"{self.method}: the array's values, {low} to {high}, are too close for 256 bins"
+            ) from None
         return Histogram(FLOAT_BINS, edges=edges)
-
-
-def otsu(counts: np.ndarray, histogram: Histogram) -> float | int:
-    """The value that divides a histogram in two classes of the largest variance between them; NaN if it is empty.
-
-    N. Otsu, "A threshold selection method from gray-level histograms", 1979, eq. 18; in skimage's own steps, counts in
-    float32, for its very value.
-    """
-    used = np.flatnonzero(counts)
-    if len(used) == 0:
-        return nan
-    first, last = int(used[0]), int(used[-1])
-    if histogram.edges is None:
-        low, high = histogram.low + first, histogram.low + last
-        centres = np.arange(low, high + 1, dtype=np.int64 if high < 2**63 else np.uint64)
-    else:
-        centres = ((histogram.edges[:-1] + histogram.edges[1:]) / 2.0)[first : last + 1]
-    if first == last:
-        return centres[0].item()
-    weights = counts[first : last + 1].astype(np.float32)
-    below, beyond = np.cumsum(weights), np.cumsum(weights[::-1])[::-1]
-    # Scaled by a power of 2, which changes no bit but the exponent: squares of 1e200 would be infinite.
-    numbers = centres.astype(np.float64)
-    values = weights * np.ldexp(numbers, -np.frexp(np.abs(numbers).max())[1])
-    mean_below = np.cumsum(values) / below
-    mean_beyond = (np.cumsum(values[::-1]) / beyond[::-1])[::-1]
-    between = below[:-1] * beyond[1:] * (mean_below[:-1] - mean_beyond[1:]) ** 2
-    return centres[int(np.argmax(between))].item()
