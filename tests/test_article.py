@@ -135,8 +135,8 @@ def test_atoms_keep_energy_and_momentum(program: Any) -> None:
     places, velocities = np.array([[4.4, 5.0], [5.6, 5.0]]), np.array([[0.0, 0.4], [0.0, -0.4]])
     force, energy = atoms.forces(places, 10.0)
     assert energy == pytest.approx(4 * (1.2**-12 - 1.2**-6) - atoms.AT_CUT)
-    shorter = atoms.forces(places + [[1e-6, 0], [0, 0]], 10.0)[1]
-    assert force[0, 0] == pytest.approx((energy - shorter) / 1e-6, rel=1e-4)
+    moved = atoms.forces(places + np.array([[1e-6, 0], [0, 0]]), 10.0)[1]
+    assert force[0, 0] == pytest.approx((energy - moved) / 1e-6, rel=1e-4)
     spreads = []
     for dt in (0.01, 0.005, 0.0025):
         _, after, energies = atoms.run(places, velocities, 10.0, dt, round(2 / dt))

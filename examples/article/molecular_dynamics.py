@@ -54,7 +54,5 @@ if __name__ == "__main__":
     speeds -= speeds.mean(0)
     for dt in (0.004, 0.002):
         _, after, energies = run(lattice(side, 3, box), speeds, box, dt, round(1 / dt))
-        drift = max(energies) - min(energies)
-        print(
-            f"dt {dt}: energy {energies[-1]:.4f}, which moved by {drift:.1e}; momentum {float(abs(after.sum(0)).max()):.0e}"
-        )
+        drift, momentum = max(energies) - min(energies), float(abs(after.sum(0)).max())
+        print(f"dt {dt}: energy {energies[-1]:.4f}, which moved by {drift:.1e}; momentum {momentum:.0e}")

@@ -1,5 +1,5 @@
-"""The Navier-Stokes equations by explicit steps, du/dt = -(u . grad) u - grad p + nu laplace u with div u = 0, on a periodic
-square, against the vortices of Taylor and Green, which keep their shape and decay as exp(-2 nu k^2 t).
+"""The Navier-Stokes equations by explicit steps, du/dt = -(u . grad) u - grad p + nu laplace u with div u = 0, on a
+periodic square, against the vortices of Taylor and Green, which keep their shape and decay as exp(-2 nu k^2 t).
 
     python examples/article/navier_stokes.py
 
