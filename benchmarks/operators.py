@@ -67,6 +67,11 @@ def timed_fields(name: str) -> list[Fields]:
     return list(getattr(mirror, "TIMED", [fields for fields, _, _ in mirror.EXAMPLES[:1]]))
 
 
+def fitted(fields: Fields, shape: tuple[int, ...]) -> Fields:
+    """The fields for an image of a shape: functions make those that depend on it, such as references."""
+    return {key: value(shape) if callable(value) else value for key, value in fields.items()}
+
+
 def ours(name: str, array: np.ndarray, fields: Fields) -> Call:
     """The call that computes a whole array in one block; sweeps that come first are made in it too."""
     operator = registry.find(name)(**fields).bind(Grid.of(array.shape, array.dtype))
@@ -150,8 +155,8 @@ def reason(error: Exception) -> str:
 
 def cases(name: str, shapes: tuple[tuple[int, ...], ...]) -> Iterator[tuple[np.ndarray, Fields, Call]]:
     """The images and settings of an operator, with our call; settings of another number of axes are left out."""
-    for fields in timed_fields(name):
-        for shape in shapes:
+    for shape in shapes:
+        for fields in (fitted(fields, shape) for fields in timed_fields(name)):
             for dtype in ("bool",) if name.startswith("binary") else DTYPES:
                 array = image(shape, dtype)
                 if np.ndim(fields.get("kernel", 0)) <= array.ndim:
@@ -213,9 +218,9 @@ def short(value: Any) -> str:
 FIRST = """
 import sys, time
 import numpy as np
-from benchmarks.operators import image, ours, timed_fields
+from benchmarks.operators import fitted, image, ours, timed_fields
 array = image((24, 64, 64), sys.argv[2])
-call = ours(sys.argv[1], array, timed_fields(sys.argv[1])[0])
+call = ours(sys.argv[1], array, fitted(timed_fields(sys.argv[1])[0], array.shape))
 begin = time.perf_counter(); call(); print(time.perf_counter() - begin)
 """
 

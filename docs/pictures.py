@@ -3,7 +3,8 @@
     python docs/pictures.py [NAME ...]
 
 Runs the command that the operator's docstring gives, in a folder with cells.zarr (nuclei, 3-D microscopy), mask.zarr
-(which of them are bright), labels.zarr (each of these by number) and the kernels of examples/kernels.
+(which of them are bright), labels.zarr (each of these by number), flat.npy (how the light falls) and the kernels of
+examples/kernels.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ def make_inputs(folder: Path) -> None:
     cells = tifffile.imread(CELLS)[PART]
     mask = ndimage.gaussian_filter(cells.astype(float), 1.5) > np.percentile(cells, 80)
     labels = ndimage.label(mask)[0].astype(np.uint16)
+    np.save(folder / "flat.npy", ndimage.gaussian_filter(cells.mean(0), 25))
     for name, array in (("cells", cells), ("mask", mask), ("labels", labels)):
         path = str(folder / f"{name}.zarr")
         node = zarr.create_array(path, shape=array.shape, dtype=array.dtype, dimension_names=list("zyx"))

@@ -92,6 +92,8 @@ def scipy_table() -> Table:
 
 
 def numpy_table() -> Table:
+    from benchmarks.peers import light
+
     def project(a: np.ndarray, f: Fields) -> Call:
         function = getattr(np, only(f, "axis", "method").get("method", "max"))
         return lambda: function(a, axis=f["axis"])
@@ -116,7 +118,7 @@ def numpy_table() -> Table:
         "crop": lambda a, f: lambda: a[spans(only(f, "region")["region"])].copy(),
         "flip": lambda a, f: lambda: np.flip(a, only(f, "axes")["axes"]).copy(),
         "threshold": lambda a, f: (lambda value: lambda: a > value)(only(f, "value")["value"]),
-    }
+    } | light.numpy_rows()
 
 
 def skimage_table() -> Table:

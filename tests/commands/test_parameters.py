@@ -131,3 +131,15 @@ def test_a_value_outside_that_no_mode_uses_is_said(
     assert [f"{name}: cval {terms.get('cval')} has no effect" in note for note in notes if "cval" in note] == [
         True
     ] * said
+
+
+def test_an_operators_option_comes_before_a_jobs_of_the_same_name(image: str, tmp_path: Path) -> None:
+    events, flat = tmp_path / "events", np.full((1, 1), 2.0)
+    job = api.prepare("flatfield", image, tmp_path / "out", flat=flat, log=True, options=RunOptions(log=str(events)))
+    assert job.operator.describe().startswith("minus the logarithm")
+    assert job.options.log == str(events)
+    np.save(tmp_path / "flat.npy", flat)
+    words = ["filter", "flatfield", image, str(tmp_path / "out"), "--flat", str(tmp_path / "flat.npy"), "--dry-run"]
+    result = CliRunner().invoke(main, [*words, "--log", "--log-file", str(events)])
+    assert result.exit_code == 0, result.output
+    assert "minus the logarithm" in result.output

@@ -107,11 +107,12 @@ def test_scratch_is_at_least_what_was_measured(name: str, number: int) -> None:
     """For a block some times as large as the example. (Numba's own arrays are small, and not measured.)"""
     small = case(name, number)
     spread = small.operator.uncut(small.grid)
-    array = np.tile(
-        small.array, [1 if axis in spread else 4 if n < 20 else 2 for axis, n in enumerate(small.array.shape)]
-    )
+    repeats = [1 if axis in spread else 4 if n < 20 else 2 for axis, n in enumerate(small.array.shape)]
+    array, fields = np.tile(small.array, repeats), small.fields
+    if (fitting := getattr(mirror(name), "fitting", None)) is not None:
+        fields = fitting(fields, repeats)
     grid = grid_of(array)
-    operator = small.recipe.bind(grid)
+    operator = registry.find(name)(**fields).bind(grid)
     while True:
         sweep, grid = operator.first_sweep() or operator, grid_of(array)
         want = Region.whole(sweep.out_grid(grid).shape)

@@ -1,0 +1,21 @@
+"""What other libraries call the operators that correct light: flat fields, local contrast, backgrounds, classes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from benchmarks.peers.operators import Call, Fields, Table, only
+
+
+def numpy_rows() -> Table:
+    def flatfield(a: np.ndarray, f: Fields) -> Call:
+        flat, dark = (np.asarray(only(f, "flat", "dark", "log")[name], np.float32) for name in ("flat", "dark"))
+
+        def call() -> np.ndarray:
+            quotient = (a - dark) / (flat - dark)
+            with np.errstate(all="ignore"):
+                return -np.log(quotient) if f.get("log") else quotient
+
+        return call
+
+    return {"flatfield": flatfield}
