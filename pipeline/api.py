@@ -45,7 +45,8 @@ def prepare(
         steps, arguments = "apply", {"file": steps, **arguments}
     layout = {name: arguments.pop(name) for name in LAYOUT if name in arguments}
     names = RunOptions.model_fields
-    given = {name: arguments.pop(name) for name in list(arguments) if name in names}
+    own = _fields(steps) if isinstance(steps, str) else set()  # an operator's keyword is its own: log of flatfield
+    given = {name: arguments.pop(name) for name in list(arguments) if name in names and name not in own}
     options = arguments.pop("options", None) or RunOptions()
     if not isinstance(options, RunOptions):
         raise UsageError(f"options is {shown(options)}: expected RunOptions")
@@ -58,6 +59,11 @@ def prepare(
         what = "pipeline" if isinstance(steps, Pipeline) else "chain"
         raise UsageError(f"unknown keywords of a {what}: {', '.join(arguments)}")
     return jobs.make_job(steps, input, out, options=options, **layout)
+
+
+def _fields(name: str) -> set[str]:
+    """The fields of an operator, none where there is none of this name."""
+    return set(registry.find(name).model_fields) if name.replace("_", "-") in registry.names() else set()
 
 
 def _is_step(step: object) -> bool:
@@ -84,9 +90,9 @@ def apply(steps: str | Path | Program | Steps, input: str | Path, out: str | Pat
     steps: an operator's name, whose parameters are keywords; or a chain of several, each (name, {parameter: value}):
            one read, one write, with the bytes of the operators applied one after another; or a program of your own, a
            function of a block or its file, with keywords halo and params (docs/own-kernels.md)
-    Keywords: those of the operator, of `RunOptions`, array (which one, where the input is a group), chunks, shards
-    and codec (of the result), and nodata: the value that stands for missing elements, several of them, "nan", "auto"
-    (what the array declares) or "none".
+    Keywords: those of the operator, of `RunOptions` (options=RunOptions(log=...) for one of a name that the operator
+    has), array (which one, where the input is a group), chunks, shards and codec (of the result), and nodata: the value
+    that stands for missing elements, several of them, "nan", "auto" (what the array declares) or "none".
     Returns a summary. Raises UsageError if the request is wrong; blocks that failed are in `summary.failed`.
     """
     with ends_program(lambda: _kept(out)):

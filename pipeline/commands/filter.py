@@ -56,7 +56,7 @@ def filter_command(name: str, first: str = "") -> click.Command:
         from gridstride.pipeline import api
 
         checked = values.pop("check", False)
-        terms, options = split_options(values)
+        terms, options = split_options(values, recipe.model_fields)
         given = {field: value for field, value in terms.items() if value is not None}
         if checked:
             plain = type(options)(quiet=options.quiet, debug=options.debug)
@@ -77,7 +77,7 @@ def filter_command(name: str, first: str = "") -> click.Command:
     text, _, example = (inspect.getdoc(recipe) or "").partition("Example: ")
     if example:  # on a line of its own, to be copied
         text += f"\n\n\b\nExample:\n  {' '.join(example.split())}"
-    params = [*arguments, *fields, *job_parameters()]
+    params = [*arguments, *fields, *job_parameters(recipe.model_fields)]
     return click.Command(name, params=params, callback=run, help=text, epilog=EXAMPLES if first else None)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import click
@@ -76,6 +76,7 @@ def words(_ctx: Any, _param: Any, value: str | None) -> Any:
 
 
 Decorator = Callable[[Any], Any]
+BESIDE = "job "  # before the name of an option of jobs that an operator's field has too
 
 
 def _apply(options: Sequence[Callable[[Any], Any]]) -> Callable[[Any], Any]:
@@ -115,7 +116,7 @@ RUN_OPTIONS = _apply(
 TOLD_OPTIONS = _apply(
     [
         click.option("--log-json", is_flag=True, help="Events as JSON lines on stderr, nothing else there."),
-        click.option("--log", metavar="FILE", help="Events as JSON lines into this file too."),
+        click.option("--log", "--log-file", "log", metavar="FILE", help="Events as JSON lines into this file too."),
         click.option("--report", metavar="HTML", help="Write a page about the run, with charts and pictures."),
     ]
 )
@@ -148,9 +149,15 @@ def print_table(table: Any, err: bool = False) -> None:
     Console(stderr=err, width=None if stream.isatty() else PIPED).print(table)
 
 
-def job_parameters() -> list[click.Parameter]:
-    """The options of every job, for a command that is not made by decorators."""
-    return click.command("job")(JOB_OPTIONS(lambda **_: None)).params
+def job_parameters(own: Collection[str] = ()) -> list[click.Parameter]:
+    """The options of every job, for a command that is not made by decorators. own: fields of its operator; an option of
+    such a name has its other names alone, as --log of flatfield is the logarithm, and --log-file the file"""
+    params = click.command("job")(JOB_OPTIONS(lambda **_: None)).params
+    for param in params:
+        if param.name in own:
+            param.opts.remove(f"--{param.name.replace('_', '-')}")
+            param.name = BESIDE + param.name
+    return params
 
 
 def guard(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -206,10 +213,10 @@ def guard(command: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def split_options(values: dict[str, Any]) -> tuple[dict[str, Any], Any]:
-    """Split a command's values into the job's parameters and `RunOptions`."""
+def split_options(values: dict[str, Any], own: Collection[str] = ()) -> tuple[dict[str, Any], Any]:
+    """Split a command's values into the job's parameters and `RunOptions`. own: as in `job_parameters`"""
     from gridstride.pipeline.options import RunOptions
 
-    names = RunOptions.model_fields
-    options = {name: values.pop(name) for name in list(values) if name in names}
+    names = {BESIDE + name if name in own else name: name for name in RunOptions.model_fields}
+    options = {names[name]: values.pop(name) for name in list(values) if name in names}
     return values, RunOptions(**options)
