@@ -57,9 +57,10 @@ def window_of(operator: Operator, array: np.ndarray, want: Region, grid: Grid | 
 
 def blocks_of(operator: Operator, grid: Grid, block: Sequence[int] | None) -> Iterator[Region]:
     """The grid of an operator's result cut at multiples of `block`; axes that must not be cut, and all if None, are
-    whole."""
+    whole. Of what a sweep stores, `block` is of the last axes."""
     shape, whole = operator.out_grid(grid).shape, operator.uncut(grid)
-    steps = [n if block is None or axis in whole else block[axis] for axis, n in enumerate(shape)]
+    block = shape if block is None else (*shape[: len(shape) - len(block)], *block)
+    steps = [n if axis in whole else block[axis] for axis, n in enumerate(shape)]
     edges = [[*range(0, n, max(1, step)), n] for n, step in zip(shape, steps, strict=True)]
     yield from regions(edges)
 

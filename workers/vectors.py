@@ -251,6 +251,10 @@ def _high(builder: Any, kind: Vector, a: Any, b: Any) -> Any:
     return builder.select(_less(builder, kind, a, b), b, a)
 
 
+def _if_less(builder: Any, kind: Vector, a: Any, b: Any, c: Any) -> Any:
+    return builder.select(_less(builder, kind, a, b), c, ir.Constant(c.type, None))
+
+
 def _arithmetic(name: str) -> Callable[..., Any]:
     def make(builder: Any, kind: Vector, a: Any, b: Any) -> Any:
         return getattr(builder, f"f{name}" if _is_float(kind.dtype) else name)(a, b)
@@ -273,6 +277,7 @@ def _multiply_add(builder: Any, kind: Vector, a: Any, b: Any, c: Any) -> Any:
 
 low = _operation(2, _low, "a where a < b, else b: with `high`, of a pair each value is kept, even beside a NaN.")
 high = _operation(2, _high, "b where a < b, else a.")
+if_less = _operation(3, _if_less, "c where a < b, else 0; nothing is less than NaN.")
 add = _operation(2, _arithmetic("add"), "a + b; integers wrap around.")
 sub = _operation(2, _arithmetic("sub"), "a - b; integers wrap around.")
 mul = _operation(2, _arithmetic("mul"), "a * b; integers wrap around.")

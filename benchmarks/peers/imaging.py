@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.peers import operators, statistics
+from benchmarks.peers import denoising, operators, statistics
 from benchmarks.peers.operators import BINARY, Call, Fields, Row, Table, footprint, only, sizes, spread
 
 
@@ -278,7 +278,7 @@ def joined(*makers: Callable[[], Table]) -> Callable[[], Table]:
 LIBRARIES: dict[str, Callable[[], Table]] = {
     "scipy": operators.scipy_table,
     "numpy": joined(operators.numpy_table, statistics.numpy_table),
-    "scikit-image": operators.skimage_table,
+    "scikit-image": joined(operators.skimage_table, denoising.skimage_table),
     "DIPlib": joined(diplib_table, statistics.diplib_table),
     "SimpleITK": joined(simpleitk_table, statistics.simpleitk_table),
     "OpenCV": joined(opencv_table, statistics.opencv_table),

@@ -300,10 +300,15 @@ class Scaling(Floating):
 
     def scaling(self, grid: Grid) -> tuple[str, ...]:
         """The remark on integers that are divided."""
-        if self.preserve_range or grid.dtype.kind not in "iu":
-            return ()
-        largest = np.iinfo(grid.dtype).max
-        return (f"integers are divided by {largest}, as in scikit-image: --preserve-range leaves them as they are",)
+        return () if self.preserve_range else divided(grid)
+
+
+def divided(grid: Grid) -> tuple[str, ...]:
+    """The remark on integers that become parts of the largest of their dtype."""
+    if grid.dtype.kind not in "iu":
+        return ()
+    largest = np.iinfo(grid.dtype).max
+    return (f"integers are divided by {largest}, as in scikit-image: --preserve-range leaves them as they are",)
 
 
 def load_array(value: np.ndarray | Path | str, name: str) -> np.ndarray:
