@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.operators import fitted, image, inner, timed_fields
-from benchmarks.peers.operators import numpy_table, scipy_table, skimage_table
+from benchmarks.peers.imaging import LIBRARIES
 from gridstride.workers.operators import registry
 
 WITHOUT = {"apply", "downsample"}  # of these libraries none has the user's function, or method mode
@@ -17,7 +17,7 @@ SCALED = {("sobel", "scikit-image"), ("prewitt", "scikit-image")}  # otherwise
 
 @pytest.mark.parametrize("name", registry.names())
 def test_what_is_timed_has_a_peer(name: str) -> None:
-    libraries = {"scipy": scipy_table(), "numpy": numpy_table(), "scikit-image": skimage_table()}
+    libraries = {library: LIBRARIES[library]() for library in ("scipy", "numpy", "scikit-image")}
     reference = import_module(f"tests.operators.{name.replace('-', '_')}").reference
     for terms in timed_fields(name):
         compared = 0
