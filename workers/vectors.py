@@ -275,10 +275,15 @@ def _multiply_add(builder: Any, kind: Vector, a: Any, b: Any, c: Any) -> Any:
     return _arithmetic("add")(builder, kind, _arithmetic("mul")(builder, kind, a, b), c)
 
 
+def _add_saturated(builder: Any, kind: Vector, a: Any, b: Any) -> Any:
+    return builder.fadd(a, b) if _is_float(kind.dtype) else _library("uadd.sat")(builder, kind, a, b)
+
+
 low = _operation(2, _low, "a where a < b, else b: with `high`, of a pair each value is kept, even beside a NaN.")
 high = _operation(2, _high, "b where a < b, else a.")
 if_less = _operation(3, _if_less, "c where a < b, else 0; nothing is less than NaN.")
 add = _operation(2, _arithmetic("add"), "a + b; integers wrap around.")
+add_saturated = _operation(2, _add_saturated, "a + b; unsigned integers are the largest where that is too large.")
 sub = _operation(2, _arithmetic("sub"), "a - b; integers wrap around.")
 mul = _operation(2, _arithmetic("mul"), "a * b; integers wrap around.")
 div = _operation(2, _arithmetic("div"), "a / b, of floating-point numbers.")

@@ -19,3 +19,12 @@ def numpy_rows() -> Table:
         return call
 
     return {"flatfield": flatfield}
+
+
+def skimage_rows() -> Table:
+    from skimage import restoration
+
+    def rolling_ball(a: np.ndarray, f: Fields) -> Call:
+        return lambda: a - restoration.rolling_ball(a, **only(f, "radius"), workers=1)
+
+    return {"rolling-ball": rolling_ball}

@@ -124,6 +124,8 @@ def numpy_table() -> Table:
 def skimage_table() -> Table:
     from skimage import feature, filters, measure, transform
 
+    from benchmarks.peers import light
+
     def eigenvalues(make: Any, eigen: Any) -> Row:
         return lambda a, f: lambda: eigen(make(a, **only(f, "sigma")))
 
@@ -166,7 +168,7 @@ def skimage_table() -> Table:
         "unsharp": lambda a, f: lambda: filters.unsharp_mask(a, **f, preserve_range=True),
         "downsample": downsample,
         "threshold": threshold,
-    }
+    } | light.skimage_rows()
 
 
 def fastmorph_table() -> Table:

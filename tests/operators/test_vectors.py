@@ -40,6 +40,19 @@ def test_operations_on_two(dtype: str) -> None:
         np.testing.assert_array_equal(result, expected(a, b), err_msg=str(expected))
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_saturated_sums(dtype: str) -> None:
+    @njit
+    def apply(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
+        for i in range(0, len(out), lanes(out)):
+            put(out, i, vectors.add_saturated(get(a, i), get(b, i)))
+
+    a, b, out = numbers(dtype, 64), numbers(dtype, 64)[::-1].copy(), np.empty(64, dtype)
+    apply(a, b, out)
+    wanted = a + b if dtype == "float32" else (a.astype(int) + b).clip(0, 255)
+    np.testing.assert_array_equal(out, wanted)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_operations_on_floating_point_numbers(dtype: str) -> None:
     @njit

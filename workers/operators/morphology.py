@@ -46,18 +46,22 @@ class Flat(Boxed):
         return stored_as(in_turn(*operators), grid, self.out_dtype(grid))
 
     def difference(self, grid: Grid, steps: Steps, first: str, second: str) -> Graph:
-        """The first less the second, of what steps give or INPUT, in the dtype asked for. In that it is taken where it
-        holds all values of the array, else in the array's."""
-        dtype, have = self.out_dtype(grid), grid.dtype
-        rounded = have.kind in "iu" and have.itemsize == 8 and dtype.kind == "f"
-        if dtype != have and np.can_cast(have, dtype, "safe") and not rounded:
-            cast = Elementwise("cast", dtype)
-            steps = (*steps, Step("first", cast, (first,)), Step("second", cast, (second,)))
-            first, second, have = "first", "second", dtype
-        steps = (*steps, Step("difference", Joined("difference"), (first, second)))
-        if dtype != have:
-            steps = (*steps, Step("stored", Elementwise("cast", dtype), ("difference",)))
-        return Graph(steps, own=True)
+        return difference(grid, self.out_dtype(grid), steps, first, second)
+
+
+def difference(grid: Grid, dtype: np.dtype, steps: Steps, first: str, second: str) -> Graph:
+    """The first less the second, of what steps give or INPUT, in the dtype asked for. In that it is taken where it
+    holds all values of the array, else in the array's."""
+    have = grid.dtype
+    rounded = have.kind in "iu" and have.itemsize == 8 and dtype.kind == "f"
+    if dtype != have and np.can_cast(have, dtype, "safe") and not rounded:
+        cast = Elementwise("cast", dtype)
+        steps = (*steps, Step("first", cast, (first,)), Step("second", cast, (second,)))
+        first, second, have = "first", "second", dtype
+    steps = (*steps, Step("difference", Joined("difference"), (first, second)))
+    if dtype != have:
+        steps = (*steps, Step("stored", Elementwise("cast", dtype), ("difference",)))
+    return Graph(steps, own=True)
 
 
 def repeats(given: Any) -> int:

@@ -1,0 +1,85 @@
+"""flatfield and rolling-ball beyond their mirrors: elements without data, and what is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from skimage.restoration import rolling_ball
+
+from tests.blockwise import apply, bound
+from tests.holes import HOLES, masked, with_holes
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "float32", "float64"])
+def test_missing_elements_are_not_under_the_ball(dtype: str) -> None:
+    array, valid = with_holes((19, 23), dtype, share=0.2)
+    operator, left = masked("rolling-ball", array, HOLES[dtype], radius=4, dtype="float64")
+    wanted = array - rolling_ball(np.where(valid, array, np.inf), radius=4)
+    if array.dtype.kind != "f":
+        wanted = array - np.trunc(array - wanted)
+    for block in (None, (7, 5)):
+        result = apply(operator, array, block)
+        assert left is not None
+        np.testing.assert_array_equal(result[~valid], left.value)
+        np.testing.assert_allclose(result[valid], wanted[valid], rtol=2e-7 * (dtype == "float32"))
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint16", "int32", "uint32", "int64"])
+def test_integers_over_all_of_their_range_saturate(dtype: str) -> None:
+    limits = np.iinfo(dtype)
+    array = np.random.default_rng(1).integers(limits.min, limits.max, (15, 17), dtype, endpoint=True)
+    result = apply(bound("rolling-ball", array, radius=2.5), array)
+    if array.itemsize == 8:  # scikit-image's sums are in float64: those of the exact ones, in Python's integers
+        adds = [
+            (y, x, 2.5 - np.sqrt(6.25 - y * y - x * x))
+            for y in range(-2, 3)
+            for x in range(-2, 3)
+            if y * y + x * x <= 6
+        ]
+        padded = np.pad(array.astype(object), 2, constant_values=2**70)
+        sums = [padded[2 + y : 17 + y, 2 + x : 19 + x] + int(add) for y, x, add in adds]
+        up = [padded[2 + y : 17 + y, 2 + x : 19 + x] + int(np.ceil(add)) for y, x, add in adds]
+        low, high = (np.minimum.reduce(one) for one in (sums, up))
+        background = np.where(low >= 0, low, high)
+    else:
+        background = rolling_ball(array, radius=2.5).astype(object)
+    wanted = (array.astype(object) - background).clip(limits.min, limits.max).astype(dtype)
+    np.testing.assert_array_equal(result, wanted)
+
+
+def test_flatfield_leaves_missing_elements_out() -> None:
+    array, valid = with_holes((5, 9), "uint16")
+    operator, left = masked("flatfield", array, HOLES["uint16"], flat=np.arange(1.0, 10), dark=1.5)
+    assert left is not None
+    result = apply(operator, array)
+    np.testing.assert_array_equal(result[~valid], left.value)
+    wanted = ((array - 1.5) / (np.arange(1.0, 10) - 1.5)).astype(np.float32)
+    np.testing.assert_array_equal(result[valid], wanted[valid])
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "said"),
+    [
+        ("rolling-ball", {"radius": 1e5}, "radius is 100000, a ball over 3.1e+10 elements"),
+        ("flatfield", {"flat": np.ones((4, 7))}, "flat of shape (4, 7) has 4 elements along axis 0 of 6"),
+        ("flatfield", {"flat": np.ones((2, 6, 7))}, "the flat has 3 dimensions"),
+        ("flatfield", {"flat": np.ones(7), "dark": np.ones(6)}, "dark of shape (6,) has 6 elements along axis 1 of 7"),
+        ("flatfield", {"flat": np.ones((7, 6))}, "name the axes of the references with axes"),
+    ],
+)
+def test_what_cannot_be_is_refused(name: str, fields: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=r"^[^\n]+$") as error:
+        bound(name, ((6, 7), np.dtype(np.uint8)), **fields)
+    assert said in str(error.value)
+
+
+def test_truth_values_have_no_background() -> None:
+    with pytest.raises(ValueError, match="cast it first"):
+        bound("rolling-ball", ((6, 7), np.dtype(bool)), radius=3)
+
+
+def test_where_flat_equals_dark_it_is_said() -> None:
+    operator = bound("flatfield", ((6, 7), np.dtype(np.uint8)), flat=np.eye(6, 7), dark=0)
+    assert "flat equals dark at 36 of 42 elements" in operator.says[0]  # type: ignore[attr-defined]
