@@ -34,7 +34,7 @@ from gridstride.workers.families.user_code import is_meant, named
 from gridstride.workers.operators.base import Grid, Operator
 from gridstride.workers.operators.graph import Graph
 from gridstride.workers.operators.kinds import word
-from gridstride.workers.operators.staged import Staged, fused
+from gridstride.workers.operators.staged import Staged, fused, steps_of
 
 # Raised when a change to the code changes the bytes of results: a job begun before cannot be resumed after.
 RESULT_VERSION = 2
@@ -51,8 +51,21 @@ class Environment:
     size: cluster.Size
 
     @classmethod
-    def of(cls, options: RunOptions) -> Environment:
-        return cls(*deployment.environment(options))
+    def of(cls, options: RunOptions, operator: Operator) -> Environment:
+        """Where an operator runs with these options: unless they say, on the CPU if no step of it has kernels for
+        a GPU."""
+        if options.device != "auto" or options.cluster or not all(step.cpu_only for step in steps_of(operator)):
+            return cls(*deployment.environment(options))
+        found = cls(*deployment.environment(options.but(device="cpu")))
+        return replace(found, reason="CPU: the operator has no CUDA kernels")
+
+    def notes(self, operator: Operator) -> list[str]:
+        """What runs on the CPU of a job whose device is a GPU: a line, or none."""
+        alone = [step.describe() for step in steps_of(operator) if step.cpu_only]
+        if self.device == "cpu" or not alone:
+            return []
+        also = ", with the steps that are fused with it" if len(steps_of(operator)) > len(alone) else ""
+        return [f"on the CPU, for want of CUDA kernels: {'; '.join(dict.fromkeys(alone))}{also}"]
 
     def request(self, operator: Operator, grid: Grid, write_unit: Unit, read_unit: Unit) -> Request:
         """What a sweep that runs here is planned from."""
@@ -65,7 +78,7 @@ class Environment:
             workers=size.workers,
             threads=size.threads,
             memory=size.memory,
-            device_memory=size.device_memory if self.device == "gpu" else None,
+            device_memory=size.device_memory if self.device == "gpu" and not operator.cpu_only else None,
         )
 
 
@@ -279,9 +292,9 @@ def allow_programs(operator: Operator, given: Sequence[Any], out: StorePath) -> 
 def _planned(
     info: ArrayInfo, out: StorePath, operator: Operator, grid: Grid, layout: Layout, request: dict, options: RunOptions
 ) -> Job:
-    environment = Environment.of(options)
+    environment = Environment.of(options, operator)
     check_output(store_path(info.path), out, options)
-    notes = [*operator.remarks(grid), *check_chunks(info, options.missing)]
+    notes = [*operator.remarks(grid), *environment.notes(operator), *check_chunks(info, options.missing)]
     block, stored = options.block, Journal(out)
     going_on = stored.exists() and not options.overwrite
     if going_on:

@@ -98,13 +98,14 @@ class Result:
 
 
 def compute(operator: Operator, window: Window, device: str) -> Result:
-    """The operator's result for a window in host memory, as an array in host memory, or its reports.
+    """The operator's result for a window in host memory, as an array in host memory, or its reports. An operator
+    without CUDA twin is computed by the CPU whatever the device.
 
     Raises MemoryError if the device has no room even for a small part of the window.
     """
     values = np.empty(window.want.shape, operator.out_grid(window.grid).dtype) if operator.writes() else None
     result = Result(values, [])
-    if device == "cpu":
+    if device == "cpu" or operator.cpu_only:
         with stages("kernel"):  # Numba's loading and first compilation count here
             announce()
             _on_cpu(operator, window, window.want, result)

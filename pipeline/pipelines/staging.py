@@ -183,11 +183,17 @@ class Stager:
         saved = both.total - before.total - after.total
         if saved <= 0:  # memory and workers were others then
             return f"stored ({size}): the job was begun so"
-        if both.again - before.again - after.again > both.seconds - before.seconds - after.seconds:
+        if not self._on_gpu(both) and (self._on_gpu(before) or self._on_gpu(after)):
+            what = "fused, all these steps would run on the CPU, where one of them must"
+        elif both.again - before.again - after.again > both.seconds - before.seconds - after.seconds:
             what = "sweeps that a later step asks for read it, and do not compute it again"
         else:
             what = f"fused, blocks would take in {both.plan.halo.overhead:.0%} more elements than there are"
         return f"stored ({size}): {what}, which saves about {_share(saved, both.total)} of the time"
+
+    def _on_gpu(self, group: Group) -> bool:
+        """Whether a group's last sweep runs on a GPU."""
+        return self.ask(group.operator, group.grid, group.read, group.read, False).device_memory is not None
 
     def _why_whole(self) -> str:
         """Why all steps are one group."""

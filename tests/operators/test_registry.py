@@ -23,7 +23,7 @@ def test_every_operator_has_a_mirror(name: str) -> None:
     assert len(of.EXAMPLES) >= 3
     assert len({dtype for _, _, dtype in of.EXAMPLES}) >= 2
     assert any(n % 2 for _, shape, _ in of.EXAMPLES for n in shape)
-    assert of.PLANTED
+    assert of.PLANTED or case(name, 0).operator.cpu_only
     assert callable(of.reference)
 
 

@@ -46,6 +46,10 @@ class Iterated(Operator):
     def exact(self) -> bool:  # type: ignore[override]
         return self.first.exact and self.step.exact
 
+    @property
+    def cpu_only(self) -> bool:  # type: ignore[override]
+        return self.first.cpu_only
+
     def out_grid(self, grid: Grid) -> Grid:
         return self.first.out_grid(grid)
 

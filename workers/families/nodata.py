@@ -44,6 +44,10 @@ class Of(Operator):
     def exact(self) -> bool:  # type: ignore[override]
         return self.operator.exact
 
+    @property
+    def cpu_only(self) -> bool:  # type: ignore[override]
+        return self.operator.cpu_only
+
     def out_grid(self, grid: Grid) -> Grid:
         return self.operator.out_grid(grid)
 
@@ -196,6 +200,10 @@ class OfValid(Operator):
 
     operator: Operator
     nodata: NoData
+
+    @property
+    def cpu_only(self) -> bool:  # type: ignore[override]
+        return self.operator.cpu_only
 
     def writes(self) -> bool:
         return False

@@ -189,6 +189,7 @@ class Operator:
 
     version: ClassVar[int] = 1  # raised when the bytes of the result change; part of a job's identity
     exact: ClassVar[bool] = True  # the same bits however the grid is cut
+    cpu_only: ClassVar[bool] = False  # it has no CUDA twin: a sweep of it runs on the CPU, whatever the job's device
 
     # --- elements that are missing ---
     def without(self, nodata: NoData, grid: Grid) -> tuple[Operator, NoData | None]:

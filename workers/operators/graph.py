@@ -69,6 +69,10 @@ class Graph(Operator):
     def exact(self) -> bool:  # type: ignore[override]
         return all(step.operator.exact for step in self.steps)
 
+    @property
+    def cpu_only(self) -> bool:  # type: ignore[override]
+        return any(step.operator.cpu_only for step in self.steps)
+
     def describe(self) -> str:
         every = [step.operator.describe() for step in self.steps]
         if self.own:  # what one operator does many times is said once

@@ -31,6 +31,10 @@ class Staged(Operator):
     def exact(self) -> bool:  # type: ignore[override]
         return self.graph.exact
 
+    @property
+    def cpu_only(self) -> bool:  # type: ignore[override]
+        return self.graph.cpu_only
+
     def without(self, nodata: NoData, grid: Grid) -> tuple[Operator, NoData | None]:
         graph, left = self.graph.without(nodata, grid)
         return replace(self, graph=graph), left
@@ -79,6 +83,12 @@ class Staged(Operator):
 def fused(operator: Operator) -> Operator:
     """The operator without its cuts, which change no byte of its result."""
     return operator.graph if isinstance(operator, Staged) else operator
+
+
+def steps_of(operator: Operator) -> list[Operator]:
+    """The operators of a graph, cut or not, in order; an operator that is none is the only one."""
+    operator = fused(operator)
+    return [step.operator for step in operator.steps] if isinstance(operator, Graph) else [operator]
 
 
 def cuttable(graph: Graph) -> list[int]:
