@@ -67,6 +67,12 @@ def timed_fields(name: str) -> list[Fields]:
     return list(getattr(mirror, "TIMED", [fields for fields, _, _ in mirror.EXAMPLES[:1]]))
 
 
+def timed_dtypes(name: str) -> tuple[str, ...]:
+    """Those of its images: TIMED_DTYPES of its mirror, or all."""
+    mirror = import_module(f"tests.operators.{name.replace('-', '_')}")
+    return getattr(mirror, "TIMED_DTYPES", ("bool",) if name.startswith("binary") else DTYPES)
+
+
 def fitted(fields: Fields, shape: tuple[int, ...]) -> Fields:
     """The fields for an image of a shape: functions make those that depend on it, such as references."""
     return {key: value(shape) if callable(value) else value for key, value in fields.items()}
@@ -157,7 +163,7 @@ def cases(name: str, shapes: tuple[tuple[int, ...], ...]) -> Iterator[tuple[np.n
     """The images and settings of an operator, with our call; settings of another number of axes are left out."""
     for shape in shapes:
         for fields in (fitted(fields, shape) for fields in timed_fields(name)):
-            for dtype in ("bool",) if name.startswith("binary") else DTYPES:
+            for dtype in timed_dtypes(name):
                 array = image(shape, dtype)
                 if np.ndim(fields.get("kernel", 0)) <= array.ndim:
                     yield array, fields, ours(name, array, fields)
@@ -228,7 +234,7 @@ begin = time.perf_counter(); call(); print(time.perf_counter() - begin)
 def compile_seconds(name: str) -> list[Any]:
     """Seconds of a first call: in a process that compiles, and in one that finds the cache."""
     found: list[Any] = [name]
-    dtype = "bool" if name.startswith("binary") else "uint16"
+    dtype = "uint16" if "uint16" in timed_dtypes(name) else timed_dtypes(name)[0]
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(2):
             done = subprocess.run(

@@ -7,7 +7,7 @@ from importlib import import_module
 import numpy as np
 import pytest
 
-from benchmarks.operators import fitted, image, inner, timed_fields
+from benchmarks.operators import fitted, image, inner, timed_dtypes, timed_fields
 from benchmarks.peers.imaging import LIBRARIES
 from gridstride.workers.operators import registry
 
@@ -25,7 +25,7 @@ def test_what_is_timed_has_a_peer(name: str) -> None:
             fields = fitted(terms, shape)
             if "kernel" in fields and fields["kernel"].ndim != len(shape):
                 continue
-            array = image(shape, "bool" if name.startswith("binary") else "float32")
+            array = image(shape, timed_dtypes(name)[-1])
             axes = {"axes": tuple(axis % len(shape) for axis in fields["axes"])} if "axes" in fields else {}
             for library, table in libraries.items():
                 try:

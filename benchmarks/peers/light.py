@@ -18,7 +18,12 @@ def numpy_rows() -> Table:
 
         return call
 
-    return {"flatfield": flatfield}
+    def one_hot(a: np.ndarray, f: Fields) -> Call:
+        classes, axis = only(f, "classes", "axis", "outside")["classes"], f.get("axis", -1)
+        table = np.eye(256 * 256, classes, dtype=np.uint8)
+        return lambda: table[a] if axis == -1 else np.moveaxis(table[a], -1, axis).copy()
+
+    return {"flatfield": flatfield, "one-hot": one_hot}
 
 
 def skimage_rows() -> Table:

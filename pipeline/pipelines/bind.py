@@ -97,7 +97,7 @@ def bind(pipeline: Pipeline, grid: Grid, labels: bool = False) -> Bound:
         except ValueError as error:
             raise UsageError(f"{place}{error}") from None
         held = any(holding[name] for name in reads)
-        truth = out.dtype.kind == "b"
+        truth = out.dtype.kind == "b" or operator.meaning().truths
         if held and not (truth or operator.meaning().chosen):
             here = place if pipeline.source is not None else ""
             raise UsageError(

@@ -83,3 +83,26 @@ def test_truth_values_have_no_background() -> None:
 def test_where_flat_equals_dark_it_is_said() -> None:
     operator = bound("flatfield", ((6, 7), np.dtype(np.uint8)), flat=np.eye(6, 7), dark=0)
     assert "flat equals dark at 36 of 42 elements" in operator.says[0]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("axis", [0, 2, -1])
+def test_labels_without_data_are_of_no_class(axis: int) -> None:
+    array, valid = with_holes((5, 9), "int16")
+    array[valid] %= 4
+    operator, left = masked("one-hot", array, HOLES["int16"], 2, classes=4, axis=axis)
+    result = np.moveaxis(apply(operator, array, (3, 3, 3)), axis, -1)
+    assert left is None
+    for k in range(4):
+        np.testing.assert_array_equal(result[..., k], (array == k) & (k != 2))
+
+
+def test_labels_that_are_no_classes_are_refused_when_they_are_found() -> None:
+    array = np.array([[0, 3], [2, 1]], np.int32)
+    with pytest.raises(ValueError, match="the array has labels from 0 to 3: expected 0 to 2, for classes 3"):
+        apply(bound("one-hot", array, classes=3), array)
+    for dtype, terms, said in (
+        ("float32", {}, "dtype float32: expected labels"),
+        ("uint8", {"axis": 3}, "axis is 3: expected -3 to 2"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            bound("one-hot", ((2, 2), np.dtype(dtype)), classes=3, **terms)

@@ -54,7 +54,7 @@ class Ball:
         """In the steps of skimage.restoration.rolling_ball, for its bits: heights in float64, or float32 for such
         arrays."""
         along = np.meshgrid(*[np.arange(ceil(radius) + 1)] * len(axes), indexing="ij")
-        squares = sum(part.astype(np.float64) ** 2 for part in along)
+        squares = np.add.reduce([part.astype(np.float64) ** 2 for part in along])
         inside = np.sqrt(squares) <= radius
         heights = np.sqrt((radius**2 - squares[inside]).clip(0))
         corner = np.stack([part[inside] for part in along], axis=-1).astype(np.int64)

@@ -105,11 +105,13 @@ class Meaning:
     gain:    what a constant input is multiplied by (1: a mean, 0: a difference); None: the result is another quantity
     between: whether results lie between the smallest and the largest of the elements that they are made from
     chosen:  whether each of them is one of these elements
+    truths:  whether results say what is so, by 0 and 1, in whatever dtype
     """
 
     gain: float | None = None
     between: bool = False
     chosen: bool = False
+    truths: bool = False
 
     @classmethod
     def of_sum(cls, gain: float, positive: bool) -> Meaning:
@@ -121,7 +123,7 @@ class Meaning:
     def then(self, other: Meaning) -> Meaning:
         """Of one operator after another."""
         gain = None if self.gain is None or other.gain is None else self.gain * other.gain
-        return Meaning(gain, self.between and other.between, self.chosen and other.chosen)
+        return Meaning(gain, self.between and other.between, self.chosen and other.chosen, other.truths)
 
 
 @dataclass(frozen=True)
