@@ -54,8 +54,10 @@ class Environment:
     def of(cls, options: RunOptions, operator: Operator) -> Environment:
         """Where an operator runs with these options: unless they say, on the CPU if no step of it has kernels for
         a GPU."""
-        if options.device != "auto" or options.cluster or not all(step.cpu_only for step in steps_of(operator)):
-            return cls(*deployment.environment(options))
+        found = cls(*deployment.environment(options))
+        chosen = options.device != "auto" or options.cluster
+        if chosen or found.device == "cpu" or not all(step.cpu_only for step in steps_of(operator)):
+            return found
         found = cls(*deployment.environment(options.but(device="cpu")))
         return replace(found, reason="CPU: the operator has no CUDA kernels")
 

@@ -295,6 +295,31 @@ absolute = _operation(1, _library("fabs"), "The absolute value of floating-point
 
 
 @intrinsic
+def filled(typing: Any, array: types.Array, index: types.Integer) -> Any:
+    """Of a vector of bytes, which are not 0: a bit for each, the lowest for the first."""
+    if array.dtype.bitwidth != 8:
+        return None
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        of = ir.VectorType(ir.IntType(8), BYTES)
+        place = pointer(context, builder, array, arguments[0], arguments[1], of)
+        found = builder.icmp_unsigned("!=", builder.load(place, align=1), ir.Constant(of, [0] * BYTES))
+        return builder.bitcast(found, ir.IntType(BYTES))
+
+    return types.uint64(array, types.int64), code
+
+
+@intrinsic
+def lowest(typing: Any, bits: types.Integer) -> Any:
+    """The number of the lowest bit that is set."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return call(builder, "llvm.cttz.i64", ir.IntType(64), arguments[0], ir.IntType(1)(0))
+
+    return types.int64(types.uint64), code
+
+
+@intrinsic
 def prefetch(typing: Any, array: types.Array, index: types.Integer) -> Any:
     """Ask for the line of cache that holds an element."""
 

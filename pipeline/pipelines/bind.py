@@ -105,7 +105,7 @@ def bind(pipeline: Pipeline, grid: Grid, labels: bool = False) -> Bound:
                 "others: use median, downsample with method mode or another operator that chooses, make a mask by "
                 "threshold first, or give --force-labels"
             )
-        grids[str(number)], holding[str(number)] = out, held and not truth
+        grids[str(number)], holding[str(number)] = out, (held and not truth) or operator.meaning().labels
         steps.append(BoundStep(terms, reads, resolved, operator, source, out))
     _check_stored(steps)
     notes = [

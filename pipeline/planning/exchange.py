@@ -32,7 +32,8 @@ class Halo:
 
 
 def measure(operator: Operator, grid: Grid, edges: Edges) -> Halo:
-    """The halo of a grid that is cut at `edges`, from its first, middle and last block along each axis."""
+    """The halo of a grid that is cut at `edges`, from its first, middle and last block along each axis; from all of
+    them where what they need depends on where they lie."""
     out = operator.out_grid(grid)
     if 0 in out.shape or 0 in grid.shape:
         return Halo(((0, 0),) * out.ndim, (False,) * out.ndim, False, 0.0)
@@ -46,7 +47,8 @@ def measure(operator: Operator, grid: Grid, edges: Edges) -> Halo:
             same = same and (out.shape[axis] == grid.shape[axis] or axis in operator.uncut(grid))
             continue
         same = same and out.shape[axis] == grid.shape[axis]
-        spans = [(cuts[i], cuts[i + 1]) for i in sorted({0, 1, (len(cuts) - 1) // 2, len(cuts) - 3, len(cuts) - 2})]
+        some = sorted({0, 1, (len(cuts) - 1) // 2, len(cuts) - 3, len(cuts) - 2})
+        spans = [(cuts[i], cuts[i + 1]) for i in (some if operator.even else range(len(cuts) - 1))]
         needs = [operator.needed(middle.having(axis, span), grid) for span in spans]
         if not same:
             continue

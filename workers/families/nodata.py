@@ -45,6 +45,10 @@ class Of(Operator):
         return self.operator.exact
 
     @property
+    def even(self) -> bool:  # type: ignore[override]
+        return self.operator.even
+
+    @property
     def cpu_only(self) -> bool:  # type: ignore[override]
         return self.operator.cpu_only
 

@@ -106,12 +106,14 @@ class Meaning:
     between: whether results lie between the smallest and the largest of the elements that they are made from
     chosen:  whether each of them is one of these elements
     truths:  whether results say what is so, by 0 and 1, in whatever dtype
+    labels:  whether they are numbers of objects that had none before
     """
 
     gain: float | None = None
     between: bool = False
     chosen: bool = False
     truths: bool = False
+    labels: bool = False
 
     @classmethod
     def of_sum(cls, gain: float, positive: bool) -> Meaning:
@@ -123,7 +125,8 @@ class Meaning:
     def then(self, other: Meaning) -> Meaning:
         """Of one operator after another."""
         gain = None if self.gain is None or other.gain is None else self.gain * other.gain
-        return Meaning(gain, self.between and other.between, self.chosen and other.chosen, other.truths)
+        between, chosen = self.between and other.between, self.chosen and other.chosen
+        return Meaning(gain, between, chosen, other.truths, other.labels)
 
 
 @dataclass(frozen=True)
@@ -191,6 +194,7 @@ class Operator:
 
     version: ClassVar[int] = 1  # raised when the bytes of the result change; part of a job's identity
     exact: ClassVar[bool] = True  # the same bits however the grid is cut
+    even: ClassVar[bool] = True  # blocks need as much beyond their edges wherever they lie, the ends of axes aside
     cpu_only: ClassVar[bool] = False  # it has no CUDA twin: a sweep of it runs on the CPU, whatever the job's device
 
     # --- elements that are missing ---

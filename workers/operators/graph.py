@@ -70,6 +70,10 @@ class Graph(Operator):
         return all(step.operator.exact for step in self.steps)
 
     @property
+    def even(self) -> bool:  # type: ignore[override]
+        return all(step.operator.even for step in self.steps)
+
+    @property
     def cpu_only(self) -> bool:  # type: ignore[override]
         return any(step.operator.cpu_only for step in self.steps)
 
