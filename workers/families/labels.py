@@ -1,0 +1,313 @@
+"""Labels: connected components of a whole array, exact at every cut, and what operators make of them.
+
+The array is divided into *cells*, boxes of a fixed shape counted from its first element. A component of a cell, a
+*piece*, is known by the cell and by its number there, whatever block the cell is computed in:
+
+    sweep 1  reports, of the cells that begin in a block: their pieces, joined within the block, and what lies on the
+             block's faces (`Pieces`; `labels_merge` joins the blocks' pieces over faces, edges and corners)
+    sweep 2  finds the pieces of each cell again, and gives what the table says of them (`Labels`)
+
+Labelling twice takes less time than to store provisional numbers, of four or eight bytes an element, and read them
+again. The table has an entry for each piece, in every worker process: of 1 byte, or of 4 or 8 for numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from math import prod
+from typing import Literal
+
+import numpy as np
+
+from gridstride.workers.families.labels_cells import (
+    TOGETHER,
+    Room,
+    Runs,
+    Stack,
+    boxes,
+    indices,
+    line_places,
+    whole_cells,
+)
+from gridstride.workers.nodata import NoData
+from gridstride.workers.operators.base import Grid, Meaning, Operator, Report, Window
+from gridstride.workers.region import Region
+
+NUMBERS = np.dtype(np.uint32)
+PIECE_BYTES, RUN_BYTES = 68, 140
+Of = Literal["objects", "background", "values"]
+Gives = Literal["numbers", "small", "border", "holes"]
+
+
+@dataclass(frozen=True)
+class Labelling(Operator):
+    """The geometry of cells, and their labelling.
+
+    axes:   that are filtered, ascending; elements that differ along others are in different slices, and never joined
+    of:     what components are of: elements that are not 0 (NaN too), those that are, or those of the same value
+    border: elements from the ends of axes that count as touching them
+    """
+
+    axes: tuple[int, ...]
+    connectivity: int
+    cell: tuple[int, ...]
+    of: Of = "objects"
+    border: int = 0
+    nodata: NoData | None = None
+
+    cpu_only = True
+    even = False
+
+    # --- geometry ---
+    def others(self, grid: Grid) -> tuple[int, ...]:
+        return tuple(axis for axis in range(grid.ndim) if axis not in self.axes)
+
+    def lattice(self, grid: Grid) -> tuple[int, ...]:
+        """Number of cells along each filtered axis."""
+        return tuple(-(-grid.shape[axis] // n) for axis, n in zip(self.axes, self.cell, strict=True))
+
+    def slices(self, grid: Grid) -> int:
+        return prod(grid.shape[axis] for axis in self.others(grid))
+
+    def needed(self, want: Region, grid: Grid) -> Region:
+        """Whole cells."""
+        if not want.size:
+            return want
+        for axis, n in zip(self.axes, self.cell, strict=True):
+            want = want.having(axis, whole_cells(want.spans[axis], n, grid.shape[axis]))
+        return want
+
+    def scratch(self, want: Region, grid: Grid, device: str) -> int:
+        """Cells and their runs; what is noted of pieces, of which every other element may be one; and what a block
+        whose edges lie otherwise reads more."""
+        need, most = self.needed(want, grid).size, want.size
+        for axis, n in zip(self.axes, self.cell, strict=True):
+            a, b = want.spans[axis]
+            most = most // max(1, b - a) * min(grid.shape[axis], (b - a + n - 2) // n * n + n)
+        together = min(need, max(TOGETHER, prod(self.cell)))
+        faces = 80 * together * sum(1 / n for n, cells in zip(self.cell, self.lattice(grid), strict=True) if cells > 1)
+        cells = together * (39 if self.of == "values" else 22) + int(faces) + 2**16
+        return cells + self.noted(want, grid) + max(0, most - need) * grid.dtype.itemsize
+
+    def noted(self, want: Region, grid: Grid) -> int:
+        """Bytes for the whole of a block."""
+        return 0
+
+    def element_time(self, grid: Grid) -> float:
+        return 1.5 if self.of != "values" else 6.0
+
+    # --- work ---
+    def room(self, window: Window) -> Room:
+        size = min(self.needed(window.want, window.grid).size, max(TOGETHER, prod(self.cell)))
+        return Room(size, self.of == "values")
+
+    def stacks(self, window: Window, cells: Sequence[range], room: Room) -> Iterator[Stack]:
+        """The cells of some ranges along each axis, of all slices of the window's want, a few slices at a time."""
+        from gridstride.workers.families import labels_cpu
+
+        grid, others, several = window.grid, self.others(window.grid), self.of == "values"
+        names = indices([window.want.spans[axis] for axis in others], [grid.shape[axis] for axis in others])
+        need = self.needed(window.want, grid)
+        data = window.part(need).data.transpose(*others, *self.axes)
+        for place in product(*cells):
+            origin = [i * n for i, n in zip(place, self.cell, strict=True)]
+            ends = [min(o + n, grid.shape[a]) for o, n, a in zip(origin, self.cell, self.axes, strict=True)]
+            inner = Region.of(origin, ends)
+            lies = inner.within(Region(tuple(need.spans[axis] for axis in self.axes)))
+            rows = room.rows_of(inner.shape, self.connectivity)
+            for outer in boxes(names.shape, max(1, room.size // prod(self.cell))):
+                part, some = data[(*outer, *lies)], names[outer].reshape(-1)
+                self.fill(part, room)
+                first = np.empty(len(some) * len(rows.touch) + 1, np.int32)
+                begins = np.empty(len(some) + 1, np.int64)
+                runs = Runs(first, room.start, room.stop, room.number)
+                labels_cpu.label(
+                    room.inside, room.changes, room.values, several, len(some), inner.shape[-1], *rows[:3], *runs[:3],
+                    room.value, room.names, runs.number, begins,
+                )  # fmt: skip
+                cell = int(np.ravel_multi_index(place, self.lattice(grid)))
+                yield Stack(cell, inner, outer, some, part, runs, begins)
+
+    def fill(self, part: np.ndarray, room: Room) -> None:
+        """Note which elements of some cells belong to objects; if there are several values, which elements differ from
+        the one before, and the values."""
+        inside = room.inside[: part.size].view(bool).reshape(part.shape)
+        (np.equal if self.of == "background" else np.not_equal)(part, 0, out=inside)
+        if self.nodata is not None:
+            valid = self.nodata.valid(part, np)
+            inside[...] = inside | ~valid if self.of == "background" else inside & valid
+        if self.of == "values":
+            values = room.values[: part.size]
+            values.reshape(part.shape)[...] = part
+            np.not_equal(values[1:], values[:-1], out=room.changes[1 : part.size].view(bool))
+
+
+@dataclass(frozen=True)
+class Pieces(Labelling):
+    """Reports the pieces of the cells that begin in a block: see `labels_merge`."""
+
+    def writes(self) -> bool:
+        return False
+
+    def describe(self) -> str:
+        return "pieces of objects and how they meet"
+
+    def noted(self, want: Region, grid: Grid) -> int:
+        """Of each piece what is known, and the report of that; and runs on the faces of cells, three times while they
+        are joined. Every other element may be a piece, and a run."""
+        shares = [1 / n for n, cells in zip(self.cell, self.lattice(grid), strict=True) if cells > 1]
+        return int(self.needed(want, grid).size * (PIECE_BYTES / 2 + RUN_BYTES * sum(shares)))
+
+    def cpu(self, window: Window, out: np.ndarray) -> Report:
+        from gridstride.workers.families import labels_cpu
+        from gridstride.workers.families.labels_merge import Found, Seams
+
+        spans = [window.want.spans[axis] for axis in self.axes]
+        cells = [range(-(-a // n), -(-b // n)) for (a, b), n in zip(spans, self.cell, strict=True)]
+        grid, several = window.grid, self.of == "values"
+        whole, cell = np.array([grid.shape[axis] for axis in self.axes]), np.array(self.cell)
+        along, total = [prod(grid.shape[axis + 1 :]) for axis in self.axes], self.slices(grid)
+        room, found = self.room(window), Found(Seams(whole, total, self.connectivity))
+        for stack in self.stacks(window, cells, room):
+            shape, origin = np.array(stack.inner.shape), np.array(stack.inner.start)
+            known = found.add(stack.cell * total + stack.slices, stack.begins)
+            runs, count = stack.runs, len(stack.slices)
+            bases = self.bases(stack.slices, grid) + int(origin @ along)
+            places = line_places(stack.inner.shape, along)
+            labels_cpu.measure(*runs, shape, origin, whole, along[-1], bases, places, self.border, *known)
+            most = (
+                2 * count * sum(int(shape.prod()) // int(n) for n, all_ in zip(shape, whole, strict=True) if n < all_)
+            )
+            if len(room.faces) < most:
+                room.faces = np.empty((most, 5), np.int64)
+            ends = np.zeros(2 * len(shape) + 1, np.int64)
+            labels_cpu.faces(
+                *runs, room.value, several, shape, origin, whole, cell, stack.slices, total,
+                found.count - int(stack.begins[-1]), room.faces, ends,
+            )  # fmt: skip
+            found.meet(room.faces, ends)
+        return found.report(cells, several)
+
+    def bases(self, slices: np.ndarray, grid: Grid) -> np.ndarray:
+        """The global index of the first element of each slice."""
+        others = self.others(grid)
+        places = np.unravel_index(slices, [grid.shape[axis] for axis in others]) if others else ()
+        found = np.zeros(len(slices), np.int64)
+        for axis, place in zip(others, places, strict=True):
+            found += place * prod(grid.shape[axis + 1 :])
+        return found
+
+
+@dataclass(frozen=True)
+class Labels(Labelling):
+    """What is made of objects.
+
+    gives: numbers of objects from 1 on, in the order of their first elements; or the elements but for those of objects
+           of fewer than `size`, or of objects that touch a border; or objects without holes
+    table: of each piece its object's number, or whether it is kept (or filled); offsets: in it, of the first piece of
+           each cell and slice. None before the first sweep.
+    """
+
+    dtype: np.dtype = NUMBERS
+    gives: Gives = "numbers"
+    size: int = 0
+    table: np.ndarray | None = None
+    offsets: np.ndarray | None = None
+
+    def out_grid(self, grid: Grid) -> Grid:
+        return grid.having(self.dtype)
+
+    def describe(self) -> str:
+        what = {
+            "numbers": "objects numbered",
+            "small": f"objects of {self.size} elements or more",
+            "border": "objects away from the border",
+            "holes": "holes filled",
+        }[self.gives]
+        return f"{what}, connectivity {self.connectivity}"
+
+    def meaning(self) -> Meaning:
+        return (
+            Meaning(1.0, chosen=True)
+            if self.gives in ("small", "border")
+            else Meaning(truths=self.gives == "holes", labels=self.gives == "numbers")
+        )
+
+    def without(self, nodata: NoData, grid: Grid) -> tuple[Operator, NoData | None]:
+        """Elements without data are of no object; where elements are kept or cleared, they stay as they are."""
+        left = nodata.stored_as(self.dtype) if self.gives in ("small", "border") else None
+        return self.but(nodata=nodata), left
+
+    def remarks(self, grid: Grid) -> tuple[str, ...]:
+        if self.gives == "numbers" and self.slices(grid) > 1:
+            return ("slices are labelled apart, and no two objects of the array have the same number",)
+        return ()
+
+    def noted(self, want: Region, grid: Grid) -> int:
+        """What is painted, where it is not the result itself, and which elements have a value."""
+        return want.size * (8 + 4)
+
+    def first_sweep(self) -> Operator | None:
+        if self.table is not None:
+            return None
+        return Pieces(self.axes, self.connectivity, self.cell, self.of, self.border, self.nodata)
+
+    def resolve(self, reports: Iterable[Report], grid: Grid) -> Operator:
+        from gridstride.workers.families.labels_merge import Seams, merged
+
+        whole = np.array([grid.shape[axis] for axis in self.axes])
+        seams = Seams(whole, self.slices(grid), self.connectivity)
+        known = merged(reports, seams, prod(self.lattice(grid)) * self.slices(grid), self.of == "values")
+        if self.gives == "numbers":
+            table = known.numbers(self.dtype)
+        else:
+            kept = known.counts >= self.size if self.gives == "small" else known.touches == 0
+            table = kept[known.objects].view(np.uint8)
+        return self.but(table=table, offsets=known.offsets)
+
+    def cpu(self, window: Window, out: np.ndarray) -> None:
+        assert self.table is not None
+        whole = out.transpose(*self.others(window.grid), *self.axes)
+        stays = self.gives in ("small", "border") and (self.of == "values" or self.nodata is not None)
+        fits = whole.flags.c_contiguous and whole.dtype.itemsize == self.table.itemsize and not stays
+        made = whole.view(self.table.dtype) if fits else np.empty(whole.shape, self.table.dtype)
+        self.paint(window, made)
+        if stays:
+            part = window.part(window.want).data.transpose(*self.others(window.grid), *self.axes)
+            kept = made.view(bool)
+            if self.nodata is not None:
+                kept |= ~self.nodata.valid(part, np)
+            whole[...] = part
+            np.copyto(whole, 0, where=~kept)
+        elif not fits:
+            whole[...] = made
+
+    def paint(self, window: Window, made: np.ndarray) -> None:
+        """What the table has for every element of the want, the filtered axes last."""
+        from gridstride.workers.families import labels_cpu
+
+        assert self.table is not None
+        assert self.offsets is not None
+        grid, room = window.grid, self.room(window)
+        want = Region(tuple(window.want.spans[axis] for axis in self.axes))
+        cells = [range(a // n, -(-b // n)) for (a, b), n in zip(want.spans, self.cell, strict=True)]
+        steps = [n // made.itemsize for n in made.strides]
+        lead = made.ndim - len(self.axes)
+        places = indices([(0, n) for n in made.shape[:lead]], made.shape[:lead]) * want.size
+        background = self.table.dtype.type(self.gives == "holes")
+        for stack in self.stacks(window, cells, room):
+            pairs = zip(stack.inner.spans, want.spans, strict=True)
+            both = Region(tuple((max(a, c), min(b, d)) for (a, b), (c, d) in pairs))
+            lines = line_places(stack.inner.shape, steps[lead:], both.within(stack.inner))
+            bases = places[stack.outer].reshape(-1)
+            bases = bases + sum(
+                (c - a) * n for (a, _), (c, _), n in zip(want.spans, both.spans, steps[lead:], strict=True)
+            )
+            low, high = (end - stack.inner.start[-1] for end in both.spans[-1])
+            entries = self.offsets[stack.cell * self.slices(grid) + stack.slices]
+            labels_cpu.paint(
+                *stack.runs, len(lines), stack.begins, entries, self.table, background, low, high, bases, lines,
+                made.reshape(-1),
+            )  # fmt: skip
