@@ -37,10 +37,12 @@ class HostError(RuntimeError):
 
 @cache
 def _header(strict: bool) -> Path:
-    """A folder with the header precompiled: most of a small program's time to compile."""
+    """A folder with the header precompiled, and what serves requests compiled: most of a small program's time."""
     folder = Path(tempfile.mkdtemp(prefix="cuda_host"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    shutil.copy(HERE / "cuda_host.h", folder)
+    for name in ("cuda_host.h", "cuda_host.cpp"):
+        shutil.copy(HERE / name, folder)
+    _compile(folder, ["-c", "cuda_host.cpp"], strict)
     _compile(folder, ["-x", "c++-header", "cuda_host.h"], strict)
     return folder
 
@@ -56,29 +58,30 @@ def build(folder: Path, instantiations: Iterable[tuple[str, str]], edit: Callabl
     """Compile instantiations (file, expression) to a program. edit: plants a bug in a file's text."""
     folder.mkdir(parents=True, exist_ok=True)
     instantiations = sorted(set(instantiations))
-    parts, table = [], []
-    for file in sorted({file for file, _ in instantiations}):
-        space = file.split(".")[0] + "_cu"
+    parts, files = [], sorted({file for file, _ in instantiations})
+    for file in files:
         # A namespace for each file: they share names. Their shared memory is the harness's.
         text = re.sub(r"extern __shared__ \w+ shared_memory\[\];", "", kernels.source(file))
-        parts.append(f"namespace {space} {{\n{edit(text) if edit else text}\n}}")
-    for file, expression in instantiations:
-        space = file.split(".")[0] + "_cu"
-        table.append(
-            f'        {{"{expression}", launcher(+[] {{ using namespace {space}; return &{expression}; }}())}},'
-        )
-    body = "\n".join(table)
+        here = [name for of, name in instantiations if of == file]
+        table = "\n".join(f'    harness::kernel<&{name}>("{name}", &{name}),' for name in here)
+        parts.append(f"""namespace {file.split(".")[0]}_cu {{
+{edit(text) if edit else text}
+const harness::Kernel kernels[] = {{
+{table}
+}};
+}}""")
+    tables = " ".join(f"{file.split('.')[0]}_cu::kernels," for file in files)
     program = f"""#include "cuda_host.h"
 {chr(10).join(parts)}
 int main()
 {{
-    return serve({{
-{body}
-    }});
+    const std::span<const harness::Kernel> tables[] = {{{tables}}};
+    return harness::serve(tables, std::size(tables));
 }}
 """
     (folder / "host.cpp").write_text(program)
-    _compile(folder, [f"-I{_header(edit is None)}", "host.cpp", "-o", "host"], edit is None)
+    made = _header(edit is None)
+    _compile(folder, [f"-I{made}", "host.cpp", str(made / "cuda_host.o"), "-o", "host"], edit is None)
     return folder / "host"
 
 
