@@ -12,7 +12,12 @@ from benchmarks.peers.imaging import LIBRARIES
 from gridstride.workers.operators import registry
 
 WITHOUT = {"apply", "downsample"}  # of these libraries none has the user's function, or method mode
-SCALED = {("sobel", "scikit-image"), ("prewitt", "scikit-image")}  # otherwise
+# Those of another scale, or of a box.
+SCALED = {
+    ("sobel", "scikit-image"),
+    ("prewitt", "scikit-image"),
+    ("bilateral", "scikit-image"),
+}
 
 
 @pytest.mark.parametrize("name", registry.names())

@@ -1,6 +1,7 @@
 """Operators for arrays with elements that are missing, made of the operators that know nothing of it.
 
     Normalised   a weighted mean:  sum of w x / sum of w, both over the elements that have a value
+    LeftOut      an operator of floating-point numbers that leaves out NaN
     Touched      any other sum, or a formula: no data where a missing element has a weight
     Unified      several values that stand for no data become one
     OfValid      a report of the elements that have a value
@@ -13,12 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from math import nan
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gridstride.workers.nodata import NoData
-from gridstride.workers.operators.base import Axis, Grid, Meaning, Operator, Report, Window
+from gridstride.workers.operators.base import Axis, Grid, Meaning, Operator, Report, Window, crop
 from gridstride.workers.region import Region
 
 if TYPE_CHECKING:
@@ -162,6 +164,16 @@ class Normalised(Masked):
         want, grid = window.want, self.operator.out_grid(window.grid)
         result = run(self.stored, Window(chosen(some, means, 0, xp), want, want, grid))
         return chosen(some, result, self.missing, xp)
+
+
+@dataclass(frozen=True)
+class LeftOut(Masked):
+    """The operator's result; it leaves out NaN, which missing elements are to it, and gives as many elements as it has.
+    What was missing is still missing."""
+
+    def made(self, window: Window, valid: Any, xp: Any, run: Run) -> Any:
+        result = run(self.operator, filled(window, valid, xp, nan))
+        return chosen(crop(valid, window.have, window.want, window.grid.shape), result, self.missing, xp)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from gridstride.workers.operators.base import Window
 
 if TYPE_CHECKING:
     from gridstride.workers.families.minmax import MinMax
+    from gridstride.workers.families.patches import LikeMean
     from gridstride.workers.families.rank import Rank
 
 KEYS = ("u8", "u16", "u32", "u64")
@@ -83,7 +84,7 @@ def _key_of(value: float | int, dtype: np.dtype) -> np.generic:
     return unsigned.type(bits ^ top if dtype.kind == "i" else bits)
 
 
-def launch_pad(op: Rank | MinMax, window: Window, launches: Launches, keys: Ref) -> None:
+def launch_pad(op: Rank | MinMax | LikeMean, window: Window, launches: Launches, keys: Ref) -> None:
     """The window's data with their whole boundary, as keys in the order of the values, NaN the last."""
     dtype, tables = np.dtype(window.data.dtype), op.tables(window)
     lines = [*[np.zeros(1, np.int64)] * (AXES - len(tables)), *tables]
