@@ -60,6 +60,38 @@ __global__ void __launch_bounds__(256) clip(const T* __restrict__ in, T* __restr
     }
 }
 
+// out[i] = ((in[i] cut to low .. high) - shift) / span * gain + offset in steps of type F, by the six numbers of
+// the element's group, which follows from its place in a block: walk is the block's shape, of six axes, and how many
+// groups lie between two elements along each. Of 64-bit integers, whole[group] is subtracted first.
+// sizeof(In) + sizeof(F) bytes an element.
+template <class In, class F>
+__global__ void __launch_bounds__(256)
+rescale(const In* __restrict__ in, F* __restrict__ out, i64 count, const i64* __restrict__ walk, i64 start, bool grouped,
+        const f64* __restrict__ numbers, const i64* __restrict__ whole, bool truncate)
+{
+    const i64 stride = i64(gridDim.x) * blockDim.x;
+    for (i64 e = i64(blockIdx.x) * blockDim.x + threadIdx.x; e < count; e += stride) {
+        i64 group = start, rest = e;
+        if (grouped)
+            for (int axis = 5; axis >= 0; --axis) {
+                group += rest % walk[axis] * walk[6 + axis];
+                rest /= walk[axis];
+            }
+        const f64* n = numbers + 6 * group;
+        const In x = in[e];
+        F v;
+        if constexpr (!is_float<In> && sizeof(In) == 8) {
+            const In less = In(whole[group]);
+            v = x >= less ? F(u64(x) - u64(less)) : -F(u64(less) - u64(x));
+        } else v = F(x);
+        v = v < F(n[0]) ? F(n[0]) : v;
+        v = v > F(n[1]) ? F(n[1]) : v;
+        v = (v - F(n[2])) / F(n[3]) * F(n[4]) + F(n[5]);
+        if (truncate) v = v < F(0) ? ceil(v) : floor(v);
+        out[e] = v;
+    }
+}
+
 // Formulas of several arrays, whose values are added one by one. A sum of type Sum<T> starts from the first.
 
 // Two's complement wraps around where the difference of signed integers is too large.

@@ -36,3 +36,23 @@ def clip_to(values, low, high, out):
     for i in range(len(values)):
         v = values[i]
         out[i] = low if v < low else (high if v > high else v)
+
+
+@njit(nogil=True, cache=True)
+def rescale_to(values, numbers, truncate, out):
+    """((v cut to low .. high) - shift) / span * gain + offset, in the type of the numbers."""
+    low, high, shift, span, gain, offset = numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], numbers[5]
+    kind = numbers.dtype.type
+    for i in range(len(values)):
+        v = kind(values[i])
+        v = low if v < low else v
+        v = high if v > high else v
+        v = kind(kind(kind(kind(v - shift) / span) * gain) + offset)
+        out[i] = np.trunc(v) if truncate else v
+
+
+@njit(nogil=True, cache=True)
+def look_up(values, table, out):
+    """out = table[value]; all are unsigned."""
+    for i in range(len(values)):
+        out[i] = table[values[i]]

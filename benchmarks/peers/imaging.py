@@ -279,7 +279,11 @@ LIBRARIES: dict[str, Callable[[], Table]] = {
     "scipy": joined(operators.scipy_table, objects.scipy_table),
     "numpy": joined(operators.numpy_table, statistics.numpy_table),
     "scikit-image": joined(
-        operators.skimage_table, denoising.skimage_table, objects.skimage_table, patches.skimage_table
+        operators.skimage_table,
+        denoising.skimage_table,
+        objects.skimage_table,
+        patches.skimage_table,
+        statistics.skimage_table,
     ),
     "DIPlib": joined(diplib_table, statistics.diplib_table, objects.diplib_table, patches.diplib_table),
     "SimpleITK": joined(simpleitk_table, statistics.simpleitk_table, objects.simpleitk_table, patches.simpleitk_table),
