@@ -12,7 +12,14 @@ from typing import Any
 
 __version__ = "0.1.0"
 # Functions of this package, and what they are called in `pipeline.api`.
-FUNCTIONS = {"apply": "apply", "check": "check", "resume": "resume", "run": "run_pipeline", "simulate": "simulate"}
+FUNCTIONS = {
+    "apply": "apply",
+    "check": "check",
+    "resume": "resume",
+    "run": "run_pipeline",
+    "simulate": "simulate",
+    "stats": "stats",
+}
 
 
 def __getattr__(name: str) -> Any:

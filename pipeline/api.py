@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, overload
 
 from gridstride.pipeline import job as jobs
 from gridstride.pipeline import runner
@@ -29,6 +29,7 @@ from gridstride.workers.operators import registry
 from gridstride.workers.operators.kinds import LARGEST, within
 
 if TYPE_CHECKING:
+    from gridstride.pipeline.measure import Measurement, Numbers
     from gridstride.pipeline.simulations.case import Case
     from gridstride.pipeline.simulations.simulation import FlowSummary, Simulation
 
@@ -75,13 +76,7 @@ def _is_step(step: object) -> bool:
 @reported
 def run(job: Job, client: Any = None) -> JobSummary:
     """Run a job from where it stands, telling of it as its options say."""
-
-    @contextmanager
-    def progress(total: int, done: int, story: Events) -> Iterator[Any]:
-        with Progress(total, done, not job.options.watched, events=story) as bar:
-            yield bar.report
-
-    return runner.run(job, client, progress, job_facts(job))
+    return runner.run(job, client, _shown(job.options), job_facts(job))
 
 
 def apply(steps: str | Path | Program | Steps, input: str | Path, out: str | Path, **arguments: Any) -> JobSummary:
@@ -128,6 +123,54 @@ def check(program: str | Path | Program, input: str | Path, array: str | None = 
     from gridstride.pipeline.kernel_check import check_kernel
 
     return [found.complaint for found in check_kernel(program, input, terms, array) if found.complaint]
+
+
+@overload
+def stats(input: str | Path, per: None = None, **arguments: Any) -> Numbers: ...
+
+
+@overload
+def stats(input: str | Path, per: str | int | Sequence[str | int], **arguments: Any) -> list[Numbers]: ...
+
+
+def stats(input: str | Path, per: Any = None, **arguments: Any) -> Numbers | list[Numbers]:
+    """The numbers of a Zarr array: counts, least and greatest, mean, standard deviation, percentiles and a histogram.
+
+    They are exact, whatever the blocks: the mean and the deviation are rounded once, percentiles are those of
+    numpy.percentile, the histogram is that of numpy.histogram. NaN and no data are counted and left out of the rest.
+    per: axes, such as "c": numbers of each index of them, as a list in the order of the indices
+    Keywords: percentiles (0 to 100), bins (of the histogram, 0 for none), array (which one, where the input is a
+    group), nodata (as in `apply`), and of `RunOptions` device, cluster, workers, memory, block, missing, quiet, debug.
+    Nothing is written.
+    Raises UsageError if the request is wrong, JobFailed for what cannot be read.
+    """
+    from gridstride.pipeline import measure
+
+    options = RunOptions(**{name: arguments.pop(name) for name in list(arguments) if name in measure.OPTIONS})
+    if unknown := set(arguments) - {"percentiles", "bins", "array", "nodata"}:
+        raise UsageError(f"unknown keywords of stats: {', '.join(sorted(unknown))}")
+    measurement = measure.prepare(input, per, options=options, **arguments)
+    with ends_program(lambda: ""):
+        found = measured(measurement)
+    return found[0] if per is None else found
+
+
+def measured(measurement: Measurement) -> list[Numbers]:
+    """Measure, showing the progress as the options say."""
+    from gridstride.pipeline import measure
+
+    return measure.run(measurement, None, _shown(measurement.options))
+
+
+def _shown(options: RunOptions) -> runner.Progress:
+    """A progress bar of a sweep, unless the options say that none is wanted."""
+
+    @contextmanager
+    def progress(total: int, done: int, story: Events) -> Iterator[Any]:
+        with Progress(total, done, not options.watched, events=story) as bar:
+            yield bar.report
+
+    return progress
 
 
 def _kept(out: str | Path) -> str:

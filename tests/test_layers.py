@@ -23,6 +23,7 @@ LAYERS = (
     ("pipeline.layout", "pipeline.checks", "pipeline.summary", "pipeline.pipelines"),
     ("pipeline.job", "pipeline.simulations"),
     ("pipeline.runner", "pipeline.kernel_check"),
+    ("pipeline.measure",),
     ("pipeline.pictures",),
     ("pipeline.reports",),
     ("pipeline.api",),

@@ -1,4 +1,4 @@
-"""The commands that look at stores: info, and pictures of them."""
+"""The commands that look at stores: info, stats, and pictures of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,17 @@ from typing import Any
 
 import click
 
-from gridstride.pipeline.commands.shared import Numbers, guard, print_table
+from gridstride.pipeline.commands.shared import (
+    INPUT_OPTIONS,
+    MISSING_OPTION,
+    PLACE_OPTIONS,
+    QUIET_OPTIONS,
+    Numbers,
+    guard,
+    print_table,
+    split_options,
+    words,
+)
 
 
 @click.command("info")
@@ -19,6 +29,39 @@ def info(store: str, array: str | None, debug: bool) -> None:
     from gridstride.pipeline.reports.info import info_table
 
     print_table(info_table(store, array))
+
+
+@click.command("stats")
+@click.argument("input", metavar="IN")
+@click.option("--per", metavar="A[,B...]", callback=words, help="Axes, each index of which has numbers of its own.")
+@click.option(
+    "--percentiles", type=Numbers(float), metavar="N[,N...]", help="Which ones, 0 to 100  [default: 1,5,25,50,75,95,99]"
+)
+@click.option("--bins", type=int, default=10, show_default=True, help="Of the histogram; 0 for none.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@INPUT_OPTIONS
+@PLACE_OPTIONS
+@MISSING_OPTION
+@QUIET_OPTIONS
+@guard
+def stats(input: str, as_json: bool, **values: Any) -> None:
+    """Count, extremes, mean, deviation, percentiles and histogram of the array IN.
+
+    They are exact, whatever the blocks. NaN and no data are counted, and left out of the rest. Nothing is written.
+    Example: gridstride stats cells.zarr --per c --json
+    """
+    from gridstride.pipeline import api, measure
+    from gridstride.pipeline.reports.numbers import numbers_json, numbers_table
+
+    terms, options = split_options(values)
+    measurement = measure.prepare(input, options=options, **terms)
+    found = api.measured(measurement)
+    if as_json:
+        click.echo(numbers_json(measurement, found))
+        return
+    print_table(numbers_table(measurement, found))
+    for note in measurement.notes:
+        click.echo(f"note: {note}")
 
 
 @click.command("preview")

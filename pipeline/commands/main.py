@@ -12,7 +12,7 @@ from gridstride import __version__
 from gridstride.pipeline.commands import report
 from gridstride.pipeline.commands.cluster import clusters, submit
 from gridstride.pipeline.commands.filter import Alias, filters
-from gridstride.pipeline.commands.inspect import info, movie, plot, preview
+from gridstride.pipeline.commands.inspect import info, movie, plot, preview, stats
 from gridstride.pipeline.commands.run import run as run_command
 from gridstride.pipeline.commands.shared import guard
 from gridstride.pipeline.commands.simulate import resume, simulate
@@ -48,7 +48,7 @@ def main() -> None:
 
 for command in (filters, run_command, simulate, resume, clusters, submit):
     main.add_command(command)
-for command in (info, preview, movie, plot, Alias("convolve"), Alias("correlate"), Alias("apply", "file")):
+for command in (info, stats, preview, movie, plot, Alias("convolve"), Alias("correlate"), Alias("apply", "file")):
     main.add_command(command)
 report.register(main, guard)
 

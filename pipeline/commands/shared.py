@@ -88,12 +88,30 @@ def _apply(options: Sequence[Callable[[Any], Any]]) -> Callable[[Any], Any]:
     return decorate
 
 
-RUN_OPTIONS = _apply(
+PLACE_OPTIONS = _apply(
     [
         click.option("--device", type=click.Choice(["auto", "gpu", "cpu"]), default="auto", show_default=True),
         click.option("--cluster", metavar="FILE", help="Cluster file (see cluster.yaml)."),
         click.option("--workers", type=click.IntRange(1), help="Number of worker processes."),
         click.option("--memory", type=Size(), help="Host memory for all processes together, such as 2GB."),
+    ]
+)
+MISSING_OPTION = click.option(
+    "--missing",
+    type=click.Choice(["fill", "error"]),
+    default="fill",
+    show_default=True,
+    help="Absent chunks of an input: the fill value, which is said, or an error.",
+)
+QUIET_OPTIONS = _apply(
+    [
+        click.option("--quiet", is_flag=True, help="No progress, no plan."),
+        click.option("--debug", is_flag=True, help="Tracebacks and Dask's own log."),
+    ]
+)
+RUN_OPTIONS = _apply(
+    [
+        PLACE_OPTIONS,
         click.option(
             "--halos",
             type=click.Choice(["auto", "exchange", "read", "neighbours", "store"]),
@@ -101,16 +119,19 @@ RUN_OPTIONS = _apply(
             metavar="[auto|exchange|read]",
             help="Where blocks get their halos: from their neighbours (map_overlap), or each task reads its own.",
         ),
-        click.option(
-            "--missing",
-            type=click.Choice(["fill", "error"]),
-            default="fill",
-            show_default=True,
-            help="Absent chunks of an input: the fill value, which is said, or an error.",
-        ),
+        MISSING_OPTION,
         click.option("--ignore-disk", is_flag=True, help="Start even if the uncompressed result has no room."),
-        click.option("--quiet", is_flag=True, help="No progress, no plan."),
-        click.option("--debug", is_flag=True, help="Tracebacks and Dask's own log."),
+        QUIET_OPTIONS,
+    ]
+)
+INPUT_OPTIONS = _apply(
+    [
+        click.option("--array", metavar="NAME", help="Which array, where the input is a group."),
+        click.option(
+            "--nodata",
+            metavar="VALUE|nan|auto|none",
+            help="What stands for no data: such elements are left out. auto: what the array declares.",
+        ),
     ]
 )
 TOLD_OPTIONS = _apply(
@@ -122,12 +143,7 @@ TOLD_OPTIONS = _apply(
 )
 JOB_OPTIONS = _apply(
     [
-        click.option("--array", metavar="NAME", help="Which array, where the input is a group."),
-        click.option(
-            "--nodata",
-            metavar="VALUE|nan|auto|none",
-            help="What stands for no data: such elements are left out. auto: what the array declares.",
-        ),
+        INPUT_OPTIONS,
         click.option("--block", type=Shape(), metavar="Z,Y,X", help="Block shape (default: the largest that fits)."),
         click.option("--chunks", type=Shape(), metavar="Z,Y,X", help="Chunks of the result (default: the input's)."),
         click.option("--shards", type=Shape(), metavar="Z,Y,X", help="Shards of the result (default: the input's)."),

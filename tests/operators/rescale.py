@@ -16,7 +16,7 @@ EXAMPLES = [
 PLANTED = [
     ("elementwise.cu", "v = v < F(0) ? ceil(v) : floor(v)", "v = rint(v)"),
     ("elementwise.cu", "* F(n[4]) + F(n[5])", "* F(n[4])"),
-    ("elementwise.cu", "v = v < F(n[0]) ? F(n[0]) : v;", ""),
+    ("elementwise.cu", "v = v < F(n[0]) ? F(n[0]) : v;", "v = v < F(n[0]) ? F(n[1]) : v;"),
 ]
 TIMED = [{}, {"percentiles": (2, 98), "out_range": "uint8"}]
 

@@ -32,7 +32,8 @@ class Survey:
     made: sweeps that were made; what they have told, an entry for each group:
     counts: int64 (groups, FINITE + 1), of each kind of element
     low, high: of the finite elements, of the dtype they are counted as; meaningless where there are none
-    whole, rest, std: mean = whole + rest, whole a whole number (0 for floats); NaN where there is none
+    mean, std: of the finite elements, rounded once; NaN where there is none. mean = whole + rest too, whole a whole
+                     number (0 for floats)
     ranks, keys: of each percentile the two elements it lies between: what is left of their ranks (-1 where there is no
                  element), the digits of their keys that are known
     edges, histogram: of the bins; NaN where the range is none that bins divide
@@ -50,6 +51,7 @@ class Survey:
     counts: np.ndarray = field(default_factory=UNKNOWN)
     low: np.ndarray = field(default_factory=UNKNOWN)
     high: np.ndarray = field(default_factory=UNKNOWN)
+    mean: np.ndarray = field(default_factory=UNKNOWN)
     whole: tuple[int, ...] = ()
     rest: np.ndarray = field(default_factory=UNKNOWN)
     std: np.ndarray = field(default_factory=UNKNOWN)
@@ -113,15 +115,15 @@ class Survey:
         return told._with_edges(digits) if self.bins else told
 
     def _with_moments(self, sums: list[tuple[Fraction, Fraction]]) -> Survey:
-        whole, rest, std = [], np.full(self.groups, nan), np.full(self.groups, nan)
+        whole, (means, rest, std) = [], np.full((3, self.groups), nan)
         for group, (total, squares) in enumerate(sums):
             count = self.of(FINITE, group)
             mean = total / max(count, 1)
             whole.append(round(mean) if self.dtype.kind != "f" else 0)
             if count:
-                rest[group] = float(mean - whole[group])
+                means[group], rest[group] = float(mean), float(mean - whole[group])
                 std[group] = root(squares / count - mean * mean)
-        return replace(self, whole=tuple(whole), rest=rest, std=std)
+        return replace(self, mean=means, whole=tuple(whole), rest=rest, std=std)
 
     def _with_ranks(self) -> Survey:
         """Of numbers in order, percentile p lies at place (count - 1) p / 100, between two of them."""
