@@ -153,6 +153,31 @@ struct ratio {
     template <class T> static __device__ T last(T sum) { return sum; }
 };
 
+// Of an image and a prediction of it; 0 where that is below a number, 1 where the image is not finite.
+struct quotient {
+    static constexpr int most = 2;
+    template <class T> using Sum = T;
+    template <class T> static __device__ T first(T v, T) { return v; }
+    template <class T> static __device__ T next(T image, T v, T least)
+    {
+        const T by = v + T(1e-12);
+        return image - image == T(0) ? (by < least ? T(0) : image / by) : T(1);
+    }
+    template <class T> static __device__ T last(T sum) { return sum; }
+};
+
+// An estimate of an image, within a number and its negative; the image where it is not finite.
+struct estimate {
+    static constexpr int most = 2;
+    template <class T> using Sum = T;
+    template <class T> static __device__ T first(T v, T) { return v; }
+    template <class T> static __device__ T next(T image, T v, T limit)
+    {
+        return image - image == T(0) ? (v > limit ? limit : v < -limit ? -limit : v) : image;
+    }
+    template <class T> static __device__ T last(T sum) { return sum; }
+};
+
 // Arrays a to f, of which there are `arrays`. (arrays + 1) * sizeof(T) bytes an element.
 template <class T, class Formula>
 __global__ void __launch_bounds__(256)
@@ -162,7 +187,7 @@ joined(const T* __restrict__ a, const T* __restrict__ b, const T* __restrict__ c
 {
     const T* const every[] = {a, b, c, d, e, f};
     const i64 stride = i64(gridDim.x) * blockDim.x;
-    const bool weights = same<Formula, weighted>;
+    const bool weights = same<Formula, weighted> || same<Formula, quotient> || same<Formula, estimate>;
     for (i64 i = i64(blockIdx.x) * blockDim.x + threadIdx.x; i < count; i += stride) {
         typename Formula::template Sum<T> sum = Formula::template first<T>(a[i], weights ? numbers[0] : T(0));
 #pragma unroll

@@ -7,6 +7,12 @@ import numpy as np
 from benchmarks.peers.operators import Call, Fields, Table, only
 
 
+def unit(f: Fields) -> np.ndarray:
+    """The point spread function, with a sum of 1."""
+    psf = np.asarray(only(f, "psf", "iterations")["psf"], np.float32)
+    return psf / psf.sum()
+
+
 def skimage_table() -> Table:
     from skimage import restoration
 
@@ -14,4 +20,28 @@ def skimage_table() -> Table:
         weight, count = only(f, "weight", "iterations")["weight"], f["iterations"]
         return lambda: restoration.denoise_tv_chambolle(a, weight, eps=0, max_num_iter=count)
 
-    return {"denoise-tv": total_variation}
+    def deconvolution(a: np.ndarray, f: Fields) -> Call:
+        of, psf = a.astype(np.float32), unit(f)
+        return lambda: restoration.richardson_lucy(of, psf, f["iterations"], clip=False)
+
+    return {"denoise-tv": total_variation, "richardson-lucy": deconvolution}
+
+
+def simpleitk_table() -> Table:
+    import SimpleITK as sitk
+
+    def deconvolution(a: np.ndarray, f: Fields) -> Call:
+        of, psf = (sitk.GetImageFromArray(array.astype(np.float32)) for array in (a, unit(f)))
+        return lambda: sitk.RichardsonLucyDeconvolution(of, psf, f["iterations"])
+
+    return {"richardson-lucy": deconvolution}
+
+
+def diplib_table() -> Table:
+    import diplib as dip
+
+    def deconvolution(a: np.ndarray, f: Fields) -> Call:
+        of, psf = (dip.Image(array.astype(np.float32)) for array in (a, unit(f)))
+        return lambda: dip.RichardsonLucy(of, psf, 0, f["iterations"])
+
+    return {"richardson-lucy": deconvolution}

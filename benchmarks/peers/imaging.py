@@ -285,8 +285,16 @@ LIBRARIES: dict[str, Callable[[], Table]] = {
         patches.skimage_table,
         statistics.skimage_table,
     ),
-    "DIPlib": joined(diplib_table, statistics.diplib_table, objects.diplib_table, patches.diplib_table),
-    "SimpleITK": joined(simpleitk_table, statistics.simpleitk_table, objects.simpleitk_table, patches.simpleitk_table),
+    "DIPlib": joined(
+        diplib_table, denoising.diplib_table, statistics.diplib_table, objects.diplib_table, patches.diplib_table
+    ),
+    "SimpleITK": joined(
+        simpleitk_table,
+        denoising.simpleitk_table,
+        statistics.simpleitk_table,
+        objects.simpleitk_table,
+        patches.simpleitk_table,
+    ),
     "OpenCV": joined(opencv_table, statistics.opencv_table, patches.opencv_table),
     "fastmorph": operators.fastmorph_table,
     "cc3d": objects.cc3d_table,

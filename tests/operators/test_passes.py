@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from skimage.restoration import richardson_lucy as richardson_lucy_of
 
 from gridstride.workers.families.relay import shares
 from gridstride.workers.nodata import NoData
-from gridstride.workers.operators import denoise_tv, registry
+from gridstride.workers.operators import denoise_tv, registry, richardson_lucy
 from tests.blockwise import apply, bound, grid_of
 
 RNG = np.random.default_rng(5)
@@ -60,3 +61,71 @@ def test_elements_without_data_stay_so(name: str, dtype: str) -> None:
     given[array == 0] = np.nan
     wanted = apply(bound(name, given, iterations=5), given)
     np.testing.assert_allclose(found[array != 0], wanted[array != 0], rtol=1e-6)
+
+
+def psf(*shape: int) -> np.ndarray:
+    return RNG.random(shape) + 0.1
+
+
+@pytest.mark.parametrize(("algorithm", "tiles"), [("direct", (8, 1)), ("fft", (1, 1))])
+def test_the_estimate_goes_from_sweep_to_sweep_without_a_seam(
+    algorithm: str, tiles: tuple[int, int], monkeypatch: Any
+) -> None:
+    """Beside scikit-image on the whole array, at any cut the same bits."""
+    array = RNG.random((29, 26), "float32")
+    fields = {"psf": psf(3, 4), "iterations": 5, "algorithm": algorithm}
+    monkeypatch.setattr(richardson_lucy, "TOGETHER", 1)
+    monkeypatch.setattr(richardson_lucy, "TOGETHER_BY_FFT", 1)
+    monkeypatch.setattr(richardson_lucy, "REACH", 8)
+    monkeypatch.setattr(richardson_lucy, "TILE", 150)
+    operator = bound("richardson-lucy", array, **fields)
+    assert operator.sweeps() == {"direct": 2, "fft": 4}[algorithm]
+    found = apply(operator, array)
+    assert apply(operator, array, (10, 7)).tobytes() == found.tobytes()
+    wanted = richardson_lucy_of(array.astype("float64"), fields["psf"] / fields["psf"].sum(), 5, clip=False)
+    np.testing.assert_allclose(found, wanted, rtol=1e-5)
+
+
+@pytest.mark.parametrize("algorithm", ["separable", "fft"])
+def test_an_estimate_counts_where_the_image_has_no_number(algorithm: str) -> None:
+    array = RNG.random((21, 23), "float32")
+    fields = {"psf": np.ones((3, 3)), "iterations": 4, "algorithm": algorithm}
+    array[7:9, 8] = np.nan
+    array[20, 1] = np.inf
+    found = apply(bound("richardson-lucy", array, **fields), array)
+    there = np.isfinite(array)
+    np.testing.assert_array_equal(np.isnan(found), np.isnan(array))
+    assert found[20, 1] == np.inf
+    assert np.isfinite(found[there]).all()
+    whole = np.where(there, array, 0.5)  # far from them nothing changes
+    wanted = apply(bound("richardson-lucy", whole, **fields), whole)
+    np.testing.assert_allclose(found[:, 17:], wanted[:, 17:], rtol=1e-5)
+
+
+def test_nothing_is_no_number_where_the_image_is_0() -> None:
+    array = np.zeros((12, 40), "uint8")
+    array[3, 4] = 255
+    for algorithm in ("separable", "fft"):
+        found = apply(bound("richardson-lucy", array, psf=np.ones((5, 5)), iterations=8, algorithm=algorithm), array)
+        assert np.isfinite(found).all()
+        assert abs(found.sum() - 255) < 0.01
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (np.ones((3, 3, 3)), "3 dimensions"),
+        (np.zeros((3, 3)), "sum 0"),
+        (np.array([[1.0, -1.0]]), "entries below 0"),
+    ],
+)
+def test_a_function_that_is_none_is_refused(given: np.ndarray, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        bound("richardson-lucy", ((9, 9), np.dtype("uint8")), psf=given)
+
+
+def test_it_is_said_that_the_function_is_divided_by_its_sum() -> None:
+    grid = grid_of(((9, 9), np.dtype("uint8")))
+    said = registry.find("richardson-lucy")(psf=np.ones((3, 4))).bind(grid).remarks(grid)
+    assert any("sum 12: it is divided" in line for line in said)
+    assert any("even size along 1" in line for line in said)

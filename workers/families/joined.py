@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 THREADS = 256
 MOST_ARRAYS = 6  # that a kernel takes
 FLOATS = ("f32", "f64")
-Formula = Literal["difference", "euclidean", "weighted", "maximum", "product", "ratio"]
-FLOATING: tuple[Formula, ...] = ("euclidean", "weighted", "maximum", "product", "ratio")
+Formula = Literal["difference", "euclidean", "weighted", "maximum", "product", "ratio", "quotient", "estimate"]
+FLOATING: tuple[Formula, ...] = ("euclidean", "weighted", "maximum", "product", "ratio", "quotient", "estimate")
+OF_TWO = ("difference", "ratio", "quotient", "estimate")
 
 
 def instantiations() -> list[tuple[str, str]]:
@@ -72,7 +73,10 @@ class Joined(Join):
     euclidean:  the square root of the sum of squares, which are added in float64
     weighted:   the sum of each array times its one of `numbers`
     maximum:    the largest, or NaN where one is NaN
-    product:    of all; ratio: the first divided by each other
+    product:    of all; ratio: the first divided by the second
+    quotient:   the first divided by the second and 1e-12; 0 where this is below the second number, and 1 where the
+                first is not finite
+    estimate:   the second, kept within the second number and its negative; the first, where that is not finite
 
     All but differences are of float32 or float64.
     """
@@ -90,7 +94,7 @@ class Joined(Join):
         count = 1 + len(grid.others)
         if self.formula != "difference" and (grid.dtype.kind != "f" or grid.dtype.itemsize < 4):
             raise ValueError(f"{self.formula} of arrays of dtype {grid.dtype}: expected float32 or float64")
-        if self.formula in ("difference", "ratio") and count != 2:
+        if self.formula in OF_TWO and count != 2:
             raise ValueError(f"{self.formula} of {count} arrays: expected 2")
         if count > MOST_ARRAYS:
             raise ValueError(f"{self.formula} of {count} arrays: expected {MOST_ARRAYS} at most")
@@ -103,7 +107,7 @@ class Joined(Join):
 
     def joins(self, meanings: Sequence[Meaning]) -> Meaning:
         gains = [meaning.gain for meaning in meanings]
-        if self.formula in ("product", "ratio"):
+        if self.formula in ("product", "ratio", "quotient", "estimate"):
             return Meaning()
         known = [gain for gain in gains if gain is not None]
         if len(known) < len(gains):

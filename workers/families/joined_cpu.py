@@ -75,6 +75,32 @@ def ratio(arrays, numbers, out):
         np.divide(a, b, out=out)
 
 
+@njit(nogil=True, cache=True, error_model="numpy")
+def quotient(arrays, numbers, out):
+    """The first array divided by the second and 1e-12; 0 where this is below a number; 1 where the first is none."""
+    a, b = arrays
+    least, more = out.dtype.type(numbers[1]), out.dtype.type(1e-12)
+    one, zero = out.dtype.type(1), out.dtype.type(0)
+    for first in range(0, len(out), PIECE):
+        image, blurred, target = a[first : first + PIECE], b[first : first + PIECE], out[first : first + PIECE]
+        for i in range(len(target)):
+            by = blurred[i] + more
+            found = zero if by < least else image[i] / by
+            target[i] = found if image[i] - image[i] == zero else one
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def estimate(arrays, numbers, out):
+    """The second array, within a number and its negative; the first where that is no finite number."""
+    a, b = arrays
+    most = out.dtype.type(numbers[1])
+    for first in range(0, len(out), PIECE):
+        image, values, target = a[first : first + PIECE], b[first : first + PIECE], out[first : first + PIECE]
+        for i in range(len(target)):
+            found = most if values[i] > most else -most if values[i] < -most else values[i]
+            target[i] = found if image[i] - image[i] == 0 else image[i]
+
+
 def difference(arrays, numbers, out):
     """The first array less the second; integers saturate, of truth values it is what the second lacks."""
     a, b = arrays
@@ -99,4 +125,4 @@ def _subtract(a, b, out):
 
 
 FORMULAS = {"difference": difference, "euclidean": euclidean, "weighted": weighted, "maximum": maximum,
-            "product": product, "ratio": ratio}  # fmt: skip
+            "product": product, "ratio": ratio, "quotient": quotient, "estimate": estimate}  # fmt: skip

@@ -5,9 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from math import isnan, nan
 
+from gridstride.workers.families.elementwise import Elementwise
+from gridstride.workers.families.nodata import Touched
 from gridstride.workers.nodata import NoData
 from gridstride.workers.operators.base import Grid, Meaning, Operator, Report
+from gridstride.workers.operators.graph import Graph, Step
 from gridstride.workers.region import Region
 
 
@@ -101,3 +105,11 @@ def shares(total: int, most: int) -> list[int]:
     """A number of passes in as few sweeps as possible, of about as many each."""
     sweeps = max(1, -(-total // most))
     return [total * (n + 1) // sweeps - total * n // sweeps for n in range(sweeps)]
+
+
+def marked(operator: Operator, nodata: NoData, grid: Grid) -> Operator:
+    """An operator that itself leaves NaN out, for an array in which other values stand for no data."""
+    if all(isnan(value) for value in nodata.values):
+        return operator
+    same = Touched(Elementwise("cast", grid.dtype), nodata, nan)
+    return Graph((Step("marked", same), Step("made", operator, ("marked",))))

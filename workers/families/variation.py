@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import isnan, nan, prod
+from math import nan, prod
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gridstride.workers.families.elementwise import Elementwise
 from gridstride.workers.families.local import WHOLE, Local
-from gridstride.workers.families.nodata import Touched
+from gridstride.workers.families.relay import marked
 from gridstride.workers.families.rows import LINE
 from gridstride.workers.launches import Launches
 from gridstride.workers.nodata import NoData
 from gridstride.workers.operators.base import Axis, Grid, Meaning, Operator, Window
 from gridstride.workers.operators.boundary import Taps
-from gridstride.workers.operators.graph import Graph, Step
 from gridstride.workers.region import Region
 
 if TYPE_CHECKING:
@@ -89,11 +87,7 @@ class Variation(Local):
 
     def without(self, nodata: NoData, grid: Grid) -> tuple[Operator, NoData]:
         """No data are NaN, beside which there is no gradient."""
-        left = NoData((nan,))
-        if all(isnan(value) for value in nodata.values):
-            return self, left
-        marked = Touched(Elementwise("cast", grid.dtype), nodata, nan)
-        return Graph((Step("marked", marked), Step("denoised", self, ("marked",)))), left
+        return marked(self, nodata, grid), NoData((nan,))
 
     def element_time(self, grid: Grid) -> float:
         return 1.0 + self.updates * 0.3 * (1 + len(self.axes)) * grid.dtype.itemsize / 4
