@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.peers import denoising, objects, operators, patches, statistics
+from benchmarks.peers import denoising, light, objects, operators, patches, statistics
 from benchmarks.peers.operators import BINARY, Call, Fields, Row, Table, footprint, only, sizes, spread
 
 
@@ -277,10 +277,11 @@ def joined(*makers: Callable[[], Table]) -> Callable[[], Table]:
 
 LIBRARIES: dict[str, Callable[[], Table]] = {
     "scipy": joined(operators.scipy_table, objects.scipy_table),
-    "numpy": joined(operators.numpy_table, statistics.numpy_table),
+    "numpy": joined(operators.numpy_table, light.numpy_table, statistics.numpy_table),
     "scikit-image": joined(
         operators.skimage_table,
         denoising.skimage_table,
+        light.skimage_table,
         objects.skimage_table,
         patches.skimage_table,
         statistics.skimage_table,
@@ -295,9 +296,10 @@ LIBRARIES: dict[str, Callable[[], Table]] = {
         objects.simpleitk_table,
         patches.simpleitk_table,
     ),
-    "OpenCV": joined(opencv_table, statistics.opencv_table, patches.opencv_table),
+    "OpenCV": joined(opencv_table, light.opencv_table, statistics.opencv_table, patches.opencv_table),
     "fastmorph": operators.fastmorph_table,
     "cc3d": objects.cc3d_table,
     "fill-voids": objects.fill_voids_table,
     "imops": operators.imops_table,
+    "mclahe": light.mclahe_table,
 }

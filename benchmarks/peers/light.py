@@ -7,7 +7,7 @@ import numpy as np
 from benchmarks.peers.operators import Call, Fields, Table, only
 
 
-def numpy_rows() -> Table:
+def numpy_table() -> Table:
     def flatfield(a: np.ndarray, f: Fields) -> Call:
         flat, dark = (np.asarray(only(f, "flat", "dark", "log")[name], np.float32) for name in ("flat", "dark"))
 
@@ -26,10 +26,35 @@ def numpy_rows() -> Table:
     return {"flatfield": flatfield, "one-hot": one_hot}
 
 
-def skimage_rows() -> Table:
-    from skimage import restoration
+def skimage_table() -> Table:
+    from skimage import exposure, restoration
 
     def rolling_ball(a: np.ndarray, f: Fields) -> Call:
         return lambda: a - restoration.rolling_ball(a, **only(f, "radius"), workers=1)
 
-    return {"rolling-ball": rolling_ball}
+    def clahe(a: np.ndarray, f: Fields) -> Call:
+        image = a / a.max() if a.dtype.kind == "f" else a
+        return lambda: exposure.equalize_adapthist(image, **f)
+
+    return {"rolling-ball": rolling_ball, "clahe": clahe}
+
+
+def mclahe_table() -> Table:
+    """Of the package of that name (V. Stimper et al., 2019), which needs TensorFlow and NumPy below 2."""
+    import mclahe
+
+    return {"clahe": lambda a, f: lambda: mclahe.mclahe(a.astype(np.float32), n_bins=256, use_gpu=False, **only(f))}
+
+
+def opencv_table() -> Table:
+    import cv2
+
+    def clahe(a: np.ndarray, f: Fields) -> Call:
+        """Of images of two axes; it neither rescales them nor their result."""
+        only(f)
+        if a.ndim != 2:
+            raise KeyError("no three axes")
+        equaliser = cv2.createCLAHE(0.01 * 256, (8, 8))
+        return lambda: equaliser.apply(a)
+
+    return {"clahe": clahe}

@@ -92,8 +92,6 @@ def scipy_table() -> Table:
 
 
 def numpy_table() -> Table:
-    from benchmarks.peers import light
-
     def project(a: np.ndarray, f: Fields) -> Call:
         function = getattr(np, only(f, "axis", "method").get("method", "max"))
         return lambda: function(a, axis=f["axis"])
@@ -118,13 +116,11 @@ def numpy_table() -> Table:
         "crop": lambda a, f: lambda: a[spans(only(f, "region")["region"])].copy(),
         "flip": lambda a, f: lambda: np.flip(a, only(f, "axes")["axes"]).copy(),
         "threshold": lambda a, f: (lambda value: lambda: a > value)(only(f, "value")["value"]),
-    } | light.numpy_rows()
+    }
 
 
 def skimage_table() -> Table:
     from skimage import feature, filters, measure, transform
-
-    from benchmarks.peers import light
 
     def eigenvalues(make: Any, eigen: Any) -> Row:
         return lambda a, f: lambda: eigen(make(a, **only(f, "sigma")))
@@ -168,7 +164,7 @@ def skimage_table() -> Table:
         "unsharp": lambda a, f: lambda: filters.unsharp_mask(a, **f, preserve_range=True),
         "downsample": downsample,
         "threshold": threshold,
-    } | light.skimage_rows()
+    }
 
 
 def fastmorph_table() -> Table:

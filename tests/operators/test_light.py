@@ -106,3 +106,28 @@ def test_labels_that_are_no_classes_are_refused_when_they_are_found() -> None:
     ):
         with pytest.raises(ValueError, match=said):
             bound("one-hot", ((2, 2), np.dtype(dtype)), classes=3, **terms)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_missing_elements_are_in_no_histogram(dtype: str) -> None:
+    array, valid = with_holes((21, 26), dtype, share=0.1)
+    operator, left = masked("clahe", array, HOLES[dtype], kernel_size=(5, 6))
+    result = apply(operator, array)
+    assert left is not None
+    np.testing.assert_array_equal(result[~valid], left.value)
+    assert result[valid].min() == 0
+    assert result[valid].max() == 1
+    np.testing.assert_array_equal(apply(operator, array, (4, 9)), result)
+
+
+def test_clahe_of_half_precision_and_of_nothing() -> None:
+    array = np.random.default_rng(2).random((9, 14)).astype(np.float16)
+    wanted = apply(bound("clahe", array.astype(np.float32)), array.astype(np.float32))
+    np.testing.assert_array_equal(apply(bound("clahe", array), array), wanted)
+    nothing = np.full((5, 6), np.nan, np.float32)
+    np.testing.assert_array_equal(apply(bound("clahe", nothing), nothing), nothing)
+    infinite = np.array([[0.0, np.inf]])
+    with pytest.raises(ValueError, match="expected a finite range"):
+        apply(bound("clahe", infinite), infinite)
+    with pytest.raises(ValueError, match="kernel_size is 1, 1: that is 100000000 tiles of 256 bins"):
+        bound("clahe", ((10**4, 10**4), np.dtype(np.uint8)), kernel_size=1)

@@ -1,0 +1,66 @@
+"""clahe: contrast limited adaptive histogram equalisation, as skimage.exposure.equalize_adapthist."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Annotated, ClassVar
+
+import numpy as np
+from pydantic import BeforeValidator, Field
+
+from gridstride.workers.families.clahe import Equalised
+from gridstride.workers.families.lattice import Lattice
+from gridstride.workers.operators.base import WIDE, Grid, Operator
+from gridstride.workers.operators.fields import DType, Filter, per_axis
+from gridstride.workers.operators.kinds import Size, Sizes, not_negative
+
+MOST_BYTES = 2**30  # of mappings: half a million tiles of 256 bins, in each worker
+
+
+class Clahe(Filter):
+    """Equalise contrast, each part of the array by the histogram of what is around it (CLAHE).
+
+    Equal to skimage.exposure.equalize_adapthist of the whole array, in 1 to 5 dimensions; each slice along axes that
+    are not filtered, such as channels, is an array of its own. Results are 0 to 1; integers of --dtype have 0 to their
+    largest for it. Floating-point numbers beyond -1 to 1, which scikit-image refuses, are made 0 to 1 by their extremes
+    first. NaN is in no histogram, and stays NaN. The array is read four times: for its extremes, the histograms of
+    tiles, the extremes of what they give, and the result; no halo is read.
+    Example: gridstride filter clahe cells.zarr clear.zarr --kernel-size 12,32,32
+    """
+
+    formula: ClassVar[str] = (
+        "between tiles by their distance: part of the tile's elements not above in[i], bins clipped"
+    )
+    source: ClassVar[str] = "skimage.exposure.equalize_adapthist; K. Zuiderveld, Graphics Gems IV, 1994"
+
+    kernel_size: Sizes | None = Field(
+        None, description="Of a tile in elements, one or one per filtered axis (default: an eighth of each axis)."
+    )
+    clip_limit: Annotated[float, BeforeValidator(not_negative)] = Field(
+        0.01, description="The most of a tile's elements that a bin may have, as a part of 1; 0: all of them."
+    )
+    nbins: Size = Field(256, description="Bins of the histograms.")
+    dtype: DType = Field(
+        None, description="Of the result (default: float32, but float64 for 32-bit integers and wider)."
+    )
+
+    def out_dtype(self, grid: Grid) -> np.dtype:
+        return np.dtype(self.dtype or ("float64" if grid.dtype.name in WIDE else "float32"))
+
+    def bind(self, grid: Grid) -> Operator:
+        axes = self.filtered(grid)
+        given = [max(1, grid.shape[axis] // 8) for axis in axes]
+        if self.kernel_size is not None:
+            given = per_axis(self.kernel_size, axes, "kernel_size")
+        by_axis = dict(zip(axes, given, strict=True))
+        kernel = tuple(by_axis[axis] for axis in sorted(axes))
+        lattice = Lattice(grid.shape, tuple(sorted(axes)), kernel)
+        tiles = lattice.slices * lattice.tiles
+        if 2 * tiles * self.nbins > MOST_BYTES:
+            raise ValueError(
+                f"kernel_size is {', '.join(map(str, kernel))}: that is {tiles} tiles of {self.nbins} bins, whose "
+                f"mappings take {2 * tiles * self.nbins / 1e9:.3g} GB: expected 1 GB at most; give a larger one"
+            )
+        elements = prod(kernel)
+        clip = int(min(max(self.clip_limit * elements, 1), 2.0**62)) if self.clip_limit > 0 else elements
+        return Equalised(lattice, clip, self.nbins, grid.dtype, self.out_dtype(grid))
