@@ -221,13 +221,13 @@ def test_odd_texts_end_with_one_line_and_exit_code_2(name: str, option: str, ima
     may_be = {"None"} if option == "nodata" else set()  # what means no value
     if info and kinds_of(info) == {int, float}:
         may_be = {"nan", "inf", "-inf", "1e300", "9" * 30, "-" + "9" * 30, "9" * 400, "9" * 5000}
-    terms = []
+    terms, flag = [], option.replace("_", "-")
     for key, value in terms_of(name, option).items():
         if isinstance(value, np.ndarray):
             np.save(image + key, value)
-        terms += [f"--{key}", f"{image}{key}.npy" if isinstance(value, np.ndarray) else str(value)]
+        terms += [f"--{key.replace('_', '-')}", f"{image}{key}.npy" if isinstance(value, np.ndarray) else str(value)]
     for text in TEXTS:
-        words = ["filter", name, image, str(tmp_path / "out"), *terms, f"--{option}={text}", "--dry-run"]
+        words = ["filter", name, image, str(tmp_path / "out"), *terms, f"--{flag}={text}", "--dry-run"]
         result = CliRunner().invoke(main, words)
         if text in may_be and result.exit_code == 0:
             continue

@@ -14,7 +14,7 @@ GROUP = "gridstride.operators"
 HERE = Path(__file__).parent
 # The files of this folder that are no operators.
 PROTOCOL = (
-    "__init__", "base", "boundary", "fields", "graph", "kinds", "listing", "morphology", "objects", "recipe",
+    "__init__", "base", "boundary", "fields", "graph", "kinds", "layers", "listing", "morphology", "objects", "recipe",
     "registry", "staged",
 )  # fmt: skip
 
