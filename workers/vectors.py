@@ -269,6 +269,17 @@ def _library(name: str) -> Callable[..., Any]:
     return make
 
 
+def _power_of_two(builder: Any, kind: Vector, n: Any) -> Any:
+    mantissa, bits = (23, 32) if kind.dtype == types.float32 else (52, 64)
+    whole = ir.VectorType(ir.IntType(bits), kind.count)
+
+    def number(value: int) -> Any:
+        return ir.Constant(whole, [value] * kind.count)
+
+    exponent = builder.add(builder.fptosi(n, whole), number(2 ** (bits - mantissa - 2) - 1))
+    return builder.bitcast(builder.shl(exponent, number(mantissa)), n.type)
+
+
 def _multiply_add(builder: Any, kind: Vector, a: Any, b: Any, c: Any) -> Any:
     if kind.dtype == types.float32:
         return _library("fma")(builder, kind, a, b, c)
@@ -291,6 +302,9 @@ fma = _operation(3, _library("fma"), "a * b + c, rounded once, of floating-point
 multiply_add = _operation(3, _multiply_add, "a * b + c: of float32 rounded once, of others after each step.")
 sqrt = _operation(1, _library("sqrt"), "The square root, of floating-point numbers.")
 rint = _operation(1, _library("rint"), "The nearest whole number, half to even, of floating-point numbers.")
+power_of_two = _operation(
+    1, _power_of_two, "2^n, of whole n in floating-point numbers; of the least, -127 or -1023, it is 0."
+)
 absolute = _operation(1, _library("fabs"), "The absolute value of floating-point numbers.")
 
 

@@ -1,0 +1,13 @@
+"""Rectified numbers on the CPU."""
+
+from __future__ import annotations
+
+from numba import njit
+
+
+@njit(nogil=True, cache=True)
+def rectify(data, out):
+    """out = max(data, 0), both flat; NaN stays, and zeros have no sign."""
+    for i in range(len(data)):
+        v = data[i]
+        out[i] = v if v > 0 or v != v else data.dtype.type(0)
