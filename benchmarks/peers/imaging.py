@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.peers import denoising, light, objects, operators, patches, statistics
+from benchmarks.peers import denoising, layers, light, objects, operators, patches, statistics
 from benchmarks.peers.operators import BINARY, Call, Fields, Row, Table, footprint, only, sizes, spread
 
 
@@ -276,11 +276,12 @@ def joined(*makers: Callable[[], Table]) -> Callable[[], Table]:
 
 
 LIBRARIES: dict[str, Callable[[], Table]] = {
-    "scipy": joined(operators.scipy_table, objects.scipy_table),
-    "numpy": joined(operators.numpy_table, light.numpy_table, statistics.numpy_table),
+    "scipy": joined(operators.scipy_table, layers.scipy_table, objects.scipy_table),
+    "numpy": joined(operators.numpy_table, layers.numpy_table, light.numpy_table, statistics.numpy_table),
     "scikit-image": joined(
         operators.skimage_table,
         denoising.skimage_table,
+        layers.skimage_table,
         light.skimage_table,
         objects.skimage_table,
         patches.skimage_table,
@@ -302,4 +303,5 @@ LIBRARIES: dict[str, Callable[[], Table]] = {
     "fill-voids": objects.fill_voids_table,
     "imops": operators.imops_table,
     "mclahe": light.mclahe_table,
+    "PyTorch": layers.torch_table,
 }
