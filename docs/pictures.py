@@ -30,7 +30,7 @@ from gridstride.workers.operators import registry
 HERE = Path(__file__).parent
 CELLS = HERE.parent / "examples" / "data" / "cells3d_nuclei.tif"
 PSF = CELLS.with_name("psf.npy")
-KERNELS = HERE.parent / "examples" / "kernels"
+KERNELS, NETWORKS = (HERE.parent / "examples" / name for name in ("kernels", "networks"))
 PART = (slice(12, 48), slice(60, 188), slice(60, 188))
 SIDE, GAP, GREYS = 128, 4, 48  # of a picture in pixels, between the two, and levels of grey
 
@@ -45,7 +45,8 @@ def example(name: str) -> list[str]:
 
 
 def make_inputs(folder: Path) -> None:
-    shutil.copytree(KERNELS, folder, dirs_exist_ok=True)
+    for given in (KERNELS, NETWORKS):
+        shutil.copytree(given, folder, dirs_exist_ok=True)
     shutil.copy(PSF, folder)
     cells = tifffile.imread(CELLS)[PART]
     mask = ndimage.gaussian_filter(cells.astype(float), 1.5) > np.percentile(cells, 80)

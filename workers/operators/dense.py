@@ -18,7 +18,7 @@ class Dense(Layer):
     of one element, to float32's rounding. The output channels are on the axis of channels; an array without one is
     one channel, and of several outputs the result has a new axis before those of space. Weights of 0 are left out, so
     that NaN and infinity do not spread by them.
-    Example: gridstride filter dense cells.zarr classes.zarr --weights edges.safetensors:dense.weight --channel-axis z
+    Example: gridstride filter dense cells.zarr both.zarr --weights signs.npy
     """
 
     formula: ClassVar[str] = "out[o] = bias[o] + sum over c of weights[o, c] * in[c]"
