@@ -27,7 +27,7 @@ def numpy_table() -> Table:
 
 
 def skimage_table() -> Table:
-    from skimage import exposure, restoration
+    from skimage import exposure, filters, restoration
 
     def rolling_ball(a: np.ndarray, f: Fields) -> Call:
         return lambda: a - restoration.rolling_ball(a, **only(f, "radius"), workers=1)
@@ -36,7 +36,13 @@ def skimage_table() -> Table:
         image = a / a.max() if a.dtype.kind == "f" else a
         return lambda: exposure.equalize_adapthist(image, **f)
 
-    return {"rolling-ball": rolling_ball, "clahe": clahe}
+    def local_threshold(a: np.ndarray, f: Fields) -> Call:
+        size, method = only(f, "block_size", "method")["block_size"], f.get("method", "gaussian")
+        if method in ("niblack", "sauvola"):
+            return lambda: a > getattr(filters, f"threshold_{method}")(a, size)
+        return lambda: a > filters.threshold_local(a, size, method)
+
+    return {"rolling-ball": rolling_ball, "clahe": clahe, "local-threshold": local_threshold}
 
 
 def mclahe_table() -> Table:
@@ -57,4 +63,12 @@ def opencv_table() -> Table:
         equaliser = cv2.createCLAHE(0.01 * 256, (8, 8))
         return lambda: equaliser.apply(a)
 
-    return {"clahe": clahe}
+    def local_threshold(a: np.ndarray, f: Fields) -> Call:
+        """Of uint8 and two axes, with means rounded to whole numbers."""
+        size, method = only(f, "block_size", "method")["block_size"], f.get("method", "gaussian")
+        if a.ndim != 2 or method not in ("mean", "gaussian"):
+            raise KeyError(f"no three axes, no {method}")
+        kind = cv2.ADAPTIVE_THRESH_MEAN_C if method == "mean" else cv2.ADAPTIVE_THRESH_GAUSSIAN_C
+        return lambda: cv2.adaptiveThreshold(a, 1, kind, cv2.THRESH_BINARY, size, 0)
+
+    return {"clahe": clahe, "local-threshold": local_threshold}

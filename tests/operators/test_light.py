@@ -131,3 +131,43 @@ def test_clahe_of_half_precision_and_of_nothing() -> None:
         apply(bound("clahe", infinite), infinite)
     with pytest.raises(ValueError, match="kernel_size is 1, 1: that is 100000000 tiles of 256 bins"):
         bound("clahe", ((10**4, 10**4), np.dtype(np.uint8)), kernel_size=1)
+
+
+@pytest.mark.parametrize("method", ["gaussian", "mean", "median", "niblack", "sauvola"])
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_missing_elements_are_in_no_threshold_and_not_above_one(method: str, dtype: str) -> None:
+    array, valid = with_holes((17, 19), dtype)
+    operator, left = masked("local-threshold", array, HOLES[dtype], method=method, block_size=5)
+    result = apply(operator, array)
+    assert left is None
+    assert not result[~valid].any()
+    np.testing.assert_array_equal(apply(operator, array, (5, 4)), result)
+    if method == "mean":
+        weights, sums = (
+            np.pad(one, 2, "symmetric") for one in (valid.astype(float), np.where(valid, array, 0).astype(float))
+        )
+        total = sum(sums[y : 17 + y, x : 19 + x] for y in range(5) for x in range(5))
+        count = sum(weights[y : 17 + y, x : 19 + x] for y in range(5) for x in range(5))
+        np.testing.assert_array_equal(result[valid], (array > total / np.maximum(count, 1))[valid])
+
+
+def test_an_element_equal_to_the_mean_around_it_is_not_greater() -> None:
+    array = np.full((9, 11), 7, np.uint8)
+    for method in ("gaussian", "mean", "median", "niblack"):
+        assert not apply(bound("local-threshold", array, method=method, block_size=3), array).any()
+        assert apply(bound("local-threshold", array, method=method, block_size=3, offset=0.5), array).all()
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"block_size": 4}, "block_size is 4: expected an odd number"),
+        ({"block_size": (3, 3, 3)}, "block_size has 3 values for 2 filtered axes"),
+        ({"method": "mean", "param": 2.0}, "param is given, which method gaussian has"),
+        ({"k": 0.1}, "k is given, which method niblack and sauvola has"),
+        ({"mode": "nowhere"}, "unknown mode 'nowhere'"),
+    ],
+)
+def test_thresholds_that_cannot_be_are_refused(fields: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        bound("local-threshold", ((6, 7), np.dtype(np.uint8)), **fields)

@@ -1,0 +1,143 @@
+"""local-threshold: which elements are greater than what is around them, as skimage.filters.threshold_local."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from gridstride.workers.families.derivatives import gaussian_passes, numbers, stored
+from gridstride.workers.families.elementwise import Elementwise
+from gridstride.workers.families.exceeds import Exceeds
+from gridstride.workers.families.joined import Joined
+from gridstride.workers.families.rank import ranked
+from gridstride.workers.families.separable import Pass, Separable
+from gridstride.workers.operators.base import Grid, Operator
+from gridstride.workers.operators.fields import Box, DType, Neighbourhood, per_axis
+from gridstride.workers.operators.graph import INPUT, Step
+from gridstride.workers.operators.kinds import Positive, Positives, Real, Sizes, Words
+
+MIRRORED = ("niblack", "sauvola")
+
+
+class LocalThreshold(Neighbourhood):
+    """Whether elements are greater than a threshold of their own, made from those around them.
+
+    Equal to image > skimage.filters.threshold_local(image, block_size, method, offset), or threshold_niblack and
+    threshold_sauvola, but for ties: a mean is exact and rounded once, where scikit-image's running sums leave roundings
+    that decide whether an element is greater than a mean equal to it. NaN is never greater, nor is anything greater
+    where a mean meets NaN; a median takes it as larger than infinity.
+    Example: gridstride filter local-threshold cells.zarr mask.zarr --block-size 51 --axes y,x
+    """
+
+    formula: ClassVar[str] = (
+        "in[i] > T[i] - offset; T: gaussian, mean or median of the box; niblack m - k s; sauvola m (1 + k (s / r - 1))"
+    )
+    source: ClassVar[str] = "skimage.filters: threshold_local, threshold_niblack, threshold_sauvola"
+
+    block_size: Sizes | None = Field(
+        None,
+        description="Of the box in elements, odd, one or one per filtered axis (default: 3; 15 of niblack, sauvola).",
+    )
+    method: Literal["gaussian", "mean", "median", "niblack", "sauvola"] = Field(
+        "gaussian", description="What the threshold is."
+    )
+    offset: Real = Field(0.0, description="What is taken from the threshold.")
+    param: Positives | None = Field(
+        None, description="Sigma of method gaussian, one or one per filtered axis (default: (block_size - 1) / 6)."
+    )
+    k: Real | None = Field(None, description="Of niblack and sauvola, how much the deviation counts (default: 0.2).")
+    r: Positive | None = Field(None, description="Of sauvola, the largest deviation (default: half the dtype's range).")
+    mode: Words = Field(
+        "reflect",
+        description="Boundary: reflect, mirror, nearest, wrap or constant (default of niblack, sauvola: mirror).",
+    )
+    dtype: DType = Field(None, description="Of the result (default: bool).")
+
+    def out_dtype(self, grid: Grid) -> np.dtype:
+        return np.dtype(self.dtype or bool)
+
+    def modes(self, axes: Sequence[int]) -> list[str]:
+        mirrored = self.method in MIRRORED and "mode" not in self.model_fields_set
+        return ["mirror"] * len(axes) if mirrored else super().modes(axes)
+
+    def bind(self, grid: Grid) -> Operator:
+        self._check_given()
+        axes = self.filtered(grid)
+        sizes = per_axis(self.block_size or (15 if self.method in MIRRORED else 3), axes, "block_size")
+        for size in sizes:
+            if size % 2 == 0:
+                raise ValueError(f"block_size is {size}: expected an odd number, so that the box has a middle")
+        order = np.argsort(axes)
+        axes, sizes, modes = ([given[i] for i in order] for given in (axes, sizes, self.modes(axes)))
+        single = grid.dtype.kind == "f" and grid.dtype.itemsize < 8 and self.method not in MIRRORED
+        number = np.dtype(np.float32 if single else np.float64)
+        steps, source = numbers(grid, number)
+        if self.method in MIRRORED:
+            steps += self._deviating(grid, source, self._means(grid, axes, sizes, modes))
+        else:
+            made = self._threshold(grid, number, axes, sizes, modes, list(order))
+            if self.method == "median" and made.out_grid(grid).dtype != number:
+                steps += [Step("median", made), Step("threshold", Elementwise("cast", number), ("median",))]
+            else:
+                steps.append(Step("threshold", made, (INPUT if self.method == "median" else source,)))
+            steps.append(Step("mask", Exceeds("level", self.offset), (source, "threshold")))
+        return stored(steps, np.dtype(bool), self.out_dtype(grid), "round")
+
+    def _check_given(self) -> None:
+        """Refuse what only another method would use."""
+        for field, methods in (("param", ("gaussian",)), ("k", MIRRORED), ("r", ("sauvola",))):
+            if getattr(self, field) is not None and self.method not in methods:
+                raise ValueError(f"{field} is given, which method {' and '.join(methods)} has: leave it out")
+
+    def _threshold(
+        self, grid: Grid, number: np.dtype, axes: list[int], sizes: list[int], modes: list[str], order: list[int]
+    ) -> Operator:
+        """What makes the thresholds: a median of the array's own elements, or sums of the same as numbers."""
+        if self.method == "median":
+            size, before, every = [1] * grid.ndim, [0] * grid.ndim, ["nearest"] * grid.ndim
+            for axis, n, mode in zip(axes, sizes, modes, strict=True):
+                size[axis], before[axis], every[axis] = n, n // 2, mode
+            box = Box(tuple(size), tuple(before), tuple(every))
+            return ranked(box, box.count // 2, grid, self.outside(grid), grid.dtype)
+        if self.method == "mean":
+            passes = self._means(grid, axes, sizes, modes)[0]
+            return Separable.of(passes, number, "double", "round")
+        sigmas = [(n - 1) / 6 for n in sizes]
+        if self.param is not None:
+            given = per_axis(self.param, axes, "param")
+            sigmas = [given[i] for i in order]
+        passes = gaussian_passes(axes, sigmas, [0] * len(axes), modes, self.cval, name="param")
+        return Separable.of(passes, number, "double", "scipy")
+
+    def _means(self, grid: Grid, axes: list[int], sizes: list[int], modes: list[str]) -> tuple[list[Pass], list[Pass]]:
+        """The passes of a mean, and of a mean of squares: sums, the last of which is divided."""
+        found = []
+        for outside in (float(self.cval), float(self.cval) ** 2):
+            passes = []
+            for axis, n, mode in zip(axes, sizes, modes, strict=True):
+                divisor = float(prod(sizes)) if axis == axes[-1] else 1.0
+                passes.append(Pass(axis, np.ones(n), n // 2, mode, outside, divisor))
+                outside *= n
+            found.append(passes)
+        return found[0], found[1]
+
+    def _deviating(self, grid: Grid, source: str, passes: tuple[list[Pass], list[Pass]]) -> list[Step]:
+        """The steps of niblack and sauvola."""
+        wide = np.dtype(np.float64)
+        ends = (0, 1) if grid.dtype.kind == "b" else (-1, 1)
+        if grid.dtype.kind in "iu":
+            ends = (int(np.iinfo(grid.dtype).min), int(np.iinfo(grid.dtype).max))
+        r = 0.5 * (ends[1] - ends[0]) if self.r is None else self.r
+        mask = Exceeds(
+            "niblack" if self.method == "niblack" else "sauvola", self.offset, 0.2 if self.k is None else self.k, r
+        )
+        return [
+            Step("mean", Separable.of(passes[0], wide, "double", "round"), (source,)),
+            Step("squares", Joined("product"), (source, source)),
+            Step("mean of squares", Separable.of(passes[1], wide, "double", "round"), ("squares",)),
+            Step("mask", mask, (source, "mean", "mean of squares")),
+        ]
