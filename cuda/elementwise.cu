@@ -166,6 +166,15 @@ struct quotient {
     template <class T> static __device__ T last(T sum) { return sum; }
 };
 
+// A product, 0 for what is within 1e-30 of it.
+struct corrected {
+    static constexpr int most = 2;
+    template <class T> using Sum = T;
+    template <class T> static __device__ T first(T v, T) { return v; }
+    template <class T> static __device__ T next(T sum, T v, T) { return fabs(sum * v) < T(1e-30) ? T(0) : sum * v; }
+    template <class T> static __device__ T last(T sum) { return sum; }
+};
+
 // An estimate of an image, within a number and its negative; the image where it is not finite.
 struct estimate {
     static constexpr int most = 2;

@@ -11,7 +11,8 @@ from benchmarks.operators import fitted, image, inner, timed_dtypes, timed_field
 from benchmarks.peers.imaging import LIBRARIES
 from gridstride.workers.operators import registry
 
-WITHOUT = {"apply", "downsample"}  # of these libraries none has the user's function, or method mode
+# Of these libraries none has the user's function, diffusion, or method mode.
+WITHOUT = {"apply", "anisotropic-diffusion", "downsample"}
 # Those of another scale, or of a box.
 SCALED = {
     ("sobel", "scikit-image"),

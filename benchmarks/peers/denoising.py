@@ -34,7 +34,13 @@ def simpleitk_table() -> Table:
         of, psf = (sitk.GetImageFromArray(array.astype(np.float32)) for array in (a, unit(f)))
         return lambda: sitk.RichardsonLucyDeconvolution(of, psf, f["iterations"])
 
-    return {"richardson-lucy": deconvolution}
+    def diffusion(a: np.ndarray, f: Fields) -> Call:
+        # Its conductance is of the mean gradient of the image, and so its values are others.
+        of = sitk.GetImageFromArray(a.astype(np.float32))
+        step, count = 0.9 / 2 ** (a.ndim + 1), only(f, "kappa", "iterations")["iterations"]
+        return lambda: sitk.GradientAnisotropicDiffusion(of, step, 1.0, 1, count)
+
+    return {"richardson-lucy": deconvolution, "anisotropic-diffusion": diffusion}
 
 
 def diplib_table() -> Table:
@@ -44,4 +50,8 @@ def diplib_table() -> Table:
         of, psf = (dip.Image(array.astype(np.float32)) for array in (a, unit(f)))
         return lambda: dip.RichardsonLucy(of, psf, 0, f["iterations"])
 
-    return {"richardson-lucy": deconvolution}
+    def diffusion(a: np.ndarray, f: Fields) -> Call:
+        of, kappa, count = dip.Image(a.astype(np.float32)), only(f, "kappa", "iterations")["kappa"], f["iterations"]
+        return lambda: dip.PeronaMalikDiffusion(of, count, kappa, 0.1, "Gauss")
+
+    return {"richardson-lucy": deconvolution, "anisotropic-diffusion": diffusion}

@@ -10,7 +10,7 @@ from skimage.restoration import richardson_lucy as richardson_lucy_of
 
 from gridstride.workers.families.relay import shares
 from gridstride.workers.nodata import NoData
-from gridstride.workers.operators import denoise_tv, registry, richardson_lucy
+from gridstride.workers.operators import anisotropic_diffusion, denoise_tv, registry, richardson_lucy
 from tests.blockwise import apply, bound, grid_of
 
 RNG = np.random.default_rng(5)
@@ -34,32 +34,65 @@ def test_the_dual_field_goes_from_sweep_to_sweep(axes: tuple[int, ...], monkeypa
     assert apply(operator, array, (4, 5, 6)).tobytes() == whole.tobytes()
 
 
-@pytest.mark.parametrize("name", ["denoise-tv"])
-def test_elements_that_are_no_numbers_stay_and_change_no_others(name: str) -> None:
+@pytest.mark.parametrize("axes", [(0, 1, 2), (2, 0)])
+def test_diffusion_goes_on_from_sweep_to_sweep(axes: tuple[int, ...], monkeypatch: Any) -> None:
+    array = RNG.random((9, 8, 11), "float32")
+    fields = {"kappa": 0.3, "iterations": 11, "axes": axes}
+    whole = apply(bound("anisotropic-diffusion", array, **fields), array)
+    monkeypatch.setattr(anisotropic_diffusion, "MOST_FUSED", 4)
+    operator = bound("anisotropic-diffusion", array, **fields)
+    assert operator.sweeps() == 2
+    assert apply(operator, array, (4, 5, 6)).tobytes() == whole.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("spacing", "step", "said"), [(1.0, 0.26, "0.25 at most"), ((0.1, 1.0), 0.1, "at most"), (1e-170, None, "nearer")]
+)
+def test_a_step_that_is_not_stable_is_refused(spacing: Any, step: float | None, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        bound("anisotropic-diffusion", ((9, 9), np.dtype("uint8")), kappa=3, spacing=spacing, step=step)
+
+
+@pytest.mark.parametrize("conductance", ["exponential", "quadratic"])
+def test_diffusion_keeps_the_sum_and_the_range(conductance: str) -> None:
+    array = RNG.normal(size=(15, 16)) * 1e3
+    fields = {"kappa": 200, "iterations": 30, "step": 0.25, "conductance": conductance}
+    found = apply(bound("anisotropic-diffusion", array, **fields), array)
+    assert abs(found.sum() - array.sum()) < 1e-8 * np.abs(array).sum()
+    assert array.min() <= found.min() <= found.max() <= array.max()
+
+
+PASSES = [("denoise-tv", {}), ("anisotropic-diffusion", {"kappa": 0.4})]
+
+
+@pytest.mark.parametrize(("name", "fields"), PASSES)
+def test_elements_that_are_no_numbers_stay_and_change_no_others(name: str, fields: dict[str, Any]) -> None:
     """As if the array ended there."""
-    array = RNG.random((6, 24), "float32")
+    array, fields = RNG.random((6, 24), "float32"), fields | {"iterations": 6}
     array[:, 10] = np.nan
     array[:, 11] = np.inf
-    found = apply(bound(name, array, iterations=6), array)
+    found = apply(bound(name, array, **fields), array)
     assert np.isnan(found[:, 10]).all()
     assert (found[:, 11] == np.inf).all()
     for part in (slice(0, 10), slice(12, 24)):
         alone = np.ascontiguousarray(array[:, part])
-        np.testing.assert_array_equal(found[:, part], apply(bound(name, alone, iterations=6), alone))
+        np.testing.assert_array_equal(found[:, part], apply(bound(name, alone, **fields), alone))
 
 
-@pytest.mark.parametrize(("name", "dtype"), [("denoise-tv", "uint8"), ("denoise-tv", "float32")])
-def test_elements_without_data_stay_so(name: str, dtype: str) -> None:
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+@pytest.mark.parametrize(("name", "fields"), PASSES)
+def test_elements_without_data_stay_so(name: str, fields: dict[str, Any], dtype: str) -> None:
     array = RNG.integers(1, 200, (9, 12)).astype(dtype)
     array[3:5, 4:7] = 0
-    recipe = registry.find(name)(iterations=5, dtype="float32")
+    fields = fields | {"iterations": 5, "dtype": "float32"}
+    recipe = registry.find(name)(**fields)
     operator, left = recipe.bind(grid_of(array)).without(NoData((0,)), grid_of(array))
     found = apply(operator, array, (4, 5))
     assert left is not None
     assert (left.valid(found, np) == (array != 0)).all()
-    given = array.astype("float32") / np.float32(255 if dtype == "uint8" else 1)
+    given = array.astype("float32") / np.float32(255 if dtype == "uint8" and name == "denoise-tv" else 1)
     given[array == 0] = np.nan
-    wanted = apply(bound(name, given, iterations=5), given)
+    wanted = apply(bound(name, given, **fields), given)
     np.testing.assert_allclose(found[array != 0], wanted[array != 0], rtol=1e-6)
 
 

@@ -122,7 +122,7 @@ class Deconvolution(Operator):
                 Step(f"predicted{n}", self.blur, (estimate,)),
                 Step(f"quotient{n}", Joined("quotient", (0.0, self.least)), (image, f"predicted{n}")),
                 Step(f"back{n}", self.back, (f"quotient{n}",)),
-                Step(f"estimate{n + 1}", Joined("product"), (estimate, f"back{n}")),
+                Step(f"estimate{n + 1}", Joined("corrected"), (estimate, f"back{n}")),
             ]
             estimate = f"estimate{n + 1}"
         last = Stacked() if self.gives else Joined("estimate", (0.0, self.largest))

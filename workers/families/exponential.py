@@ -1,4 +1,4 @@
-"""The numbers by which exp and 2^x are made, on the CPU (`likeness`) and in cuda/patches.cu."""
+"""The numbers by which exp and 2^x are made, on the CPU (`likeness`) and in CUDA (cuda/exponential.cuh)."""
 
 from __future__ import annotations
 

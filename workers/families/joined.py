@@ -25,9 +25,20 @@ if TYPE_CHECKING:
 THREADS = 256
 MOST_ARRAYS = 6  # that a kernel takes
 FLOATS = ("f32", "f64")
-Formula = Literal["difference", "euclidean", "weighted", "maximum", "product", "ratio", "quotient", "estimate"]
-FLOATING: tuple[Formula, ...] = ("euclidean", "weighted", "maximum", "product", "ratio", "quotient", "estimate")
-OF_TWO = ("difference", "ratio", "quotient", "estimate")
+Formula = Literal[
+    "difference", "euclidean", "weighted", "maximum", "product", "ratio", "quotient", "corrected", "estimate"
+]
+FLOATING: tuple[Formula, ...] = (
+    "euclidean",
+    "weighted",
+    "maximum",
+    "product",
+    "ratio",
+    "quotient",
+    "corrected",
+    "estimate",
+)
+OF_TWO = ("difference", "ratio", "quotient", "corrected", "estimate")
 
 
 def instantiations() -> list[tuple[str, str]]:
@@ -76,6 +87,7 @@ class Joined(Join):
     product:    of all; ratio: the first divided by the second
     quotient:   the first divided by the second and 1e-12; 0 where this is below the second number, and 1 where the
                 first is not finite
+    corrected:  the product of both; 0 for what is within 1e-30 of it, which would soon be numbers of fewer digits
     estimate:   the second, kept within the second number and its negative; the first, where that is not finite
 
     All but differences are of float32 or float64.
@@ -107,7 +119,7 @@ class Joined(Join):
 
     def joins(self, meanings: Sequence[Meaning]) -> Meaning:
         gains = [meaning.gain for meaning in meanings]
-        if self.formula in ("product", "ratio", "quotient", "estimate"):
+        if self.formula in ("product", *OF_TWO[1:]):
             return Meaning()
         known = [gain for gain in gains if gain is not None]
         if len(known) < len(gains):

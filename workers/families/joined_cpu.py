@@ -89,6 +89,18 @@ def quotient(arrays, numbers, out):
             target[i] = found if image[i] - image[i] == zero else one
 
 
+@njit(nogil=True, cache=True)
+def corrected(arrays, numbers, out):
+    """The product of two arrays; 0 for what is within 1e-30 of it."""
+    a, b = arrays
+    least, zero = out.dtype.type(1e-30), out.dtype.type(0)
+    for first in range(0, len(out), PIECE):
+        values, factors, target = a[first : first + PIECE], b[first : first + PIECE], out[first : first + PIECE]
+        for i in range(len(target)):
+            found = values[i] * factors[i]
+            target[i] = zero if abs(found) < least else found
+
+
 @njit(nogil=True, cache=True, error_model="numpy")
 def estimate(arrays, numbers, out):
     """The second array, within a number and its negative; the first where that is no finite number."""
@@ -125,4 +137,5 @@ def _subtract(a, b, out):
 
 
 FORMULAS = {"difference": difference, "euclidean": euclidean, "weighted": weighted, "maximum": maximum,
-            "product": product, "ratio": ratio, "quotient": quotient, "estimate": estimate}  # fmt: skip
+            "product": product, "ratio": ratio, "quotient": quotient, "corrected": corrected,
+            "estimate": estimate}  # fmt: skip

@@ -26,7 +26,7 @@ def run(op: Variation, window: Window, out: np.ndarray) -> None:
     inner = [(want.spans[k][0] - image.spans[k][0], want.spans[k][1] - image.spans[k][0]) for k in op.axes]
     limits = np.array([(0, 1)] * missing + inner, np.int64)
     made = np.concatenate([np.broadcast_to(limits[:missing], (len(made), missing, 2)), made], axis=1)
-    rows, places = _rows(leading[1:]), np.empty(2 * field.axes, np.int64)
+    rows, places = rows_of_plane(leading[1:]), np.empty(2 * field.axes, np.int64)
     with Borrowed() as memory:
         spare = field.first  # from where a line of the cache begins
         kept = [
@@ -51,7 +51,7 @@ def run(op: Variation, window: Window, out: np.ndarray) -> None:
                 target[...] = result
 
 
-def _rows(shape: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+def rows_of_plane(shape: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
     """Of the rows of a plane: the coordinates of each on the axes of the plane but the last; and for these axes the
     strides, in rows, and then the lengths."""
     coordinates = np.indices(shape).reshape(len(shape), -1).T if shape else np.zeros((1, 1))

@@ -31,7 +31,7 @@ def launch_variation(op: Variation, window: Window, launches: Launches) -> None:
         return
     count, item, components = have.size, dtype.itemsize, len(op.axes)
     filtered = np.int32(sum(1 << AXES - len(have.spans) + axis for axis in op.axes))
-    whole, part = (_places(launches, have, box) for box in (have, want))
+    whole, part = (places(launches, have, box) for box in (have, want))
     data, out = Ref("data"), Ref("out")
     numbers = dtype.type(op.tau), dtype.type(op.tau / op.weight)
 
@@ -58,7 +58,7 @@ def launch_variation(op: Variation, window: Window, launches: Launches) -> None:
         cut(source, p, Ref("out", n * want.size * item), True, copy=True)
 
 
-def _places(launches: Launches, have: Region, box: Region) -> Ref:
+def places(launches: Launches, have: Region, box: Region) -> Ref:
     """A box of a window, for the kernels."""
     places = np.zeros((), PLACES)
     begin = [a - first for (a, _), (first, _) in zip(box.spans, have.spans, strict=True)]
