@@ -139,7 +139,8 @@ def stats(input: str | Path, per: Any = None, **arguments: Any) -> Numbers | lis
     They are exact, whatever the blocks: the mean and the deviation are rounded once, percentiles are those of
     numpy.percentile, the histogram is that of numpy.histogram. NaN and no data are counted and left out of the rest.
     per: axes, such as "c": numbers of each index of them, as a list in the order of the indices
-    Keywords: percentiles (0 to 100), bins (of the histogram, 0 for none), array (which one, where the input is a
+    Keywords: percentiles (0 to 100), bins (of the histogram, 0 for none), values (True: how many elements have each
+    value, of whole numbers, such as the sizes of labels), array (which one, where the input is a
     group), nodata (as in `apply`), and of `RunOptions` device, cluster, workers, memory, block, missing, quiet, debug.
     Nothing is written.
     Raises UsageError if the request is wrong, JobFailed for what cannot be read.
@@ -147,7 +148,7 @@ def stats(input: str | Path, per: Any = None, **arguments: Any) -> Numbers | lis
     from gridstride.pipeline import measure
 
     options = RunOptions(**{name: arguments.pop(name) for name in list(arguments) if name in measure.OPTIONS})
-    if unknown := set(arguments) - {"percentiles", "bins", "array", "nodata"}:
+    if unknown := set(arguments) - {"percentiles", "bins", "array", "nodata", "values"}:
         raise UsageError(f"unknown keywords of stats: {', '.join(sorted(unknown))}")
     measurement = measure.prepare(input, per, options=options, **arguments)
     with ends_program(lambda: ""):

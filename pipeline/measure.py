@@ -9,10 +9,10 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import inf, nan, prod
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -35,6 +35,7 @@ from gridstride.pipeline.sweep.sweep import RUNS_IN_FLIGHT
 from gridstride.pipeline.sweep.waiting import Waiting, reachable
 from gridstride.pipeline.validation import judged
 from gridstride.workers import device as devices
+from gridstride.workers.families.histogram import Histogram
 from gridstride.workers.families.keys import ABOVE, BELOW, FINITE, MISSING, NAN
 from gridstride.workers.families.measured import surveyed
 from gridstride.workers.families.survey import Survey
@@ -47,6 +48,7 @@ from gridstride.workers.stages import stages
 
 PERCENTILES = (1.0, 5.0, 25.0, 50.0, 75.0, 95.0, 99.0)
 MOST_PERCENTILES, MOST_BINS = 100, 2**16
+MOST_VALUES = 2**24  # a report of 128 MB for each block
 OPTIONS = (
     "device",
     "cluster",
@@ -58,6 +60,7 @@ OPTIONS = (
     "debug",
 )  # of a run that mean something here
 RETRIES = 2  # of a task
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,7 @@ class Numbers:
     """The numbers of an array, or of a part of it.
 
     index: of a part, its index along each named axis
+    values: {value: how many elements have it} of whole numbers, if asked for: of labels, the objects' sizes
     count: elements that are numbers, infinities too; nan, infinite, nodata: elements that are NaN, infinite, no data
     min, max, mean, std (of the whole population), percentiles {percent: value}: of those that are numbers; NaN or None
           where there is none. mean and std are rounded once, percentiles are numpy.percentile's
@@ -84,6 +88,7 @@ class Numbers:
     edges: tuple[float, ...]
     histogram: tuple[int, ...]
     index: dict[str, int]
+    values: dict[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,7 @@ class Measurement:
     options: RunOptions
     environment: Environment
     notes: tuple[str, ...]
+    values: bool = False
 
     @property
     def axes(self) -> list[str]:
@@ -117,11 +123,16 @@ def prepare(
     array: str | None = None,
     nodata: Any = None,
     options: RunOptions | None = None,
+    values: bool = False,
 ) -> Measurement:
     """Check and plan; see `api.stats`. Nothing is started. Raises UsageError."""
     options = options or RunOptions()
     info = describe(input, None if array is None else judged("array", array, word))
     bins = judged("bins", bins, within(0, MOST_BINS))
+    if values and info.dtype.kind == "f":
+        raise UsageError(f"values are counted of whole numbers, and {info.path} is {info.dtype}: leave values out")
+    if values and per is not None:
+        raise UsageError("values are counted of the whole array: leave per out, or values")
     try:
         axes = [] if per is None else sorted(named_numbers(info.grid, judged("per", per, _names)))
         survey = surveyed(
@@ -137,7 +148,7 @@ def prepare(
     )
     first = survey.sweep()
     assert first is not None
-    found = Measurement(info, tuple(axes), survey, options, Environment.of(options, first), notes)
+    found = Measurement(info, tuple(axes), survey, options, Environment.of(options, first), notes, values)
     found.plan(first)
     return found
 
@@ -174,13 +185,40 @@ def run(measurement: Measurement, client: Any = None, progress: Progress = no_pr
         watch_workers(client, story, config.io_timeout),
         reachable(client),
     ):
-        while (operator := survey.sweep()) is not None:
+
+        def swept(operator: Operator, take: Callable[[Iterator[np.ndarray]], T]) -> T:
             plan = measurement.plan(operator)
             with progress(plan.blocks, 0, story) as report:
-                found = reports(measurement, client, operator, plan, report)
-                survey = survey.taken(found)
+                return take(reports(measurement, client, operator, plan, report))
+
+        while (operator := survey.sweep()) is not None:
+            survey = swept(operator, survey.taken)
+        values = _values(measurement, survey, swept) if measurement.values else {}
     parts = prod(measurement.info.shape[axis] for axis in measurement.per)  # of an axis without elements none
-    return [_numbers(survey, group, measurement) for group in range(parts)]
+    found = [_numbers(survey, group, measurement) for group in range(parts)]
+    return [replace(numbers, values=values) for numbers in found]
+
+
+def _values(measurement: Measurement, survey: Survey, swept: Callable[..., Any]) -> dict[int, int]:
+    """How many elements have each value. Raises JobFailed where there may be too many values."""
+    if not survey.numbers(0):
+        return {}
+    low, high = int(survey.low[0]), int(survey.high[0])
+    if high - low >= MOST_VALUES:
+        raise JobFailed(
+            f"{measurement.info.path} has values from {low} to {high}: expected a range of {MOST_VALUES} at most"
+        )
+    histogram: Operator = Histogram(high - low + 1, low)
+    if survey.nodata is not None:
+        histogram, _ = histogram.without(survey.nodata, measurement.info.grid)
+    counts = np.zeros(high - low + 1, np.int64)
+
+    def take(found: Iterator[np.ndarray]) -> None:
+        for report in found:
+            np.add(counts, report, out=counts)
+
+    swept(histogram, take)
+    return {low + int(i): int(counts[i]) for i in np.flatnonzero(counts)}
 
 
 def reports(

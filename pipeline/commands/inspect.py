@@ -38,24 +38,33 @@ def info(store: str, array: str | None, debug: bool) -> None:
     "--percentiles", type=Numbers(float), metavar="N[,N...]", help="Which ones, 0 to 100  [default: 1,5,25,50,75,95,99]"
 )
 @click.option("--bins", type=int, default=10, show_default=True, help="Of the histogram; 0 for none.")
+@click.option(
+    "--values", metavar="CSV", help="Write how many elements have each value (whole numbers), as the sizes of labels."
+)
+@click.option("--overwrite", is_flag=True, help="Replace the CSV file.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @INPUT_OPTIONS
 @PLACE_OPTIONS
 @MISSING_OPTION
 @QUIET_OPTIONS
 @guard
-def stats(input: str, as_json: bool, **values: Any) -> None:
+def stats(input: str, as_json: bool, values: str | None, overwrite: bool, **given: Any) -> None:
     """Count, extremes, mean, deviation, percentiles and histogram of the array IN.
 
     They are exact, whatever the blocks. NaN and no data are counted, and left out of the rest. Nothing is written.
     Example: gridstride stats cells.zarr --per c --json
     """
     from gridstride.pipeline import api, measure
-    from gridstride.pipeline.reports.numbers import numbers_json, numbers_table
+    from gridstride.pipeline.pictures.canvas import check_file
+    from gridstride.pipeline.reports.numbers import numbers_json, numbers_table, values_csv
+    from gridstride.pipeline.storage.paths import durable_write
 
-    terms, options = split_options(values)
-    measurement = measure.prepare(input, options=options, **terms)
+    terms, options = split_options(given)
+    table = check_file(values, overwrite, (".csv",)) if values else None
+    measurement = measure.prepare(input, options=options, values=table is not None, **terms)
     found = api.measured(measurement)
+    if table:
+        durable_write(table, values_csv(found[0]))
     if as_json:
         click.echo(numbers_json(measurement, found))
         return

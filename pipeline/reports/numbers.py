@@ -30,6 +30,11 @@ def numbers_json(measurement: Measurement, parts: Sequence[Numbers]) -> str:
     return json.dumps(_plain(content), indent=1, allow_nan=False)
 
 
+def values_csv(numbers: Numbers) -> bytes:
+    """A line for each value, with the number of elements that have it."""
+    return "".join(f"{value},{count}\n" for value, count in [("value", "count"), *numbers.values.items()]).encode()
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {_text(key): _plain(item) for key, item in value.items()}

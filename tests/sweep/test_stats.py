@@ -106,3 +106,40 @@ def test_the_command_says_what_is_wrong_with_exit_code_2(image: Path) -> None:
         done = CliRunner().invoke(main, ["stats", str(image), *words])
         assert done.exit_code == 2
         assert len(done.output.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("dtype", ["uint32", "int16", "bool"])
+def test_whole_numbers_are_counted(dtype: str, store: Any, client: Any) -> None:
+    array = np.random.default_rng(0).integers(0, 2 if dtype == "bool" else 9, (7, 11)).astype(dtype)
+    if dtype == "int16":
+        array -= 300
+    (found,) = measured(client, store(array, (4, 4)), block=(4, 4), values=True)
+    values, counts = np.unique(array, return_counts=True)
+    assert found.values == dict(zip(values.astype(int).tolist(), counts.tolist(), strict=True))
+    (found,) = measured(client, store(array, (4, 4)), nodata=int(values[1]), values=True)
+    assert found.values == dict(
+        zip(np.delete(values, 1).astype(int).tolist(), np.delete(counts, 1).tolist(), strict=True)
+    )
+
+
+def test_sizes_of_labels_are_written_as_csv(store: Any, tmp_path: Path) -> None:
+    labels, file = store(np.array([[0, 1, 1], [5, 0, 1]], "uint32"), (2, 2)), tmp_path / "sizes.csv"
+    for words in (["--values", str(file)], ["--values", str(file), "--overwrite"]):
+        done = CliRunner().invoke(main, ["stats", labels, *words, "--device", "cpu"])
+        assert done.exit_code == 0, done.output
+        assert file.read_text() == "value,count\n0,2\n1,3\n5,1\n"
+    for words, text in (
+        (["--values", str(file)], "exists: pass --overwrite"),
+        (["--values", str(tmp_path / "x.txt")], "ends in .csv"),
+        (["--values", str(tmp_path / "x.csv"), "--per", "0"], "leave per out"),
+    ):
+        done = CliRunner().invoke(main, ["stats", labels, *words])
+        assert done.exit_code == 2
+        assert text in done.output
+
+
+def test_values_too_many_or_no_whole_numbers_are_refused(image: Path, store: Any, client: Any) -> None:
+    with pytest.raises(UsageError, match="values are counted of whole numbers"):
+        measure.prepare(image, values=True)
+    with pytest.raises(JobFailed, match="has values from 0 to 4000000000: expected a range of 16777216 at most"):
+        measured(client, store(np.array([0, 4_000_000_000], "uint32"), (2,)), values=True)

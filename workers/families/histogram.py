@@ -72,6 +72,9 @@ class Histogram(Operator):
     low: int = 0
     edges: np.ndarray | None = None
 
+    def without(self, nodata: NoData, grid: Grid) -> tuple[Operator, None]:
+        return OfValid(self, nodata), None
+
     def writes(self) -> bool:
         return False
 
