@@ -7,11 +7,11 @@ from typing import ClassVar
 from pydantic import Field
 
 from gridstride.workers.operators.base import Grid, Operator
-from gridstride.workers.operators.fields import FILE, ArrayOrFile, load_array
-from gridstride.workers.operators.layers import Layer
+from gridstride.workers.operators.fields import FILE, ArrayOrFile, DType, load_array
+from gridstride.workers.operators.layers import FLOATING, Channels
 
 
-class Dense(Layer):
+class Dense(Channels):
     """A layer of a neural network: weighted sums of the channels of each element.
 
     Equal to torch.nn.functional.linear over the axis of channels, wherever that is, and so to a convolution by a kernel
@@ -26,6 +26,7 @@ class Dense(Layer):
 
     weights: ArrayOrFile = Field(description=f"(outputs, channels): {FILE}.")
     bias: ArrayOrFile | None = Field(None, description="A number for each output channel, in such a file.")
+    dtype: DType = FLOATING
 
     def bind(self, grid: Grid) -> Operator:
         weights = load_array(self.weights, "weights")

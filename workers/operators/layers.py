@@ -75,23 +75,15 @@ class Floats(Recipe):
         return Graph(tuple(steps), own=True, says=converted(grid, dtype))
 
 
-class Layer(Floats, Filter):
-    """A layer that works along the axes of space, or over channels."""
+class Channels(Floats):
+    """A layer over the channels of each element."""
 
     channel_axis: AxisName | None = Field(
         None, description="By name or number (default: the axis of type channel; without one the array is one channel)."
     )
-    dtype: DType = FLOATING
 
     def channel(self, grid: Grid) -> int | None:
         return channel_of(grid) if self.channel_axis is None else find_axis(grid, self.channel_axis)
-
-    def filtered(self, grid: Grid, last: int | None = None, without: int | None = None) -> list[int]:
-        channel = self.channel(grid)
-        axes = super().filtered(grid, last, channel)
-        if channel in axes:
-            raise ValueError(f"axis {channel} is that of channels: it cannot be among axes")
-        return axes
 
     def resolved(self, grid: Grid) -> dict[str, Any]:
         return super().resolved(grid) | {"channel_axis": self.channel(grid)}
@@ -127,6 +119,22 @@ class Layer(Floats, Filter):
         if alone:
             return Lifted(operator, 1, True)
         return Lifted(operator, place, outputs == 1) if lifted else operator
+
+
+class Layer(Channels, Filter):
+    """A layer along the axes of space, whose channels are no such axis."""
+
+    dtype: DType = FLOATING
+
+    def filtered(self, grid: Grid, last: int | None = None, without: int | None = None) -> list[int]:
+        channel = self.channel(grid)
+        axes = super().filtered(grid, last, channel)
+        if channel in axes:
+            raise ValueError(f"axis {channel} is that of channels: it cannot be among axes")
+        return axes
+
+    def resolved(self, grid: Grid) -> dict[str, Any]:
+        return {"axes": self.filtered(grid)} | super().resolved(grid)
 
 
 def windows(
