@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import product
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -61,18 +60,27 @@ class Steps:
         return replace(axis.moved(middle), spacing=axis.spacing * self.stride)
 
 
+def converted(grid: Grid, dtype: np.dtype) -> tuple[str, ...]:
+    """The remark on integers that become floating-point numbers."""
+    if grid.dtype.kind not in "iu":
+        return ()
+    bits = {4: 24, 8: 53}[dtype.itemsize]
+    rounded = f", which rounds those beyond 2^{bits}" if 8 * grid.dtype.itemsize > bits else ""
+    return (f"integers are converted to {dtype}{rounded}",)
+
+
 @dataclass(frozen=True)
 class Strided(Local):
     """out_o[i] = bias_o + sum over channels c, taps t of weights[o, c, t] * in_c[stride * i + dilation * t - before].
 
-    steps: of each axis, the channels' alike; sums: what is summed, of stride 1, over channels and phases
-    phases: where each begins on each axis, modulo the strides; none where all strides are 1
-    integers: whether the array's become floating-point numbers
+    steps:  of each axis, the channels' alike
+    phases: how many each axis has: those that taps belong to
+    sums:   what is summed, of stride 1, over the phases of each channel
     """
 
     steps: tuple[Steps, ...]
+    phases: tuple[int, ...]
     sums: Stencil
-    phases: tuple[tuple[int, ...], ...]
 
     @classmethod
     def of(
@@ -86,36 +94,44 @@ class Strided(Local):
     ) -> Strided:
         """weights: (outputs, channels, *taps of every axis but the channels'). Raises ValueError for too many."""
         spatial = [step for axis, step in enumerate(steps) if axis != channel]
-        strides = [step.stride for step in spatial]
         reach = [step.dilation * (step.taps - 1) for step in spatial]
-        lengths = [n // stride + 1 for n, stride in zip(reach, strides, strict=True)]
-        begins = [sorted({step.dilation * t % step.stride for t in range(step.taps)}) for step in spatial]
-        phases = list(product(*begins))
-        count = prod(weights.shape[:2]) * len(phases) * prod(lengths)
+        lengths = [n // step.stride + 1 for n, step in zip(reach, spatial, strict=True)]
+        phases = [
+            1 + max(step.dilation * t % step.stride for t in range(min(step.taps, step.stride))) for step in spatial
+        ]
+        count = prod(weights.shape[:2]) * prod(phases) * prod(lengths)
         if max(reach, default=0) >= MOST_TAPS or count > MOST_WEIGHTS:
             raise ValueError(
                 f"the kernel has {count} weights, those between dilated taps counted, and reaches {max(reach) + 1} "
                 f"elements: expected {MOST_WEIGHTS} and {MOST_TAPS} at most"
             )
-        spread = np.zeros((weights.shape[0], len(phases), weights.shape[1], *lengths))
+        spread = np.zeros((*weights.shape[:2], *phases, *lengths))
         for taps in np.ndindex(weights.shape[2:]):
-            at = [step.dilation * t for step, t in zip(spatial, taps, strict=True)]
-            phase = phases.index(tuple(a % s for a, s in zip(at, strides, strict=True)))
-            place = tuple(a // s for a, s in zip(at, strides, strict=True))
-            spread[(slice(None), phase, slice(None), *place)] = weights[(slice(None), slice(None), *taps)]
-        lengths.insert(channel, 1)
-        whole = spread.reshape(weights.shape[0], -1, *lengths)
-        strided = max(strides, default=1) > 1
+            at = [divmod(step.dilation * t, step.stride) for step, t in zip(spatial, taps, strict=True)]
+            place = (*(phase for _, phase in at), *(tap for tap, _ in at))
+            spread[(slice(None), slice(None), *place)] = weights[(slice(None), slice(None), *taps)]
+        for several in (phases, lengths):
+            several.insert(channel, 1)
+        strided = any(step.stride > 1 for step in spatial)
         before = tuple(0 if strided else step.before for step in steps)
         modes = tuple("constant" if strided else step.mode for step in steps)
+        whole = spread.reshape(len(weights), -1, *lengths)
         sums = Stencil(whole, before, modes, 0.0, out, precision, "round", "direct", channel, bias)
-        full = tuple((*phase[:channel], 0, *phase[channel:]) for phase in phases)
-        return cls(tuple(steps), sums, full if strided else ())
+        return cls(tuple(steps), tuple(phases), sums)
 
     @property
     def channel(self) -> int:
         assert self.sums.channel_axis is not None
         return self.sums.channel_axis
+
+    @property
+    def channels(self) -> tuple[int, int]:
+        """Numbers of output and input channels."""
+        return self.sums.channels[0], self.sums.channels[1] // prod(self.phases)
+
+    @property
+    def strided(self) -> bool:
+        return any(step.stride > 1 for step in self.steps)
 
     # --- geometry ---
     def reads(self, grid: Grid) -> tuple[Taps | None, ...]:
@@ -124,7 +140,9 @@ class Strided(Local):
     def out_grid(self, grid: Grid) -> Grid:
         pairs = list(zip(self.steps, grid.axes, strict=True))
         axes = tuple(axis if n == self.channel else step.axis(axis) for n, (step, axis) in enumerate(pairs))
-        return Grid(self._shape([step.extent for step in self.steps], self.sums.channels[0]), self.sums.out_dtype, axes)
+        shape = [step.extent for step in self.steps]
+        shape[self.channel] = self.channels[0]
+        return Grid(tuple(shape), self.sums.out_dtype, axes)
 
     def uncut(self, grid: Grid) -> frozenset[int]:
         return frozenset([self.channel])
@@ -133,9 +151,9 @@ class Strided(Local):
         return self.sums.element_time(grid)
 
     def describe(self) -> str:
-        inputs = self.sums.channels[1] // max(1, len(self.phases))
         taps = " x ".join(str(step.taps) for n, step in enumerate(self.steps) if n != self.channel)
-        return f"{inputs} to {self.sums.channels[0]} channels by {taps} taps, sums in {self.sums.precision} precision"
+        outputs, inputs = self.channels
+        return f"{inputs} to {outputs} channels by {taps} taps, sums in {self.sums.precision} precision"
 
     def remarks(self, grid: Grid) -> tuple[str, ...]:
         return converted(grid, accumulator(self.sums.precision))
@@ -153,139 +171,95 @@ class Strided(Local):
         return Touched(self, nodata, left.value, reach), left
 
     def scratch(self, want: Region, grid: Grid, device: str) -> int:
-        if not self.phases:
+        item, made = accumulator(self.sums.precision).itemsize, self.sums.out_dtype.itemsize
+        spread = prod(self._lengths(want)) * item if self.strided else 0
+        if device == "cpu":
+            sums, window = self._first(Window(None, self.needed(want, grid), want, grid))
+            moved = want.size * made if self.channel == grid.ndim - 1 else 0
+            return spread + moved + sums.scratch(window.want, window.grid, device)
+        if not self.strided:
             return self.sums.scratch(want, grid, device)
-        inner = self._inner(want)
-        item = accumulator(self.sums.precision).itemsize
-        padded = prod(self.padded_shape(want, grid)) * item
-        parts = prod(self._have(want)) * item
-        result = want.size * max(4, self.sums.out_dtype.itemsize) if device == "gpu" else 0
-        return padded + 2 * parts + result + self.sums.scratch(inner.want, inner.grid, device)
+        inner = self._split(want)
+        return 3 * spread + want.size * max(4, made) + self.sums.scratch(inner.want, inner.grid, device)
 
     # --- work ---
     def cpu(self, window: Window, out: np.ndarray) -> None:
-        if out.size:
-            self.sums.cpu(self._of_stride_1(window, np), out)
+        if out.size == 0:
+            return
+        sums, first = self._first(window)
+        target = np.moveaxis(out, self.channel, 0).reshape(first.want.shape)
+        if np.may_share_memory(target, out) and target.strides[-1] == out.itemsize:
+            sums.cpu(first, target)
+        else:  # the sums are of rows
+            made = np.empty(first.want.shape, out.dtype)
+            sums.cpu(first, made)
+            np.moveaxis(out, self.channel, 0)[...] = made.reshape(np.moveaxis(out, self.channel, 0).shape)
 
     def on_gpu(self, window: Window, machine: Machine) -> Any:
         from gridstride.workers.gpu import compute
 
         if window.want.size == 0:
             return machine.xp.empty(window.want.shape, self.sums.out_dtype)
-        if self.phases:
-            return compute(self.sums, self._of_stride_1(window, machine.xp), machine)
-        return self.sums.on_gpu(window, machine)
+        if not self.strided:
+            return self.sums.on_gpu(window, machine)
+        spread, inner = self._spread(window, machine.xp), self._split(window.want)
+        parts, each = machine.xp.empty(inner.grid.shape, spread.dtype), prod(self.phases)
+        for number, phase in enumerate(np.ndindex(self.phases)):
+            steps = zip(phase, self.steps, strict=True)
+            place = [slice(None)] * parts.ndim
+            place[self.channel] = slice(number, None, each)
+            parts[tuple(place)] = spread[tuple(slice(begin, None, step.stride) for begin, step in steps)]
+        return compute(self.sums, replace(inner, data=parts), machine)
 
-    def _of_stride_1(self, window: Window, xp: Any) -> Window:
-        """The window that the sums are made from."""
-        if not self.phases:
-            return window
-        inner, dtype = self._inner(window.want), accumulator(self.sums.precision)
-        padded = xp.empty(self.padded_shape(window.want, window.grid), dtype)
-        local_padded(self, window, 0, into=padded)
-        parts = xp.zeros(inner.grid.shape, dtype)
-        n, strides = padded.shape[self.channel], [step.stride for step in self.steps]
-        for number, phase in enumerate(self.phases):
-            part = padded[tuple(slice(first, None, stride) for first, stride in zip(phase, strides, strict=True))]
-            shape = [min(a, b) for a, b in zip(part.shape, inner.grid.shape, strict=True)]
-            place = [slice(0, m) for m in shape]
-            taken = tuple(place)
-            place[self.channel] = slice(number * n, (number + 1) * n)
-            parts[tuple(place)] = part[taken]
-        return replace(inner, data=parts)
+    def _first(self, window: Window) -> tuple[Stencil, Window]:
+        """The sums as the CPU makes them, and their window, without data if it has none: channels come first, and then
+        an axis for the phases of each that has some, of which the data are a view."""
+        order = [self.channel, *(axis for axis in range(len(self.steps)) if axis != self.channel)]
+        split = [axis for axis in order if self.phases[axis] > 1]
 
-    def _have(self, want: Region) -> tuple[int, ...]:
-        """Elements of the sums' window along each axis."""
-        taps = self.sums.taps
-        return self._shape([n + k - 1 for n, k in zip(want.shape, taps, strict=True)], self.sums.channels[1])
+        def ordered(values: Any, phases: Sequence[Any]) -> tuple:
+            return (values[self.channel], *phases, *(values[axis] for axis in order[1:]))
 
-    def _inner(self, want: Region) -> Window:
-        """The sums' window without data."""
-        have = self._have(want)
+        taps = ordered(self.sums.taps, [self.phases[axis] for axis in split])
+        sums = self.sums.but(
+            weights=self.sums.weights.reshape(self.channels[0], self.channels[1], *taps),
+            before=ordered(self.sums.before, [0] * len(split)),
+            modes=ordered(self.sums.modes, ["constant"] * len(split)),
+            channel_axis=0,
+        )
+        want = Region(ordered(window.want.spans, [(0, 1)] * len(split)))
+        if not self.strided:
+            grid = Grid(ordered(window.grid.shape, ()), window.grid.dtype, ordered(window.grid.axes, ()))
+            data = None if window.data is None else np.moveaxis(window.data, self.channel, 0)
+            return sums, Window(data, Region(ordered(window.have.spans, ())), want, grid)
+        shape = ordered(self._have(window.want, self.channels[1]), [self.phases[axis] for axis in split])
+        grid, data = Grid(shape, accumulator(self.sums.precision), (Axis(""),) * len(shape)), None
+        if window.data is not None:
+            spread = self._spread(window, np)
+            jumps = [stride * step.stride for stride, step in zip(spread.strides, self.steps, strict=True)]
+            strides = ordered(jumps, [spread.strides[axis] for axis in split])
+            data = np.lib.stride_tricks.as_strided(spread, shape, strides, writeable=False)
+        return sums, Window(data, Region.whole(shape), Region.whole(want.shape), grid)
+
+    def _split(self, want: Region) -> Window:
+        """The window of the sums whose channels are the phases too, without data."""
+        have = self._have(want, self.sums.channels[1])
         grid = Grid(have, accumulator(self.sums.precision), (Axis(""),) * len(have))
         return Window(None, Region.whole(have), Region.whole(want.shape), grid)
 
-    def _shape(self, lengths: Sequence[int], channels: int) -> tuple[int, ...]:
-        return (*lengths[: self.channel], channels, *lengths[self.channel + 1 :])
+    def _have(self, want: Region, channels: int) -> tuple[int, ...]:
+        """Elements of each phase that the sums need."""
+        found = [n + taps - 1 for n, taps in zip(want.shape, self.sums.taps, strict=True)]
+        found[self.channel] = channels
+        return tuple(found)
 
+    def _spread(self, window: Window, xp: Any) -> Any:
+        """The window's data with their boundary, up to the last phase; what no tap needs may be anything."""
+        spread = xp.empty(self._lengths(window.want), accumulator(self.sums.precision))
+        part = spread[tuple(slice(0, n) for n in self.padded_shape(window.want, window.grid))]
+        local_padded(self, window, 0, into=part)
+        return spread
 
-def converted(grid: Grid, dtype: np.dtype) -> tuple[str, ...]:
-    """The remark on integers that become floating-point numbers."""
-    if grid.dtype.kind not in "iu":
-        return ()
-    bits = {4: 24, 8: 53}[dtype.itemsize]
-    rounded = f", which rounds those beyond 2^{bits}" if 8 * grid.dtype.itemsize > bits else ""
-    return (f"integers are converted to {dtype}{rounded}",)
-
-
-@dataclass(frozen=True)
-class Lifted(Operator):
-    """An operator over channels, of an array without an axis of them, which is one channel.
-
-    axis: where it would be; single: whether the result, of one element along it, has none either
-    """
-
-    operator: Strided | Touched
-    axis: int
-    single: bool
-
-    def lifted(self, grid: Grid) -> Grid:
-        """The input's grid with an axis of one channel."""
-        axes = (*grid.axes[: self.axis], Axis("c", "channel"), *grid.axes[self.axis :])
-        return Grid((*grid.shape[: self.axis], 1, *grid.shape[self.axis :]), grid.dtype, axes)
-
-    def out_grid(self, grid: Grid) -> Grid:
-        out = self.operator.out_grid(self.lifted(grid))
-        return Grid(self._less(out.shape), out.dtype, self._less(out.axes)) if self.single else out
-
-    def axes_from(self, grid: Grid) -> tuple[int | None, ...]:
-        found = tuple(range(grid.ndim))
-        return found if self.single else (*found[: self.axis], None, *found[self.axis :])
-
-    def needed(self, want: Region, grid: Grid) -> Region:
-        return Region(self._less(self.operator.needed(self._more(want), self.lifted(grid)).spans))
-
-    def uncut(self, grid: Grid) -> frozenset[int]:
-        inner = self.operator.uncut(self.lifted(grid))
-        return frozenset(n - (n > self.axis) for n in inner - {self.axis}) if self.single else inner
-
-    def scratch(self, want: Region, grid: Grid, device: str) -> int:
-        return self.operator.scratch(self._more(want), self.lifted(grid), device)
-
-    def element_time(self, grid: Grid) -> float:
-        return self.operator.element_time(self.lifted(grid))
-
-    def describe(self) -> str:
-        return self.operator.describe()
-
-    def remarks(self, grid: Grid) -> tuple[str, ...]:
-        return self.operator.remarks(self.lifted(grid))
-
-    def meaning(self) -> Meaning:
-        return self.operator.meaning()
-
-    def without(self, nodata: NoData, grid: Grid) -> tuple[Operator, NoData | None]:
-        operator, left = self.operator.without(nodata, self.lifted(grid))
-        return self.but(operator=operator), left
-
-    def cpu(self, window: Window, out: np.ndarray) -> None:
-        self.operator.cpu(self._inner(window), np.expand_dims(out, self.axis) if self.single else out)
-
-    def on_gpu(self, window: Window, machine: Machine) -> Any:
-        from gridstride.workers.gpu import compute
-
-        made = compute(self.operator, self._inner(window), machine)
-        return made.reshape(self._less(made.shape)) if self.single else made
-
-    def _inner(self, window: Window) -> Window:
-        have = Region((*window.have.spans[: self.axis], (0, 1), *window.have.spans[self.axis :]))
-        data = window.data.reshape((*window.data.shape[: self.axis], 1, *window.data.shape[self.axis :]))
-        return Window(data, have, self._more(window.want), self.lifted(window.grid))
-
-    def _more(self, want: Region) -> Region:
-        """A region of the result as the operator has it."""
-        spans = want.spans
-        return Region((*spans[: self.axis], (0, 1), *spans[self.axis :])) if self.single else want
-
-    def _less(self, values: Any) -> Any:
-        return (*values[: self.axis], *values[self.axis + 1 :])
+    def _lengths(self, want: Region) -> tuple[int, ...]:
+        sizes = zip(self._have(want, self.channels[1]), self.steps, self.phases, strict=True)
+        return tuple(max(0, n - 1) * step.stride + phases for n, step, phases in sizes)

@@ -11,7 +11,8 @@ import numpy as np
 from pydantic import BeforeValidator, Field
 
 from gridstride.workers.families.elementwise import Elementwise, stored_as
-from gridstride.workers.families.strided import Lifted, Steps, Strided, converted
+from gridstride.workers.families.lifted import Lifted
+from gridstride.workers.families.strided import Steps, Strided, converted
 from gridstride.workers.operators.base import Grid, Operator
 from gridstride.workers.operators.fields import AxisName, DType, Filter, find_axis, per_axis
 from gridstride.workers.operators.graph import Graph, Step
