@@ -29,6 +29,7 @@ from gridstride.workers.families.labels_cells import (
     boxes,
     indices,
     line_places,
+    place_of,
     whole_cells,
 )
 from gridstride.workers.nodata import NoData
@@ -111,6 +112,11 @@ class Labelling(Operator):
         names = indices([window.want.spans[axis] for axis in others], [grid.shape[axis] for axis in others])
         need = self.needed(window.want, grid)
         data = window.part(need).data.transpose(*others, *self.axes)
+        flat, lead = np.frombuffer(b"", np.uint8), len(others)
+        direct = data.itemsize == 1 and data.strides[-1] == 1 and self.nodata is None and not several
+        direct = direct and window.data.flags.c_contiguous and np.may_share_memory(data, window.data)
+        if direct:  # bytes are read where they are
+            flat = window.data.view(np.uint8).reshape(-1)
         for place in product(*cells):
             origin = [i * n for i, n in zip(place, self.cell, strict=True)]
             ends = [min(o + n, grid.shape[a]) for o, n, a in zip(origin, self.cell, self.axes, strict=True)]
@@ -119,20 +125,24 @@ class Labelling(Operator):
             rows = room.rows_of(inner.shape, self.connectivity)
             for outer in boxes(names.shape, max(1, room.size // prod(self.cell))):
                 part, some = data[(*outer, *lies)], names[outer].reshape(-1)
-                self.fill(part, room)
-                first = np.empty(len(some) * len(rows.touch) + 1, np.int32)
-                begins = np.empty(len(some) + 1, np.int64)
+                inside, start, strides = (
+                    (flat, place_of(part, flat), part.strides) if direct else self.filled(part, room)
+                )
+                bases = start + line_places(part.shape[:lead], strides[:lead])
+                lines = line_places(part.shape[lead:-1], strides[lead:-1])
+                first = np.empty(len(bases) * len(lines) + 1, np.int32)
+                begins = np.empty(len(bases) + 1, np.int64)
                 runs = Runs(first, room.start, room.stop, room.number)
                 labels_cpu.label(
-                    room.inside, room.changes, room.values, several, len(some), inner.shape[-1], *rows[:3], *runs[:3],
-                    room.value, room.names, runs.number, begins,
+                    inside, direct and self.of == "background", room.changes, room.values, several, bases, lines,
+                    inner.shape[-1], *rows, *runs[:3], room.value, runs.number, begins,
                 )  # fmt: skip
                 cell = int(np.ravel_multi_index(place, self.lattice(grid)))
                 yield Stack(cell, inner, outer, some, part, runs, begins)
 
-    def fill(self, part: np.ndarray, room: Room) -> None:
+    def filled(self, part: np.ndarray, room: Room) -> tuple[np.ndarray, int, tuple[int, ...]]:
         """Note which elements of some cells belong to objects; if there are several values, which elements differ from
-        the one before, and the values."""
+        the one before, and the values. Returns the bytes that say the first, where they begin, and their strides."""
         inside = room.inside[: part.size].view(bool).reshape(part.shape)
         (np.equal if self.of == "background" else np.not_equal)(part, 0, out=inside)
         if self.nodata is not None:
@@ -142,6 +152,7 @@ class Labelling(Operator):
             values = room.values[: part.size]
             values.reshape(part.shape)[...] = part
             np.not_equal(values[1:], values[:-1], out=room.changes[1 : part.size].view(bool))
+        return room.inside, 0, inside.strides
 
 
 @dataclass(frozen=True)
@@ -175,7 +186,7 @@ class Pieces(Labelling):
             known = found.add(stack.cell * total + stack.slices, stack.begins)
             runs, count = stack.runs, len(stack.slices)
             bases = self.bases(stack.slices, grid) + int(origin @ along)
-            places = line_places(stack.inner.shape, along)
+            places = line_places(stack.inner.shape[:-1], tuple(along[:-1]))
             labels_cpu.measure(*runs, shape, origin, whole, along[-1], bases, places, self.border, *known)
             most = (
                 2 * count * sum(int(shape.prod()) // int(n) for n, all_ in zip(shape, whole, strict=True) if n < all_)
@@ -300,7 +311,8 @@ class Labels(Labelling):
         for stack in self.stacks(window, cells, room):
             pairs = zip(stack.inner.spans, want.spans, strict=True)
             both = Region(tuple((max(a, c), min(b, d)) for (a, b), (c, d) in pairs))
-            lines = line_places(stack.inner.shape, steps[lead:], both.within(stack.inner))
+            part = [(c - a, d - a) for (c, d), (a, _) in zip(both.spans, stack.inner.spans, strict=True)]
+            lines = line_places(stack.inner.shape[:-1], tuple(steps[lead:-1]), tuple(part[:-1]))
             bases = places[stack.outer].reshape(-1)
             bases = bases + sum(
                 (c - a) * n for (a, _), (c, _), n in zip(want.spans, both.spans, steps[lead:], strict=True)

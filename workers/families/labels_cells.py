@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import product
 from math import prod
 from typing import NamedTuple
@@ -14,7 +15,7 @@ from gridstride.workers.region import Region, Span
 
 # The shape of cells by how many axes are filtered: long rows are labelled faster, and small cells waste less of a block
 # whose edges are not theirs.
-SHAPES = {1: (2**16,), 2: (256, 1024), 3: (64, 64, 128), 4: (16, 16, 32, 64), 5: (8, 8, 8, 16, 32)}
+SHAPES = {1: (2**16,), 2: (256, 1024), 3: (32, 64, 128), 4: (16, 16, 32, 64), 5: (8, 8, 8, 16, 32)}
 FEWEST = 4  # elements of a cell along each of more axes
 TOGETHER = 2**18  # elements of cells of several slices that are labelled at a time
 
@@ -63,11 +64,10 @@ class Room:
 
     def __init__(self, size: int, several: bool) -> None:
         self.size = size
-        self.inside = np.empty(size + 64, np.uint8)
-        self.changes = np.empty(size + 64 if several else 1, np.uint8)
+        self.inside = np.empty(size, np.uint8)
+        self.changes = np.empty(size if several else 1, np.uint8)
         self.values, self.value = (np.empty(size if several else 1, np.uint64) for _ in range(2))
         self.start, self.stop, self.number = (np.empty(size, np.int32) for _ in range(3))
-        self.names = np.arange(size, dtype=np.int32)
         self.faces = np.empty((0, 5), np.int64)
         self._rows: dict[tuple[int, ...], Rows] = {}
 
@@ -82,16 +82,21 @@ class Room:
         return self._rows[shape]
 
 
-def line_places(shape: Sequence[int], steps: Sequence[int], within: Sequence[slice] = ()) -> np.ndarray:
-    """Of each row of a cell, the index of its first element for steps along all axes; -1: it does not lie `within`,
-    from where indices count then."""
-    found = np.zeros((), np.int64)
-    outside = np.zeros((), bool)
-    for n, step, part in zip(shape[:-1], steps[:-1], within or [slice(0, n) for n in shape], strict=False):
-        at = np.arange(n) - part.start
+@lru_cache(maxsize=64)
+def line_places(shape: tuple[int, ...], steps: tuple[int, ...], within: tuple[Span, ...] = ()) -> np.ndarray:
+    """Of each row (or slice) of some, where it lies for steps along the axes that number them; -1: it does not lie
+    `within`, from where places count then."""
+    found, outside = np.zeros((), np.int64), np.zeros((), bool)
+    for n, step, (start, stop) in zip(shape, steps, within or [(0, n) for n in shape], strict=True):
+        at = np.arange(n) - start
         found = found[..., None] + at * step
-        outside = outside[..., None] | (at < 0) | (at >= part.stop - part.start)
+        outside = outside[..., None] | (at < 0) | (at >= stop - start)
     return np.where(outside, -1, found).reshape(-1)
+
+
+def place_of(part: np.ndarray, flat: np.ndarray) -> int:
+    """Where a view of bytes begins in the array that it is of."""
+    return int(part.__array_interface__["data"][0] - flat.__array_interface__["data"][0])
 
 
 def indices(spans: Sequence[Span], shape: Sequence[int]) -> np.ndarray:

@@ -16,7 +16,9 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from gridstride.workers.vectors import elements, every, filled, lanes, lowest, put
+from gridstride.workers.vectors import elements, every, filled, lanes, lowest, prefetch, put
+
+AHEAD = 16  # rows that are asked for before they are looked at
 
 
 @njit(nogil=True, cache=True)
@@ -28,99 +30,133 @@ def root(parent, i):
 
 
 @njit(nogil=True, cache=True)
-def unite(parent, a, b):
-    a, b = root(parent, a), root(parent, b)
+def link(parent, a, b):
+    """Unite what the root `b` is the root of with `a`; returns the root of both, the smaller one."""
+    a = root(parent, a)
     if a < b:
         parent[b] = a
-    elif b < a:
+        return a
+    if b < a:
         parent[a] = b
+    return b
 
 
 @njit(nogil=True, cache=True)
-def find_runs(inside, changes, several, rows, length, first, start, stop):
+def bits_of(inside, size, at, count):
+    """Which of `count` bytes from `at` on, 64 at most, are not 0: a bit for each, the lowest for the first."""
+    if at + 64 <= size:
+        found = filled(inside, at)
+        return found if count >= 64 else found & ((np.uint64(1) << np.uint64(count)) - np.uint64(1))
+    found = np.uint64(0)
+    for k in range(min(count, 64)):
+        if inside[at + k] != 0:
+            found |= np.uint64(1) << np.uint64(k)
+    return found
+
+
+@njit(nogil=True, cache=True)
+def find_runs(inside, turned, changes, several, bases, lines, length, first, start, stop):
     """The runs of each row: those of row r are first[r] to first[r + 1]. Returns how many there are.
 
-    inside, changes: bytes, and 64 after the last that may hold anything: elements of objects, and elements that differ
-    from the one before; several: whether `changes` counts, and touching runs of different values are apart
+    inside:  bytes; elements that are not 0 (turned: that are) belong to objects. Rows begin at bases + lines
+    changes: bytes of the rows one after another: elements that differ from the one before; several: whether they count,
+             and touching runs of different values are apart
     """
-    one, n = np.uint64(1), 0
-    for r in range(rows):
-        first[r] = n
-        before = np.uint64(0)
-        for x in range(0, length, 64):
-            here = filled(inside, r * length + x)
-            if length - x < 64:
-                here &= (one << np.uint64(length - x)) - one
-            last = (here << one) | before
-            change = here ^ last
-            if several:
-                change = filled(changes, r * length + x)
-                if x == 0:
-                    change |= one
-            before = here >> np.uint64(63)
-            change &= here | last
-            while change:
-                k = lowest(change)
-                bit = one << np.uint64(k)
-                change ^= bit
-                if last & bit:
-                    stop[n - 1] = x + k
-                if here & bit:
-                    start[n], stop[n] = x + k, length
-                    n += 1
-    first[rows] = n
+    one, n, r, rows = np.uint64(1), 0, 0, len(lines)
+    data, size, differ, differs = elements(inside), len(inside), elements(changes), len(changes)
+    firsts, starts, stops, places = elements(first), elements(start), elements(stop), elements(lines)
+    for s in range(len(bases)):
+        for row in range(rows):
+            firsts[r] = n
+            before, at = np.uint64(0), bases[s] + places[row]
+            ahead = bases[s] + places[min(row + AHEAD, rows - 1)]
+            for x in range(0, length, 64):
+                prefetch(data, ahead + x)  # rows of a cell are too short for a processor to foresee them
+                here = bits_of(data, size, at + x, length - x)
+                if turned:
+                    here = ~here if length - x >= 64 else here ^ ((one << np.uint64(length - x)) - one)
+                last = (here << one) | before
+                change = here ^ last
+                if several:
+                    change = bits_of(differ, differs, r * length + x, length - x)
+                    if x == 0:
+                        change |= one
+                before = here >> np.uint64(63)
+                change &= here | last
+                while change:
+                    k = lowest(change)
+                    bit = one << np.uint64(k)
+                    change ^= bit
+                    if last & bit:
+                        stops[n - 1] = x + k
+                    if here & bit:
+                        starts[n], stops[n] = x + k, length
+                        n += 1
+            r += 1
+    firsts[r] = n
     return n
 
 
 @njit(nogil=True, cache=True)
-def join_rows(a, a1, b, b1, starts, stops, values, names, starts_b, stops_b, values_b, names_b, reach, several, parent):
-    """Unite the runs a to a1 of one row with those of another, b to b1, that overlap, or are `reach` apart at most.
+def join_rows(a, a1, b, b1, starts, stops, values, reach, several, parent):
+    """Unite the runs a to a1 of one row with those of a later one, b to b1, that overlap, or are `reach` apart at most;
+    if there are several values, those of the same one. All are pointers."""
+    known = -1  # the root of b
+    while a < a1 and b < b1:
+        if starts[a] < stops[b] + reach and starts[b] < stops[a] + reach and (not several or values[a] == values[b]):
+            known = link(parent, a, root(parent, b) if known < 0 else known)
+        if stops[a] < stops[b]:
+            a += 1
+            continue
+        if several and reach and stops[a] == stops[b] and a + 1 < a1:  # the next run may touch this one's corner
+            meet = starts[a + 1] < stops[b] + reach
+            if meet and values[a + 1] == values[b]:
+                link(parent, a + 1, root(parent, b))
+        b += 1
+        known = -1
 
-    Pointers to: where runs start and stop, their values, if only runs of the same one meet, and numbers in `parent`.
-    """
+
+@njit(nogil=True, cache=True)
+def join_faces(
+    a, a1, b, b1, starts, stops, values, names, starts_b, stops_b, values_b, names_b, reach, several, parent
+):
+    """The same of rows of two faces, whose runs have names in `parent`."""
     while a < a1 and b < b1:
         meet = starts[a] < stops_b[b] + reach and starts_b[b] < stops[a] + reach
         if meet and (not several or values[a] == values_b[b]):
-            unite(parent, names[a], names_b[b])
+            link(parent, names[a], root(parent, names_b[b]))
         if stops[a] < stops_b[b]:
             a += 1
             continue
-        if several and reach and stops[a] == stops_b[b] and a + 1 < a1:  # the next run may touch this one's corner
+        if several and reach and stops[a] == stops_b[b] and a + 1 < a1:
             meet = starts[a + 1] < stops_b[b] + reach
             if meet and values[a + 1] == values_b[b]:
-                unite(parent, names[a + 1], names_b[b])
+                link(parent, names[a + 1], root(parent, names_b[b]))
         b += 1
 
 
 @njit(nogil=True, cache=True)
 def label(
-    inside, changes, values, several, slices, length, steps, touch, reaches, first, start, stop, value, names, parent,
-    begins,
+    inside, turned, changes, values, several, bases, lines, length, steps, touch, reaches, first, start, stop, value,
+    parent, begins,
 ):  # fmt: skip
     """Label a stack of cells. Returns how many components there are; parent: the component of each run.
 
-    values:  of the elements, if there are several; value: room for those of the runs; names: 0, 1, 2, ...
+    values:  of the elements, if there are several; value: room for those of the runs
     steps, reaches: to rows before a row, and whether these touch it over corners along the row; touch: (rows of a
              slice, steps) whether there is such a row
     begins:  (slices + 1,) components before each slice
     """
-    rows = len(touch)
-    runs = find_runs(inside, changes, several, slices * rows, length, first, start, stop)
-    there, step, reach, up, firsts = (
-        elements(touch),
-        elements(steps),
-        elements(reaches),
-        elements(parent),
-        elements(first),
-    )
-    starts, stops, what, own = elements(start), elements(stop), elements(value), elements(names)
+    rows, count, slices = len(touch), len(steps), len(bases)
+    runs = find_runs(inside, turned, changes, several, bases, lines, length, first, start, stop)
+    there, step, reach, up = elements(touch), elements(steps), elements(reaches), elements(parent)
+    firsts, starts, stops, what = elements(first), elements(start), elements(stop), elements(value)
     for i in range(runs):
         up[i] = i
     if several:
         for r in range(slices * rows):
             for i in range(firsts[r], firsts[r + 1]):
                 what[i] = values[r * length + starts[i]]
-    count = len(steps)
     for r in range(slices * rows):
         b, b1 = firsts[r], firsts[r + 1]
         if b == b1:
@@ -130,7 +166,7 @@ def label(
             if there[mine + k] != 0:
                 a, a1 = firsts[r + step[k]], firsts[r + step[k] + 1]
                 if a < a1:
-                    join_rows(a, a1, b, b1, starts, stops, what, own, starts, stops, what, own, reach[k], several, up)
+                    join_rows(a, a1, b, b1, starts, stops, what, reach[k], several, up)
     found = 0
     for s in range(slices):
         begins[s] = found
@@ -296,7 +332,7 @@ def join_seams(low, high, lengths, near, reaches, several, parent):
                 b1 = b
                 while b1 < low.shape[1] and low[0, b1] == row + step:
                     b1 += 1
-                join_rows(
+                join_faces(
                     a, a1, b, b1, starts, stops, values, names, starts_b, stops_b, values_b, names_b, reaches[k],
                     several, elements(parent),
                 )  # fmt: skip
