@@ -1,4 +1,4 @@
-"""python -m benchmarks [NAME]: crossover, images, memory, flow_memory, fluids, gpu, kernels, memory_stress,
+"""python -m benchmarks [NAME]: crossover, images, memory, flow_memory, fluids, gpu, kernels, labels, memory_stress,
 operators, operators_table, scale, tls, validation.
 
 Without a name: the first three.

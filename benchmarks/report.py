@@ -33,6 +33,10 @@ PACKAGES = (
     "opencv-python-headless",
     "fastmorph",
     "imops",
+    "connected-components-3d",
+    "fill-voids",
+    "bioimage-py",
+    "patchworks",
 )
 
 
