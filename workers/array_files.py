@@ -24,6 +24,7 @@ MOST_AXES = 32
 NAMED = 8  # keys that an error names
 WITH_KEY = re.compile(r"(.+?\.(?:npz|safetensors)):(.*)", re.IGNORECASE | re.DOTALL)
 ENDS = (".npy", ".npz", ".safetensors", ".zarr")
+PICKLES = (".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 METADATA = ("zarr.json", ".zarray", ".zgroup")
 TENSORS = {
     **{f"F{8 * n}": np.dtype(f"<f{n}") for n in (2, 4, 8)},
@@ -57,6 +58,8 @@ def read_array(value: Path | str, name: str) -> np.ndarray:
     if "://" in path:
         raise ValueError(f"{name} {path} is an address: copy it to a disk and give its path")
     kind = os.path.splitext(path)[1].lower()  # noqa: PTH122
+    if kind in PICKLES and os.path.isfile(path):  # noqa: PTH113
+        raise ValueError(f"{name} {path} is a pickle, which may run any code: save its arrays as .safetensors or .npz")
     what = "Zarr array" if os.path.isdir(path) else f"{kind} file" if kind in READERS else ".npy file"  # noqa: PTH112
     try:
         if what == "Zarr array":

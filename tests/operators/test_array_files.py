@@ -118,6 +118,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "nozip.npz").write_bytes(b"PK\3\4" + b"\0" * 40)
     with zipfile.ZipFile(folder / "pickle.npz", "w") as archive:
         archive.writestr("w.npy", b"\x80\x04K\x01.")
+    (folder / "net.pt").write_bytes(b"PK")
     (folder / "folder").mkdir()
     zarr.open_group(str(folder / "group"), mode="w").create_array("level", data=BOX)
     zarr.create_array(str(folder / "vast.zarr"), shape=(2**40, 2**40), chunks=(3, 3), dtype="float64")
@@ -170,6 +171,7 @@ WRONG = {
     "vast.zarr": "expected 1073741824 at most",
     "chunk.zarr": "expected 1073741824 at most",
     "bad.zarr": "cannot be read as a Zarr array",
+    "net.pt": "is a pickle, which may run any code: save its arrays as .safetensors or .npz",
 }
 
 

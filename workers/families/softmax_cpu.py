@@ -71,8 +71,8 @@ def columns(data, length, inner, numbers, out):
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def short_columns(data, length, inner, numbers, out):
-    """Of arrays (outer, length, inner) whose lines are short: a tile is put together from several."""
-    tile, count = VECTORS * lanes(data), len(data) // length
+    """Of arrays (outer, length, inner) whose lines are short: a vector is put together from several."""
+    tile, count = lanes(data), len(data) // length
     most, sums = np.empty(tile, data.dtype), np.empty(tile, data.dtype)
     lines, begins = np.zeros(length * tile, data.dtype), np.empty(tile, np.int64)
     for start in range(0, count, tile):

@@ -98,7 +98,7 @@ class Channels(Floats):
         if inputs != have:
             whose = f"axis {channel}" if channel is not None else "an array without an axis of channels"
             raise ValueError(
-                f"weights are of {inputs} channels, and {whose} has {have}: "
+                f"weights are of {inputs} channel{'s' * (inputs > 1)}, and {whose} has {have}: "
                 + ("name the axis with channel_axis" if lifted else "expected as many")
             )
         if bias is not None and bias.shape != (outputs,):
