@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.peers import denoising, layers, light, objects, operators, patches, statistics
+from benchmarks.peers import denoising, distance, layers, light, objects, operators, patches, statistics
 from benchmarks.peers.operators import BINARY, Call, Fields, Row, Table, footprint, only, sizes, spread
 
 
@@ -276,7 +276,7 @@ def joined(*makers: Callable[[], Table]) -> Callable[[], Table]:
 
 
 LIBRARIES: dict[str, Callable[[], Table]] = {
-    "scipy": joined(operators.scipy_table, layers.scipy_table, objects.scipy_table),
+    "scipy": joined(operators.scipy_table, layers.scipy_table, objects.scipy_table, distance.scipy_table),
     "numpy": joined(operators.numpy_table, layers.numpy_table, light.numpy_table, statistics.numpy_table),
     "scikit-image": joined(
         operators.skimage_table,
@@ -285,10 +285,16 @@ LIBRARIES: dict[str, Callable[[], Table]] = {
         light.skimage_table,
         objects.skimage_table,
         patches.skimage_table,
+        distance.skimage_table,
         statistics.skimage_table,
     ),
     "DIPlib": joined(
-        diplib_table, denoising.diplib_table, statistics.diplib_table, objects.diplib_table, patches.diplib_table
+        diplib_table,
+        denoising.diplib_table,
+        statistics.diplib_table,
+        objects.diplib_table,
+        patches.diplib_table,
+        distance.diplib_table,
     ),
     "SimpleITK": joined(
         simpleitk_table,
@@ -296,10 +302,14 @@ LIBRARIES: dict[str, Callable[[], Table]] = {
         statistics.simpleitk_table,
         objects.simpleitk_table,
         patches.simpleitk_table,
+        distance.simpleitk_table,
     ),
-    "OpenCV": joined(opencv_table, light.opencv_table, statistics.opencv_table, patches.opencv_table),
+    "OpenCV": joined(
+        opencv_table, light.opencv_table, statistics.opencv_table, patches.opencv_table, distance.opencv_table
+    ),
     "fastmorph": operators.fastmorph_table,
     "cc3d": objects.cc3d_table,
+    "edt": distance.edt_table,
     "fill-voids": objects.fill_voids_table,
     "imops": operators.imops_table,
     "mclahe": light.mclahe_table,

@@ -168,11 +168,13 @@ class Normalised(Masked):
 
 @dataclass(frozen=True)
 class LeftOut(Masked):
-    """The operator's result; it leaves out NaN, which missing elements are to it, and gives as many elements as it has.
-    What was missing is still missing."""
+    """The operator's result; it leaves out NaN, or another `filler`, which missing elements are to it, and gives as
+    many elements as it has. What was missing is still missing."""
+
+    filler: float | int = nan
 
     def made(self, window: Window, valid: Any, xp: Any, run: Run) -> Any:
-        result = run(self.operator, filled(window, valid, xp, nan))
+        result = run(self.operator, filled(window, valid, xp, self.filler))
         return chosen(crop(valid, window.have, window.want, window.grid.shape), result, self.missing, xp)
 
 

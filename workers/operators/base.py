@@ -105,7 +105,7 @@ class Meaning:
     gain:    what a constant input is multiplied by (1: a mean, 0: a difference); None: the result is another quantity
     between: whether results lie between the smallest and the largest of the elements that they are made from
     chosen:  whether each of them is one of these elements
-    truths:  whether results say what is so, by 0 and 1, in whatever dtype
+    truths:  whether results say what is so, by 0 and 1 in whatever dtype, or how far it is so
     labels:  whether they are numbers of objects that had none before
     """
 

@@ -100,6 +100,14 @@ def width(given: Any) -> float:
     return float(found)
 
 
+def spread(given: Any) -> float:
+    """A number of 0 or more whose square is not infinite."""
+    found = value(given)
+    if not 0 <= found <= 1e20:
+        raise ValueError("expected a number from 0 to 1e20")
+    return float(found)
+
+
 def factor(given: Any) -> float:
     found = real(given)
     if abs(found) > 1e6:
@@ -146,6 +154,7 @@ Value = Annotated[float | int, BeforeValidator(value)]
 Real = Annotated[float, BeforeValidator(real)]
 Positive = Annotated[float, BeforeValidator(positive)]
 Width = Annotated[float, BeforeValidator(width)]
+Spread = Annotated[float, BeforeValidator(spread)]
 Widths = Annotated[float | tuple[float, ...], BeforeValidator(several(width)), Several(float)]
 Factor = Annotated[float, BeforeValidator(factor)]
 Whole = Annotated[int, BeforeValidator(whole)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 from pydantic import BeforeValidator, Field
@@ -12,20 +12,11 @@ from gridstride.workers.families.patches import NonLocalMean
 from gridstride.workers.operators.base import Grid, Operator, accumulator, rounding
 from gridstride.workers.operators.fields import Scaling
 from gridstride.workers.operators.graph import Step
-from gridstride.workers.operators.kinds import Width, Words, not_negative, within
+from gridstride.workers.operators.kinds import Spread, Width, Words, within
 
 MOST_AXES = 3
-MOST_SIGMA = 1e20
 SMALLEST = 1e-15  # h: with its square, float32 still has the scale of differences
 LONGEST = 101  # of a patch, and the farthest that patches are looked for
-
-
-def spread(given: Any) -> float:
-    """A standard deviation whose square is no infinity."""
-    found = not_negative(given)
-    if found > MOST_SIGMA:
-        raise ValueError(f"expected {MOST_SIGMA:g} at most")
-    return found
 
 
 class NlMeans(Scaling):
@@ -50,9 +41,7 @@ class NlMeans(Scaling):
         11, description="How far away patches are looked for, in elements along each axis."
     )
     h: Width = Field(0.1, description="How different patches may be: the larger, the smoother.")
-    sigma: Annotated[float, BeforeValidator(spread)] = Field(
-        0.0, description="Standard deviation of the noise, whose share in differences is taken off."
-    )
+    sigma: Spread = Field(0.0, description="Standard deviation of the noise, whose share in differences is taken off.")
     mode: Words = Field(
         "mirror", description="Boundary: reflect, mirror, nearest, wrap or constant; one, or one per filtered axis."
     )
