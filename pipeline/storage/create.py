@@ -11,7 +11,7 @@ import numpy as np
 import zarr
 
 from gridstride.pipeline.errors import UsageError
-from gridstride.pipeline.storage.describe import METADATA, ArrayInfo, describe
+from gridstride.pipeline.storage.describe import METADATA, STATE_AXES, ArrayInfo, describe
 from gridstride.pipeline.storage.paths import StorePath, names, store_path, zarr_store
 from gridstride.pipeline.storage.remote import Remote
 from gridstride.pipeline.text import megabytes
@@ -47,7 +47,7 @@ def create(
         zarr_format=3,
         overwrite=False,
     )
-    return describe(where)
+    return describe(where, most=STATE_AXES)
 
 
 def compressor(codec: str, dtype: np.dtype) -> Any:

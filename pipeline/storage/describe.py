@@ -25,6 +25,7 @@ from gridstride.pipeline.storage.remote import Remote
 from gridstride.workers.operators.base import Grid
 
 MOST_AXES = 5
+STATE_AXES = MOST_AXES + 1  # of what sweeps store between them, such as several values for each element
 LONGEST = 2**60  # a mirrored axis is twice as long, and indices are of 64 bits
 
 
@@ -64,22 +65,23 @@ class ArrayInfo:
         return int(np.prod(self.shape, dtype=object)) * self.dtype.itemsize
 
 
-def _check(path: StorePath, node: Any, dtype: np.dtype) -> None:
+def _check(path: StorePath, node: Any, dtype: np.dtype, most: int) -> None:
     """Raises UsageError for an array that no operator computes with."""
     if dtype.kind not in "buif" or dtype.itemsize > 8:
         raise UsageError(f"{path} has dtype {dtype}: expected bool, an integer or a real floating-point type")
-    if not 1 <= node.ndim <= MOST_AXES:
-        raise UsageError(f"{path} has {node.ndim} axes: expected 1 to {MOST_AXES}")
+    if not 1 <= node.ndim <= most:
+        raise UsageError(f"{path} has {node.ndim} axes: expected 1 to {most}")
     if max(node.shape) >= LONGEST:
         raise UsageError(f"{path} has shape {node.shape}: expected less than 2^60 along an axis")
     if any(n < 1 for n in (*node.chunks, *(node.shards or ()))):
         raise UsageError(f"{path} has chunks of {node.chunks}: expected at least 1 along each axis")
 
 
-def describe(where: str | Path | Remote, array: str | None = None) -> ArrayInfo:
+def describe(where: str | Path | Remote, array: str | None = None, most: int = MOST_AXES) -> ArrayInfo:
     """Describe the array at a place, or the array named `array` in the group there, or its only image.
 
-    Raises UsageError if there is no such array, or if we do not compute with its dtype.
+    Raises UsageError if there is no such array, if we do not compute with its dtype, or if it has more than `most`
+    axes.
     """
     path = store_path(where)
     if isinstance(path, Remote):
@@ -103,7 +105,7 @@ def describe(where: str | Path | Remote, array: str | None = None) -> ArrayInfo:
     if array is not None:
         raise UsageError(f"{path} is an array, not a group: leave out --array")
     dtype = np.dtype(node.dtype)
-    _check(path, node, dtype)
+    _check(path, node, dtype, most)
     metadata = node.metadata
     shape, attributes = tuple(int(n) for n in node.shape), dict(node.attrs)
     names: Any = getattr(metadata, "dimension_names", None)

@@ -18,7 +18,7 @@ import zarr
 
 from gridstride.pipeline.errors import first_line
 from gridstride.pipeline.storage.connections import tensorstore_settings
-from gridstride.pipeline.storage.describe import ArrayInfo, chunk_key, describe, stamp
+from gridstride.pipeline.storage.describe import STATE_AXES, ArrayInfo, chunk_key, describe, stamp
 from gridstride.pipeline.storage.paths import ends_if_lost, kvstore, store_path, sync_folder, zarr_store
 from gridstride.pipeline.storage.remote import Remote
 
@@ -126,7 +126,7 @@ def read_wrapped(path: str, start: Sequence[int], stop: Sequence[int]) -> np.nda
 
 def unreadable_chunks(path: str, start: Sequence[int], stop: Sequence[int]) -> Iterator[tuple[str, str]]:
     """(store key, reason) of each chunk in a region, modulo the array's shape, that cannot be read."""
-    info = describe(path)
+    info = describe(path, most=STATE_AXES)
     source = open_regions(path)
     unit = info.write_unit
     spans = []
@@ -162,4 +162,4 @@ def sync_chunk_folders(path: str, start: Sequence[int], stop: Sequence[int]) -> 
 
 @lru_cache(maxsize=16)
 def _info(path: str, version: tuple[Any, ...]) -> ArrayInfo:
-    return describe(path)
+    return describe(path, most=STATE_AXES)

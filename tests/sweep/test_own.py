@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import zarr
 from scipy import ndimage
+from skimage.restoration import denoise_tv_chambolle
 
 import gridstride
 from gridstride.pipeline import api, runner
@@ -144,6 +145,17 @@ def test_iterations_go_through_stores_that_are_gone_afterwards(
     np.testing.assert_array_equal(zarr.open_array(str(out))[...], wanted)
     assert sorted(path.name for path in (out / ".gridstride").glob("first-*")) == ["first-0", "first-1"]
     assert not list((out / ".gridstride").glob("first-*/data"))
+
+
+def test_several_values_for_each_element_of_five_axes_go_through_stores(tmp_path: Path, client: Any) -> None:
+    """On an axis more than arrays may have."""
+    array = np.random.default_rng(1).random((2, 1, 3, 9, 8), "float32")
+    names = list("tczyx")
+    zarr.create_array(str(tmp_path / "in"), data=array, chunks=(1, 1, 3, 4, 4), dimension_names=names)
+    terms = {"iterations": 36, "block": (1, 1, 3, 4, 8), "device": "cpu"}
+    api.run(api.prepare("denoise-tv", str(tmp_path / "in"), tmp_path / "out", **terms), client)
+    wanted = [denoise_tv_chambolle(frame[0], 0.1, eps=0, max_num_iter=36)[None] for frame in array]
+    np.testing.assert_allclose(zarr.open_array(str(tmp_path / "out"))[...], wanted, atol=1e-6)
 
 
 @pytest.mark.parametrize("mode", ["nearest", "wrap"])
