@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from skimage.filters import threshold_li
 
 from gridstride.workers import gpu
 from gridstride.workers.families.keys import ABOVE, BELOW, FINITE, MISSING, NAN
@@ -154,3 +155,37 @@ def test_infinite_values_are_left_out_of_numbers_and_stay() -> None:
     array = np.array([1.0, np.inf, 3.0, -np.inf, np.nan, 5.0])
     result = apply(bound("normalise", array, method="minmax"), array)
     np.testing.assert_array_equal(result, [0, np.inf, 0.5, -np.inf, np.nan, 1])
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("compute", [on_cpu, on_arrays])
+def test_lis_threshold_of_floats_is_scikit_images_at_any_cut(dtype: str, compute: Any) -> None:
+    rng = np.random.default_rng(6)
+    steps = [rng.normal(0, 30, 900), 10 ** rng.normal(0, 2, 900), rng.integers(-3, 4, 900), rng.normal(size=900) + 1e4]
+    for values in steps:
+        array = values.reshape(30, 30).clip(-6e4, 6e4).astype(dtype)
+        array[3, :2] = np.nan, np.inf
+        left = array[np.isfinite(array)].astype(float)
+        operator, sweeps = bound("threshold", array, method="li"), 0
+        while (first := operator.first_sweep()) is not None:
+            reports = sweep(first, array, random_cuts(first, grid_of(array), rng), compute)[1]
+            operator, sweeps = operator.resolve(reports[::-1], grid_of(array)), sweeps + 1
+        np.testing.assert_array_equal(apply(operator, array), array > threshold_li(left))
+        assert sweeps <= 5
+
+
+@pytest.mark.parametrize(
+    ("values", "wanted"),
+    [
+        ([np.nan, np.nan], [False, False]), ([np.inf, -np.inf], [True, False]), ([5.0, 5.0], [False, False]),
+        ([np.inf, np.inf], [False, False]), ([5.0, np.inf], [False, True]), ([1.0, 9.0], [False, True]),
+    ],
+)  # fmt: skip
+def test_lis_threshold_of_arrays_without_two_values(values: list[float], wanted: list[bool]) -> None:
+    array = np.array(values, np.float32)
+    assert apply(bound("threshold", array, method="li"), array).tolist() == wanted
+    operator, _ = masked("threshold", np.append(array, 7).astype(np.float32), 7, method="li")
+    assert apply(operator, np.append(array, 7).astype(np.float32)).tolist() == [*wanted, False]
+    huge = np.array([-1.5e308, 1.5e308])
+    with pytest.raises(ValueError, match="li: the array's values go from"):
+        apply(bound("threshold", huge, method="li"), huge)

@@ -17,8 +17,11 @@ EXAMPLES = [
     ({"method": "triangle"}, (41, 100), "uint8"),
     ({"method": "triangle"}, (17, 30), "int16"),
     ({"method": "triangle"}, (30, 31), "float32"),
+    ({"method": "li"}, (41, 10), "uint8"),
+    ({"method": "li"}, (17, 30), "float32"),
+    ({"method": "li"}, (17, 30), "float64"),
 ]
-TIMED = [{"value": 100.0}, {"method": "otsu"}, {"method": "triangle"}]
+TIMED = [{"value": 100.0}, {"method": "otsu"}, {"method": "triangle"}, {"method": "li"}]
 PLANTED = [
     ("elementwise.cu", "return v > number;", "return v >= number;"),
     ("histogram.cu", "__syncthreads();  // every count is zero", ""),
@@ -42,4 +45,5 @@ def reference(array, *, value=None, method=None):
         return array > value
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # an array may look like a colour image
-        return array > getattr(filters, f"threshold_{method}")(array)
+        wide = array.astype(float) if method == "li" and array.dtype.kind == "f" else array.copy()
+        return array > getattr(filters, f"threshold_{method}")(wide)

@@ -8,6 +8,8 @@ A report is rows (group, slot, number), int64. Slots are:
     SQUARES + k         the sum of their squares: number * 2^(32 (k - 68))
     DIGITS + b          how many elements (all but NaN) have a digit: b = prefix number * 2^16 + digit
     HISTOGRAM + b       how many finite elements a bin of a histogram holds
+    RESTS + b           the sum of what comes after the digit b in keys that have it, of the last 24 bits of that
+    HIGH_RESTS + b      of the bits before them: number * 2^24
 
 A key is an element's bits, so changed that keys have the order of the numbers. Its digits are of 16 bits, from the top.
 Each float64 is a whole number of 53 bits times a power of 2, so its sums are of whole numbers too: nothing is rounded.
@@ -26,7 +28,8 @@ from gridstride.workers.families.histogram import counted_as
 from gridstride.workers.families.rows import in_order
 
 MISSING, NAN, ABOVE, BELOW, FINITE, LOW, HIGH = range(7)
-SUM, SQUARES, DIGITS, HISTOGRAM = 16, 128, 1024, 2**48
+SUM, SQUARES, DIGITS, HISTOGRAM, RESTS, HIGH_RESTS = 16, 128, 1024, 2**48, 2**50, 2**51
+REST_BITS = 24
 SUM_PARTS, SQUARE_PARTS = 70, 140
 BINS = 2**16
 PIECE = 2**22  # elements that are tallied at a time: copies and sums of that many
@@ -56,6 +59,16 @@ def element_of(key: int, dtype: np.dtype) -> float | int:
         return key - top
     pattern = key ^ top if key & top else key ^ ((1 << bits) - 1)
     return np.array(pattern, f"u{kind.itemsize}").view(kind).item()
+
+
+def key_of(element: float | int, dtype: np.dtype) -> int:
+    """The key of an element of a dtype."""
+    kind = counted_as(dtype)
+    bits, top = 8 * kind.itemsize, 1 << (8 * kind.itemsize - 1)
+    if kind.kind != "f":
+        return int(element) + (top if kind.kind == "i" else 0)
+    pattern = int(np.array(element, kind).view(f"u{kind.itemsize}"))
+    return pattern ^ ((1 << bits) - 1) if pattern & top else pattern | top
 
 
 def counted(data: np.ndarray) -> Iterator[np.ndarray]:

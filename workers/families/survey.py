@@ -15,7 +15,7 @@ from math import floor, isfinite, nan
 import numpy as np
 
 from gridstride.workers.families.histogram import counted_as
-from gridstride.workers.families.keys import ABOVE, BELOW, BINS, FINITE, element_of, key_bits, levels
+from gridstride.workers.families.keys import ABOVE, BELOW, BINS, DIGITS, FINITE, HISTOGRAM, element_of, key_bits, levels
 from gridstride.workers.families.tally import Tally
 from gridstride.workers.families.totals import Totals, root
 from gridstride.workers.nodata import NoData
@@ -88,7 +88,8 @@ class Survey:
         totals = Totals(self.groups)
         for report in reports:
             totals.take(report)
-        digits, bins = totals.digits()
+        rows = totals.rows()
+        digits, bins = rows[DIGITS], rows[HISTOGRAM]
         told = self if self.made else self._begun(totals, digits)
         if told.percentiles and told.made < levels(told.dtype):
             told = told._nearer(digits)

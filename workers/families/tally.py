@@ -24,6 +24,7 @@ class Tally(Operator):
     """per: axes, each index of which is a group of its own; none: all elements are one group
     extremes, sums: whether they are reported
     level: of the digits that are counted; -1: none
+    rests: whether sums of the rests after these digits are reported
     prefixes: of a level above 0: int64 rows (group, prefix) in order; elements of other prefixes are not counted
     edges: float64 (groups, bins + 1) of a histogram's bins, counted as numpy.histogram does; NaN: not counted
     nodata: elements that are left out
@@ -33,6 +34,7 @@ class Tally(Operator):
     extremes: bool = False
     sums: bool = False
     level: int = -1
+    rests: bool = False
     prefixes: np.ndarray | None = None
     edges: np.ndarray | None = None
     nodata: NoData | None = None
@@ -48,7 +50,9 @@ class Tally(Operator):
         size = prod(n for axis, n in enumerate(want.shape) if axis not in self.per)
         groups = prod(want.shape[axis] for axis in self.per)
         width = 1 if self.level < 0 else max(1, 0 if self.prefixes is None else len(self.prefixes))
-        bins = (0 if self.level < 0 else BINS * width) + (0 if self.edges is None else self.edges.shape[1])
+        bins = (0 if self.level < 0 else BINS * width * (3 if self.rests else 1)) + (
+            0 if self.edges is None else self.edges.shape[1]
+        )
         rows = 24 * groups * min(size + 256, 256 + bins)
         copies = size * (grid.dtype.itemsize * (1 if self.nodata is None else 2) + 4) + min(size, PIECE) * 8
         tables = 2**18 + 32 * bins

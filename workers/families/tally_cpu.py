@@ -14,10 +14,13 @@ from gridstride.workers.families.keys import (
     DIGITS,
     FINITE,
     HIGH,
+    HIGH_RESTS,
     HISTOGRAM,
     LOW,
     MISSING,
     NAN,
+    REST_BITS,
+    RESTS,
     SQUARE_PARTS,
     SQUARES,
     SUM,
@@ -42,6 +45,7 @@ def rows_of(op: Tally, group: int, data: np.ndarray, missing: int) -> np.ndarray
     found[MISSING] = missing
     first, prefixes = op.prefixes_of(group)
     digits = np.zeros((2, len(prefixes) if op.level >= 0 else 0, BINS), np.int64)
+    rests = np.zeros((2, len(prefixes) if op.rests else 0, BINS), np.int64)
     starts, keys, edges = _starts(prefixes, op.level), list[int](), op.edges_of(group)
     bins = np.zeros(0 if edges is None else len(edges) - 1, np.int64)
     for piece in counted(data):
@@ -53,12 +57,14 @@ def rows_of(op: Tally, group: int, data: np.ndarray, missing: int) -> np.ndarray
             count_integers(piece, piece.dtype.type(np.iinfo(piece.dtype).min), digits[0, 0])
         elif op.level >= 0:
             bits, mode = piece.view(f"u{piece.itemsize}"), "uif".index(piece.dtype.kind)
-            count(bits, mode, kept_bits(data.dtype, op.level), prefixes.view(np.uint64), starts, digits)
+            count(bits, mode, kept_bits(data.dtype, op.level), prefixes.view(np.uint64), starts, digits, rests)
         if edges is not None:
             finite = piece[np.isfinite(piece)] if piece.dtype.kind == "f" else piece
             count_numbers(finite, edges, len(bins) / (edges[-1] - edges[0]), bins)
     rows = [sparse(group, 0, found, np), sparse(group, HISTOGRAM, bins, np)]
     rows += [sparse(group, DIGITS + first * BINS, digits.sum(axis=0).reshape(-1), np)]
+    for slot, numbers_of in zip((RESTS, HIGH_RESTS), rests, strict=True):
+        rows.append(sparse(group, slot + first * BINS, numbers_of.reshape(-1), np))
     if op.extremes and keys:
         ends = np.array([min(keys), max(keys)], np.uint64).view(np.int64)
         rows.append(np.array([(group, LOW, ends[0]), (group, HIGH, ends[1])]))
@@ -244,8 +250,9 @@ def key_of(b, mode, last):
 
 
 @njit(nogil=True, cache=True)
-def count(bits, mode, shift, prefixes, starts, digits):
-    """Count the digit above `shift` bits of the elements that have one of the prefixes; NaN is left out.
+def count(bits, mode, shift, prefixes, starts, digits, rests):
+    """Count the digit above `shift` bits of the elements that have one of the prefixes, and add the bits
+    after it, if `rests` has room; NaN is left out.
 
     There are two of each count: one need not wait for the other.
     """
@@ -253,7 +260,8 @@ def count(bits, mode, shift, prefixes, starts, digits):
     last, low = width - np.uint64(1), np.uint64(shift)
     infinity = np.uint64(0x7F800000) if bits.itemsize == 4 else np.uint64(0x7FF0000000000000)
     most = (np.uint64(1) << last) - np.uint64(1)
-    every, tops = len(starts) == 1, width - np.uint64(16)
+    every, tops, weigh = len(starts) == 1, width - np.uint64(16), rests.shape[1] > 0
+    after, few = (np.uint64(1) << low) - np.uint64(1), np.uint64(2**REST_BITS - 1)
     for i in range(len(bits)):
         b = np.uint64(bits[i])
         if mode == 2 and (b & most) > infinity:
@@ -261,9 +269,16 @@ def count(bits, mode, shift, prefixes, starts, digits):
         key = key_of(b, mode, last)
         digit = (key >> low) & np.uint64(0xFFFF)
         if every:
-            digits[i & 1, 0, digit] += 1
+            k = np.int64(0)
         elif starts[key >> tops]:
             prefix = key >> (low + np.uint64(16))
-            k = np.searchsorted(prefixes, prefix)
-            if k < len(prefixes) and prefixes[k] == prefix:
-                digits[i & 1, k, digit] += 1
+            k = np.int64(np.searchsorted(prefixes, prefix))
+            if k == len(prefixes) or prefixes[k] != prefix:
+                continue
+        else:
+            continue
+        digits[i & 1, k, digit] += 1
+        if weigh:
+            rest = key & after
+            rests[0, k, digit] += np.int64(rest & few)
+            rests[1, k, digit] += np.int64(rest >> np.uint64(REST_BITS))

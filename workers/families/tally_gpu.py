@@ -14,11 +14,14 @@ from gridstride.workers.families.keys import (
     DIGITS,
     FINITE,
     HIGH,
+    HIGH_RESTS,
     HISTOGRAM,
     LOW,
     MISSING,
     NAN,
     PIECE,
+    REST_BITS,
+    RESTS,
     SQUARES,
     SUM,
     kept_bits,
@@ -56,7 +59,7 @@ def rows_of(op: Tally, group: int, flat: Any, missing: int, xp: Any) -> list[Any
             found += sums(finite, kind, width, xp)
         if op.level >= 0:
             numbers = bits[size <= infinity] if kind == "f" else bits
-            rows.append(digits(op, group, keys_of(numbers, kind, width, xp), piece.dtype, xp))
+            rows += digits(op, group, keys_of(numbers, kind, width, xp), piece.dtype, xp)
         if (edges := op.edges_of(group)) is not None:
             whole = piece[size < infinity] if kind == "f" else piece
             place = xp.searchsorted(xp.asarray(edges), whole.astype(np.float64), side="right") - 1
@@ -107,8 +110,8 @@ def sums(bits: Any, kind: str, width: int, xp: Any) -> list[tuple[int, int]]:
     return found
 
 
-def digits(op: Tally, group: int, keys: Any, dtype: np.dtype, xp: Any) -> Any:
-    """Rows of how many keys have each digit."""
+def digits(op: Tally, group: int, keys: Any, dtype: np.dtype, xp: Any) -> list[Any]:
+    """Rows of how many keys have each digit, and of the sums of what comes after it."""
     first, prefixes = op.prefixes_of(group)
     shift = np.uint64(kept_bits(dtype, op.level))
     digit = ((keys >> shift) & np.uint64(0xFFFF)).astype(np.int64)
@@ -116,5 +119,14 @@ def digits(op: Tally, group: int, keys: Any, dtype: np.dtype, xp: Any) -> Any:
         wanted = xp.asarray(prefixes)
         prefix = (keys >> shift >> np.uint64(16)).astype(np.int64)
         k = xp.minimum(xp.searchsorted(wanted, prefix), len(prefixes) - 1)
-        digit = (k * BINS + digit)[wanted[k] == prefix]
-    return sparse(group, DIGITS + first * BINS, xp.bincount(digit, minlength=BINS * len(prefixes)), xp)
+        there = wanted[k] == prefix
+        digit, keys = (k * BINS + digit)[there], keys[there]
+    count, begin = BINS * len(prefixes), first * BINS
+    rows = [sparse(group, DIGITS + begin, xp.bincount(digit, minlength=count), xp)]
+    if op.rests:
+        rest = keys & np.uint64((1 << int(shift)) - 1)
+        few, many = rest & np.uint64(2**REST_BITS - 1), rest >> np.uint64(REST_BITS)
+        for slot, numbers in ((RESTS, few), (HIGH_RESTS, many)):  # float64 has their sums: they are below 2^46
+            found = xp.bincount(digit, numbers.astype(np.float64), count).astype(np.int64)
+            rows.append(sparse(group, slot + begin, found, xp))
+    return rows

@@ -67,4 +67,26 @@ def triangle(counts: np.ndarray, histogram: Histogram) -> float | int:
     return centres[len(counts) - 1 - level if turned else level].item()
 
 
-METHODS = {"otsu": otsu, "triangle": triangle}
+def li(counts: np.ndarray, histogram: Histogram) -> float | int:
+    """The value that makes the cross entropy of integers and of their classes' means least; NaN if there are none.
+
+    C. H. Li, P. K. S. Tam, "An iterative algorithm for minimum cross entropy thresholding", 1998.
+    """
+    counts, centres = used(counts, histogram)
+    if len(counts) < 2:
+        return centres[0].item() if len(centres) else nan
+    levels = np.arange(len(counts), dtype=np.float64)  # from the smallest on: means have a logarithm
+    weights = counts.astype(np.float32)
+    total = sum(level * count for level, count in enumerate(counts.tolist()))
+    value, before = total / int(counts.sum()), -1.0
+    while abs(value - before) > 0.5:
+        before, fore = value, levels > value
+        mean_fore = np.average(levels[fore], weights=weights[fore])
+        mean_back = np.average(levels[~fore], weights=weights[~fore])
+        if mean_back == 0:
+            break
+        value = float((mean_back - mean_fore) / (np.log(mean_back) - np.log(mean_fore)))
+    return value + centres[0].item()
+
+
+METHODS = {"otsu": otsu, "triangle": triangle, "li": li}

@@ -7,7 +7,7 @@ from math import isqrt
 
 import numpy as np
 
-from gridstride.workers.families.keys import DIGITS, FINITE, HIGH, HISTOGRAM, LOW, SQUARES, SUM
+from gridstride.workers.families.keys import DIGITS, FINITE, HIGH, HIGH_RESTS, HISTOGRAM, LOW, RESTS, SQUARES, SUM
 from gridstride.workers.operators.base import Report
 
 ORIGIN = 34  # parts of 32 bits of a sum before 2^0
@@ -49,11 +49,12 @@ class Totals:
         first = np.flatnonzero(new)
         return np.column_stack([rows[first, :2], np.add.reduceat(rows[:, 2], first)]) if len(first) else rows
 
-    def digits(self) -> tuple[np.ndarray, np.ndarray]:
-        """(group, bin, number) of counted digits, and of a histogram's bins: two arrays of rows in order."""
+    def rows(self) -> dict[int, np.ndarray]:
+        """By the first slot of each: (group, slot after it, number) of counted digits, a histogram's bins, and the sums
+        of rests, in order."""
         rows = self._joined()
-        bins = rows[:, 1] >= HISTOGRAM
-        return rows[~bins] - [0, DIGITS, 0], rows[bins] - [0, HISTOGRAM, 0]
+        ends = {DIGITS: HISTOGRAM, HISTOGRAM: RESTS, RESTS: HIGH_RESTS, HIGH_RESTS: 2 * HIGH_RESTS}
+        return {first: rows[(rows[:, 1] >= first) & (rows[:, 1] < end)] - [0, first, 0] for first, end in ends.items()}
 
     def moments(self, group: int) -> tuple[Fraction, Fraction]:
         """The sum of a group's finite numbers, and that of their squares."""

@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
+from gridstride.workers.families.cross_entropy import CrossEntropy
 from gridstride.workers.families.elementwise import above
 from gridstride.workers.families.histogram import Extremes, Histogram, counted_as, extremes
 from gridstride.workers.families.nodata import Awaiting
@@ -26,20 +27,26 @@ MOST_BINS = 2**24  # a report of 128 MB for each block
 class Threshold(Recipe):
     """Whether elements are greater than a value.
 
-    The value of a method is that of skimage.filters.threshold_otsu or threshold_triangle, for the whole array; NaN is
-    left out, and never greater. Otsu's suits two classes of about the same size, the triangle one with a long tail.
+    The value of a method is that of skimage.filters.threshold_otsu, threshold_triangle or threshold_li, for the whole
+    array; NaN is left out, and never greater. Otsu's suits two classes of about the same size, the triangle one with a
+    long tail, Li's few bright objects. Li's steps are exact in floating-point numbers too, and go on till no element
+    changes sides.
     Example: gridstride filter threshold cells.zarr mask.zarr --method otsu
     """
 
     formula = "out[i] = in[i] > value; otsu: the value t that makes w0(t) w1(t) (mean0(t) - mean1(t))^2 largest"
-    source = "skimage.filters.threshold_otsu (N. Otsu, 1979), threshold_triangle (G. W. Zack et al., 1977)"
+    source = (
+        "skimage.filters.threshold_otsu (N. Otsu, 1979), threshold_triangle (G. W. Zack et al., 1977), threshold_li "
+    )
+    source += "(C. H. Li, P. K. S. Tam, 1998)"
 
     value: Value | None = Field(None, description="The value to compare with.")
-    method: Literal["otsu", "triangle"] | None = Field(None, description="How to find the value, instead.")
+    method: Literal["otsu", "triangle", "li"] | None = Field(None, description="How to find the value, instead.")
 
     def bind(self, grid: Grid) -> Operator:
         if self.value is None and self.method is not None:
-            return Found(grid.dtype, self.method)
+            of_numbers = self.method == "li" and grid.dtype.kind == "f"
+            return CrossEntropy(grid.dtype) if of_numbers else Found(grid.dtype, self.method)
         if self.value is None or self.method is not None:
             raise ValueError("give threshold a value or a method, one of them")
         if isnan(self.value):
