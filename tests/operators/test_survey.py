@@ -10,6 +10,7 @@ import pytest
 from skimage.filters import threshold_li
 
 from gridstride.workers import gpu
+from gridstride.workers.families import tally
 from gridstride.workers.families.keys import ABOVE, BELOW, FINITE, MISSING, NAN
 from gridstride.workers.families.survey import Survey
 from gridstride.workers.families.totals import root
@@ -27,6 +28,13 @@ DTYPES = ("bool", "uint8", "int16", "uint32", "int32", "uint64", "int64", "float
 def on_arrays(operator: Operator, window: Window) -> Any:
     """A report by the functions of arrays that a GPU runs."""
     return gpu.compute(operator, window, Machine(np, None, None))
+
+
+@pytest.fixture(params=["kernels", "arrays"])
+def compute(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Sweeps by the CPU's kernels, or by functions of arrays."""
+    monkeypatch.setattr(tally, "FEW", 0)
+    return on_cpu if request.param == "kernels" else on_arrays
 
 
 def survey(array: np.ndarray, rng: np.random.Generator, compute: Any = on_cpu, **asked: Any) -> Survey:
@@ -51,7 +59,6 @@ def numbers(rng: np.random.Generator, dtype: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("compute", [on_cpu, on_arrays])
 def test_numbers_of_an_array_are_exact(dtype: str, compute: Any) -> None:
     rng = np.random.default_rng(3)
     array = numbers(rng, dtype)
@@ -83,7 +90,7 @@ def test_numbers_of_an_array_are_exact(dtype: str, compute: Any) -> None:
 def test_each_part_has_numbers_of_its_own_and_elements_without_data_are_left_out() -> None:
     rng = np.random.default_rng(4)
     array = rng.integers(0, 9, (4, 7, 3)).astype(np.float32)
-    for compute in (on_cpu, on_arrays):
+    for compute in (on_cpu, on_arrays):  # of few elements
         asked: dict[str, Any] = {"moments": True, "extremes": True, "percentiles": (50.0,), "nodata": NoData((3.0,))}
         found = survey(array, rng, compute, per=(0, 2), groups=12, **asked)
         for group, (i, k) in enumerate(np.ndindex(4, 3)):
@@ -158,7 +165,6 @@ def test_infinite_values_are_left_out_of_numbers_and_stay() -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
-@pytest.mark.parametrize("compute", [on_cpu, on_arrays])
 def test_lis_threshold_of_floats_is_scikit_images_at_any_cut(dtype: str, compute: Any) -> None:
     rng = np.random.default_rng(6)
     steps = [rng.normal(0, 30, 900), 10 ** rng.normal(0, 2, 900), rng.integers(-3, 4, 900), rng.normal(size=900) + 1e4]

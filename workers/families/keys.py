@@ -80,7 +80,8 @@ def counted(data: np.ndarray) -> Iterator[np.ndarray]:
         yield piece.view(np.uint8) if piece.dtype == np.bool_ else piece.astype(kind, copy=False)
 
 
-def sparse(group: int, first: int, numbers: Any, xp: Any) -> Any:
-    """The rows of the slots from `first` on whose numbers are not 0."""
+def sparse(group: int, first: int, numbers: Any, xp: Any, slots: Any = None) -> Any:
+    """The rows of numbers that are not 0. slots: after `first`, of each number; None: one after another"""
     there = xp.flatnonzero(numbers)
-    return xp.stack([xp.full(len(there), group, np.int64), there + first, numbers[there]], axis=1)
+    places = there if slots is None else slots[there]
+    return xp.stack([xp.full(len(there), group, np.int64), places + first, numbers[there]], axis=1)

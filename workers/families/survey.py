@@ -103,7 +103,7 @@ class Survey:
         ends = [totals.keys.get(group) for group in range(self.groups)]
         sums = [totals.moments(group) for group in range(self.groups)]
         if self.narrow:
-            rows = [digits[digits[:, 0] == group] for group in range(self.groups)]
+            rows = np.split(digits, np.searchsorted(digits[:, 0], np.arange(1, self.groups)))
             ends = [(int(of[0, 1]), int(of[-1, 1])) if len(of) else None for of in rows]
             sums = [_moments(of, self.dtype) if self.moments else (Fraction(0), Fraction(0)) for of in rows]
         kind = counted_as(self.dtype)
@@ -149,11 +149,14 @@ class Survey:
         told = replace(self, edges=edges)
         if not self.narrow:
             return told
-        found = np.zeros((self.groups, self.bins), np.int64)
-        for group, key, number in digits.tolist():
-            place = int(np.searchsorted(edges[group], element_of(key, self.dtype), side="right")) - 1
-            found[group, min(place, self.bins - 1)] += number
-        return replace(told, histogram=found)
+        values = digits[:, 1] - (1 << (key_bits(self.dtype) - 1) if self.dtype.kind == "i" else 0)
+        bins = [
+            np.searchsorted(edges[group], of, side="right") - 1
+            for group, of in enumerate(np.split(values, np.searchsorted(digits[:, 0], np.arange(1, self.groups))))
+        ]
+        places = np.minimum(np.concatenate(bins), self.bins - 1)
+        rows = np.column_stack([digits[:, 0], places, digits[:, 2]])
+        return replace(told, histogram=_spread(rows, self.groups, self.bins))
 
     # --- of all sweeps ---
     def _prefixes(self) -> np.ndarray:
@@ -165,12 +168,14 @@ class Survey:
     def _nearer(self, digits: np.ndarray) -> Survey:
         """With one digit more of each key."""
         ranks, keys = self.ranks.copy(), self.keys.copy()
-        begun = self._prefixes() if self.made else None
+        begun = (
+            [(group, 0) for group in range(self.groups)] if self.made == 0 else map(tuple, self._prefixes().tolist())
+        )
+        order = {prefix: number for number, prefix in enumerate(begun)}
+        numbers = digits[:, 0] if self.made == 0 else digits[:, 1] // BINS  # ascending: so are groups and prefixes
         for group, n in np.argwhere(ranks >= 0).tolist():
-            number = (
-                0 if begun is None else int(np.flatnonzero(np.all(begun == [group, int(keys[group, n])], axis=1))[0])
-            )
-            own = digits[(digits[:, 0] == group) & (digits[:, 1] // BINS == number)]
+            number = order[group, int(keys[group, n])]
+            own = digits[slice(*np.searchsorted(numbers, [number, number + 1]))]
             below = np.cumsum(own[:, 2])
             at = int(np.searchsorted(below, ranks[group, n], side="right"))
             ranks[group, n] -= int(below[at - 1]) if at else 0
@@ -225,10 +230,11 @@ def _between(a: float, b: float, part: float, dtype: np.dtype) -> float:
 
 
 def _moments(rows: np.ndarray, dtype: np.dtype) -> tuple[Fraction, Fraction]:
-    """The sums of numbers and of their squares, from rows (group, key, how many)."""
-    pairs = [(element_of(key, dtype), number) for _, key, number in rows.tolist()]
-    total, squares = sum(int(v) * n for v, n in pairs), sum(int(v) ** 2 * n for v, n in pairs)
-    return Fraction(total), Fraction(squares)
+    """The sums of numbers of 16 bits and of their squares, from rows (group, key, how many)."""
+    values = rows[:, 1] - (1 << (key_bits(dtype) - 1) if dtype.kind == "i" else 0)
+    squares, counts = values**2, rows[:, 2]
+    high, low = (int((part * counts).sum()) for part in (squares >> 16, squares & 0xFFFF))  # 64 bits have these sums
+    return Fraction(int((values * counts).sum())), Fraction((high << 16) + low)
 
 
 def _spread(rows: np.ndarray, groups: int, bins: int) -> np.ndarray:

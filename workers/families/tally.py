@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gridstride.workers.families.keys import BINS, PIECE
+from gridstride.workers.families.histogram import counted_as
+from gridstride.workers.families.keys import BINS, PIECE, counted
 from gridstride.workers.nodata import NoData
 from gridstride.workers.operators.base import Grid, Operator, Report, Window
 from gridstride.workers.region import Region
 
 if TYPE_CHECKING:
     from gridstride.workers.gpu import Machine
+
+FEW = 2**12  # elements of a group that are tallied by functions of arrays
 
 
 @dataclass(frozen=True)
@@ -59,21 +62,25 @@ class Tally(Operator):
         return 3 * rows + copies + tables + (160 * min(size, PIECE) if device == "gpu" else 0)
 
     def cpu(self, window: Window, out: np.ndarray) -> Report:
-        from gridstride.workers.families import tally_cpu  # Numba takes time to import
+        from gridstride.workers.families import tally_arrays, tally_cpu  # Numba takes time to import
 
-        rows = []
+        rows: list[Any] = []
         for group, data in self.parts(window):
             kept, missing = self.valid(data, np)
-            rows.append(tally_cpu.rows_of(self, group, kept, missing))
+            if kept.size < FEW:
+                piece = next(counted(kept), np.zeros(0, counted_as(kept.dtype)))
+                rows += tally_arrays.rows_of(self, group, piece, missing, np)
+            else:
+                rows.append(tally_cpu.rows_of(self, group, kept, missing))
         return np.concatenate(rows) if rows else np.zeros((0, 3), np.int64)
 
     def on_gpu(self, window: Window, machine: Machine) -> Any:
-        from gridstride.workers.families import tally_gpu
+        from gridstride.workers.families import tally_arrays
 
         xp, rows = machine.xp, []
         for group, data in self.parts(window):
             kept, missing = self.valid(data, xp)
-            rows += tally_gpu.rows_of(self, group, xp.ascontiguousarray(kept).reshape(-1), missing, xp)
+            rows += tally_arrays.rows_of(self, group, xp.ascontiguousarray(kept).reshape(-1), missing, xp)
         return xp.concatenate(rows) if rows else xp.zeros((0, 3), np.int64)
 
     def parts(self, window: Window) -> Iterator[tuple[int, Any]]:
