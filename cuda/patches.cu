@@ -30,7 +30,7 @@ bilateral(const T* __restrict__ padded, T* __restrict__ out, const Windows* __re
     for (i64 e = i64(blockIdx.x) * blockDim.x + threadIdx.x; e < count; e += stride) {
         const T* window = padded + first_of(*geometry, e);
         const T here = window[centre];
-        T sum = 0, weights = 0;
+        T sum = here, weights = 1;  // of the element itself
         for (int k = 0; k < taps; ++k) {
             const T v = window[offsets[k]], difference = (v - here) * scale;
             const T away = fma(difference, difference, spatial[k]);
@@ -40,7 +40,7 @@ bilateral(const T* __restrict__ padded, T* __restrict__ out, const Windows* __re
                 weights += weight;
             }
         }
-        out[e] = weights > 0 ? sum / weights : here;
+        out[e] = sum / weights;
     }
 }
 

@@ -17,7 +17,7 @@ EXAMPLES = [
 TOLERANCE = 1e-6
 PLANTED = [
     ("patches.cu", "rint(x), power", "rint(x) + 1, power"),
-    ("patches.cu", "weights > 0 ? sum / weights : here", "sum / weights"),
+    ("patches.cu", "if (away <= most) {", "if (away < 1) {"),
 ]
 TIMED = [{"sigma_color": 800.0, "sigma_spatial": 1.5, "radius": 4}]
 

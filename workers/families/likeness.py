@@ -68,11 +68,6 @@ def _add_weighted(builder: Any, kind: Vector, weight: Any, value: Any, total: An
     return builder.select(builder.fcmp_ordered(">", weight, _constant(weight.type, 0.0)), more, total)
 
 
-def _quotient(builder: Any, kind: Vector, total: Any, weights: Any, otherwise: Any) -> Any:
-    some = builder.fcmp_ordered(">", weights, _constant(weights.type, 0.0))
-    return builder.select(some, builder.fdiv(total, weights), otherwise)
-
-
 def _of(make: Callable[..., Any], *kinds: Vector) -> Any:
     """The signature and the code of an operation on vectors of one type."""
 
@@ -110,9 +105,3 @@ def count_within(typing: Any, x: Vector, most: Vector, weight: Vector, total: Ve
 def add_weighted(typing: Any, weight: Vector, value: Vector, total: Vector) -> Any:
     """total + weight * value, rounded once, where there is a weight; else total, whatever the value is."""
     return _of(_add_weighted, weight, value, total)
-
-
-@intrinsic
-def quotient(typing: Any, total: Vector, weights: Vector, otherwise: Vector) -> Any:
-    """total / weights, or `otherwise` where there is no weight."""
-    return _of(_quotient, total, weights, otherwise)

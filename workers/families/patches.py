@@ -56,7 +56,7 @@ class BilateralMean(LikeMean):
     """sum of w x / sum of w over elements around each, w = 2^-(spatial + (scale difference)^2).
 
     C. Tomasi, R. Manduchi, "Bilateral filtering for gray and color images", 1998, by brute force.
-    taps: int64 (n, axes), places in the box; spatial: float64 (n,)
+    taps: int64 (n, axes), places in the box of all but the element itself, whose weight is 1; spatial: float64 (n,)
     """
 
     taps: np.ndarray
@@ -64,7 +64,7 @@ class BilateralMean(LikeMean):
     scale: float
 
     def describe(self) -> str:
-        return f"bilateral mean of {len(self.taps)} elements"
+        return f"bilateral mean of {1 + len(self.taps)} elements"
 
     def element_time(self, grid: Grid) -> float:
         return 0.012 * grid.dtype.itemsize**1.5 * len(self.taps)

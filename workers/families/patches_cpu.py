@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import product
 from math import prod
 from typing import TYPE_CHECKING
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numba import njit
 
+from gridstride.workers.buffers import Borrowed
 from gridstride.workers.families.exponential import LARGEST
 from gridstride.workers.families.likeness import (
     add_weighted,
@@ -17,13 +18,11 @@ from gridstride.workers.families.likeness import (
     count_within,
     falling,
     half_to,
-    quotient,
 )
 from gridstride.workers.families.local import padded
-from gridstride.workers.families.rows import aligned
 from gridstride.workers.launches import strides
 from gridstride.workers.operators.base import Window
-from gridstride.workers.vectors import BYTES, add, elements, every, fma, get, high, lanes, mul, put, sub
+from gridstride.workers.vectors import BYTES, add, div, elements, every, fma, get, high, lanes, mul, put, sub
 
 if TYPE_CHECKING:
     from gridstride.workers.families.patches import BilateralMean, LikeMean, NonLocalMean
@@ -33,32 +32,32 @@ def bilateral(op: BilateralMean, window: Window, out: np.ndarray) -> None:
     """Apply `op` to a window; out: of the data's dtype."""
     if out.size == 0:
         return
-    data, shape = _padded(op, window, range(out.ndim))
-    steps = strides(shape)
+    steps = strides(op.padded_shape(window.want, window.grid))
     last = max((axis for axis, n in enumerate(op.size) if n > 1), default=out.ndim - 1)
     bases = np.zeros((), np.int64)
     for n, step in zip(out.shape[:last], steps, strict=False):
         bases = np.add.outer(bases, np.arange(n) * step)
-    dtype = data.dtype.type
+    dtype = out.dtype.type
     result = out if out.flags.c_contiguous else np.empty(out.shape, out.dtype)
-    terms = op.taps @ np.array(steps), op.spatial.astype(dtype), dtype(op.scale), dtype(LARGEST[data.dtype])
+    terms = op.taps @ np.array(steps), op.spatial.astype(dtype), dtype(op.scale), dtype(LARGEST[out.dtype])
     rows = result.reshape(bases.size, -1)
     line = np.empty(rows.shape[1] + 2 * BYTES, dtype)
-    _bilateral(data, bases.reshape(-1), int(np.dot(op.before, steps)), *terms, line, rows)
+    with Borrowed() as memory:
+        data = _padded(op, window, range(out.ndim), memory)
+        _bilateral(data, bases.reshape(-1), int(np.dot(op.before, steps)), *terms, line, rows)
     if result is not out:
         out[...] = result
 
 
-def _padded(op: LikeMean, window: Window, order: range | list[int]) -> tuple[np.ndarray, tuple[int, ...]]:
-    """The data with their whole boundary, the axes in an order, one after another, with room for vectors at the end;
-    and their shape in the array's own order."""
+def _padded(op: LikeMean, window: Window, order: Sequence[int], memory: Borrowed) -> np.ndarray:
+    """The data with their whole boundary, the axes in an order, one after another, with room for vectors at the end."""
     shape = op.padded_shape(window.want, window.grid)
     size = prod(shape)
-    memory = aligned(size + 2 * BYTES, window.data.dtype)
-    memory[size:] = 0
-    view = memory[:size].reshape([shape[axis] for axis in order]).transpose(np.argsort(order))
+    data = memory.array((size + 2 * BYTES,), window.data.dtype)
+    data[size:] = 0
+    view = data[:size].reshape([shape[axis] for axis in order]).transpose(np.argsort(order))
     padded(op, window, op.cval, into=view)
-    return memory, shape
+    return data
 
 
 @njit(nogil=True, cache=True)
@@ -67,14 +66,14 @@ def _bilateral(data, bases, centre, offsets, spatial, scale, most, line, out):
     width, step = out.shape[1], lanes(data)
     last = max(0, (width + step - 1) // step * step - 2 * step)
     numbers, into = elements(data), elements(line)
-    far, part, none = every(data, most), every(data, scale), every(data, data.dtype.type(0))
+    far, part, one = every(data, most), every(data, scale), every(data, data.dtype.type(1))
     for r in range(len(bases)):
         for start in range(0, width, 2 * step):
             x = min(start, last)  # two vectors at a time; the last two may overlap those before
             a = bases[r] + x
             b = a + step
             here, there = get(numbers, a + centre), get(numbers, b + centre)
-            sum_a = sum_b = weights_a = weights_b = none
+            sum_a, sum_b, weights_a, weights_b = here, there, one, one
             for k in range(len(offsets)):
                 away = every(data, spatial[k])
                 v, w = get(numbers, a + offsets[k]), get(numbers, b + offsets[k])
@@ -83,8 +82,8 @@ def _bilateral(data, bases, centre, offsets, spatial, scale, most, line, out):
                 p, q = half_to(d), half_to(e)
                 sum_a, sum_b = add_within(d, far, p, v, sum_a), add_within(e, far, q, w, sum_b)
                 weights_a, weights_b = count_within(d, far, p, weights_a), count_within(e, far, q, weights_b)
-            put(into, x, quotient(sum_a, weights_a, here))
-            put(into, x + step, quotient(sum_b, weights_b, there))
+            put(into, x, div(sum_a, weights_a))
+            put(into, x + step, div(sum_b, weights_b))
         for x in range(width):
             out[r, x] = line[x]
 
@@ -93,14 +92,21 @@ def non_local(op: NonLocalMean, window: Window, out: np.ndarray) -> None:
     """Apply `op` to a window, tile by tile; out: of the data's dtype."""
     if out.size == 0:
         return
-    others = [axis for axis in range(out.ndim) if axis not in op.axes]
-    data, shape = _padded(op, window, order := [*others, *op.axes])
-    steps, count = strides(tuple(shape[axis] for axis in order)), len(others)
+    order = [*(axis for axis in range(out.ndim) if axis not in op.axes), *op.axes]
+    shape = op.padded_shape(window.want, window.grid)
+    with Borrowed() as memory:
+        data = _padded(op, window, order, memory)
+        _tile_by_tile(op, data, strides(tuple(shape[axis] for axis in order)), out.transpose(order))
+
+
+def _tile_by_tile(op: NonLocalMean, data: np.ndarray, steps: list[int], out: np.ndarray) -> None:
+    """data, out: with the filtered axes last; steps: of each axis in the data"""
+    count = out.ndim - len(op.axes)
     outer, inner = steps[:count], np.array([0] * (3 - len(op.axes)) + steps[count:])  # inner: of z, y and x
     own, corner = int(inner.sum()) * op.reach, int(inner.sum()) * (op.patch // 2 - 1)
-    terms, moved = op.terms(data.dtype), out.transpose(order)
-    for place in np.ndindex(*moved.shape[:count]):
-        volume = moved[place][(None,) * (3 - len(op.axes))]
+    terms = op.terms(data.dtype)
+    for place in np.ndindex(*out.shape[:count]):
+        volume = out[place][(None,) * (3 - len(op.axes))]
         first = own + int(np.dot(place, outer))
         for part in _tiles(volume.shape, op.tile(volume.shape, data.dtype)):
             begin = first + int(np.dot([piece.start for piece in part], inner))
@@ -148,7 +154,7 @@ def _non_local(data, begin, corner, steps, shape, shifts, taps, terms):
         _weigh(data, lowest - corner, away, page, whole, taps, terms, line, rows, weights)
         _gather(data, begin, away, page, shape, shift, low, weights, sums, counts)
     for i in range(0, sums.size, step):
-        put(sums, i, quotient(get(sums, i), get(counts, i), get(sums, i)))
+        put(sums, i, div(get(sums, i), get(counts, i)))
     return sums[:, :, :nx]
 
 

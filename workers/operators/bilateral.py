@@ -51,7 +51,7 @@ class Bilateral(Linear):
                 "size or radius, or sigma_spatial without them"
             )
         places = np.indices(size).reshape(len(size), -1).T
-        away = places - before
+        away = (places - before)[(places != before).any(axis=1)]  # the element itself has weight 1
         if self.size is None:
             away = away[((away / np.maximum(before, 1)) ** 2).sum(axis=1) <= 1 + 1e-12]
         spatial = log(2) ** -1 / 2 * ((away / np.array(sigmas)) ** 2).sum(axis=1)
