@@ -80,20 +80,31 @@ def test_elements_that_are_no_numbers_stay_and_change_no_others(name: str, field
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
-@pytest.mark.parametrize(("name", "fields"), PASSES)
-def test_elements_without_data_stay_so(name: str, fields: dict[str, Any], dtype: str) -> None:
+@pytest.mark.parametrize(("name", "fields"), [*PASSES, ("richardson-lucy", {"psf": np.ones((3, 3))})])
+def test_elements_without_data_stay_so_in_all_sweeps(
+    name: str, fields: dict[str, Any], dtype: str, monkeypatch: Any
+) -> None:
+    for module, most in ((denoise_tv, "MOST_FUSED"), (anisotropic_diffusion, "MOST_FUSED"), (richardson_lucy, "REACH")):
+        monkeypatch.setattr(module, most, 2)
+    monkeypatch.setattr(richardson_lucy, "TOGETHER", 1)
     array = RNG.integers(1, 200, (9, 12)).astype(dtype)
     array[3:5, 4:7] = 0
     fields = fields | {"iterations": 5, "dtype": "float32"}
     recipe = registry.find(name)(**fields)
     operator, left = recipe.bind(grid_of(array)).without(NoData((0,)), grid_of(array))
     found = apply(operator, array, (4, 5))
-    assert left is not None
+    assert left == NoData((0.0,))
+    assert operator.sweeps() >= 1
     assert (left.valid(found, np) == (array != 0)).all()
     given = array.astype("float32") / np.float32(255 if dtype == "uint8" and name == "denoise-tv" else 1)
     given[array == 0] = np.nan
     wanted = apply(bound(name, given, **fields), given)
     np.testing.assert_allclose(found[array != 0], wanted[array != 0], rtol=1e-6)
+
+
+def test_parts_of_the_largest_integer_are_no_integers() -> None:
+    with pytest.raises(ValueError, match="preserve_range"):
+        bound("denoise-tv", ((9, 9), np.dtype("uint16")), dtype="uint16")
 
 
 def psf(*shape: int) -> np.ndarray:

@@ -7,14 +7,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
-from math import nan, prod
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gridstride.workers.buffers import Borrowed
 from gridstride.workers.families.joined import Join, Joined
-from gridstride.workers.families.relay import marked
+from gridstride.workers.families.relay import leaving_out
 from gridstride.workers.nodata import NoData
 from gridstride.workers.operators.base import Axis, Grid, Meaning, Operator, Window
 from gridstride.workers.operators.graph import INPUT, Graph, Step
@@ -163,8 +163,8 @@ class Deconvolution(Operator):
     def meaning(self) -> Meaning:
         return Meaning(1.0)
 
-    def without(self, nodata: NoData, grid: Grid) -> tuple[Operator, NoData]:
-        return marked(self, nodata, grid), NoData((nan,))
+    def without(self, nodata: NoData, grid: Grid) -> tuple[Operator, NoData | None]:
+        return leaving_out((self,), nodata, grid)
 
     # --- work ---
     def parts(self, want: Region, grid: Grid) -> Iterator[Region]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import log, nan, prod, sqrt
+from math import log, prod, sqrt
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gridstride.workers.families.local import Local
-from gridstride.workers.families.relay import marked
+from gridstride.workers.families.relay import leaving_out
 from gridstride.workers.families.rows import LINE
 from gridstride.workers.launches import Launches
 from gridstride.workers.nodata import NoData
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gridstride.workers.families.diffusion_loops import Plan
 
 TOGETHER = 16  # iterations that go through the planes together, at most
-CACHE = 2**23  # bytes that they work on
+CACHE = 2**24  # bytes that they work on
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,9 @@ class Diffusion(Local):
     def meaning(self) -> Meaning:
         return Meaning(1.0, between=True)
 
-    def without(self, nodata: NoData, grid: Grid) -> tuple[Operator, NoData]:
+    def without(self, nodata: NoData, grid: Grid) -> tuple[Operator, NoData | None]:
         """No data are NaN, to which nothing flows."""
-        return marked(self, nodata, grid), NoData((nan,))
+        return leaving_out((self,), nodata, grid)
 
     def element_time(self, grid: Grid) -> float:
         return 1.0 + self.count * 0.4 * len(self.axes) * grid.dtype.itemsize / 4

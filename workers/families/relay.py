@@ -4,11 +4,11 @@ many in each sweep as its halo pays for."""
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import isnan, nan
 
 from gridstride.workers.families.elementwise import Elementwise
-from gridstride.workers.families.nodata import Touched
+from gridstride.workers.families.nodata import Touched, Unified
 from gridstride.workers.nodata import NoData
 from gridstride.workers.operators.base import Grid, Meaning, Operator, Report
 from gridstride.workers.operators.graph import Graph, Step
@@ -17,7 +17,8 @@ from gridstride.workers.region import Region
 
 @dataclass(frozen=True)
 class Relay(Operator):
-    """Parts, each a sweep. What passes between them may have axes that neither the array nor the result has.
+    """Parts, each a sweep. What passes between them may have axes that neither the array nor the result has. They leave
+    out NaN by themselves (`leaving_out`).
 
     The geometry is that of the last sweep, which alone is left when the others are made.
     """
@@ -85,9 +86,7 @@ class Relay(Operator):
         return found
 
     def without(self, nodata: NoData, grid: Grid) -> tuple[Operator, NoData | None]:
-        """As of the first part, whose result, whatever it holds for elements without data, the others take."""
-        first, left = self.parts[0].without(nodata, grid)
-        return replace(self, parts=(first, *self.parts[1:])), left
+        return leaving_out(self.parts, nodata, grid)
 
     def first_sweep(self) -> Operator | None:
         return self.parts[0] if len(self.parts) > 1 else None
@@ -107,9 +106,15 @@ def shares(total: int, most: int) -> list[int]:
     return [total * (n + 1) // sweeps - total * n // sweeps for n in range(sweeps)]
 
 
-def marked(operator: Operator, nodata: NoData, grid: Grid) -> Operator:
-    """An operator that itself leaves NaN out, for an array in which other values stand for no data."""
-    if all(isnan(value) for value in nodata.values):
-        return operator
-    same = Touched(Elementwise("cast", grid.dtype), nodata, nan)
-    return Graph((Step("marked", same), Step("made", operator, ("marked",))))
+def leaving_out(parts: tuple[Operator, ...], nodata: NoData, grid: Grid) -> tuple[Operator, NoData | None]:
+    """Parts that themselves leave out NaN, and give it where they are given it, for an array in which some values stand
+    for no data: NaN is these in the first part, and becomes what stands for no data after the last."""
+    dtype, nans = Relay(parts).out_grid(grid).dtype, NoData((nan,))
+    left = nodata.stored_as(dtype)
+    if not all(isnan(value) for value in nodata.values):
+        same = Touched(Elementwise("cast", grid.dtype), nodata, nan)
+        parts = (Graph((Step("marked", same), Step("made", parts[0], ("marked",)))), *parts[1:])
+    if not isnan(left.value):
+        one = Unified(Operator(), nans, left.value)
+        parts = (*parts[:-1], Graph((Step("made", parts[-1]), Step("unmarked", one, ("made",)))))
+    return alone(parts), left

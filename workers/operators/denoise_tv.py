@@ -38,7 +38,9 @@ class DenoiseTv(Iterative):
     )
 
     def bind(self, grid: Grid) -> Operator:
-        axes = tuple(sorted(self.filtered(grid)))
+        axes, out = tuple(sorted(self.filtered(grid))), self.out_dtype(grid)
+        if not self.preserve_range and grid.dtype.kind in "iu" and out.kind != "f":
+            raise ValueError(f"dtype is {out}, and integers become parts of their largest, 1: give preserve_range too")
         steps, source = self.begun(grid, self.preserve_range)
         updates = shares(self.iterations - 1, MOST_FUSED)
         parts = [
