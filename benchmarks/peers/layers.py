@@ -9,9 +9,14 @@ import numpy as np
 from benchmarks.peers.operators import Call, Fields, Table, only, sizes
 
 
+def of_channels(a: np.ndarray, f: Fields) -> np.ndarray:
+    """The weights of an image's channels: a part of it may have been taken."""
+    return f["weights"][:, : len(a)] if "channel_axis" in f else f["weights"]
+
+
 def numpy_table() -> Table:
     def dense(a: np.ndarray, f: Fields) -> Call:
-        weights = only(f, "weights", "channel_axis")["weights"].astype(np.float32)
+        weights = of_channels(a, only(f, "weights", "channel_axis")).astype(np.float32)
         return lambda: np.tensordot(weights, a.astype(np.float32), (1, f["channel_axis"]))
 
     return {"relu": lambda a, f: lambda: np.maximum(a, np.float32(0)), "dense": dense}
@@ -21,7 +26,7 @@ def scipy_table() -> Table:
     from scipy import ndimage, special
 
     def conv(a: np.ndarray, f: Fields) -> Call:
-        weights = only(f, "weights", "padding", "channel_axis")["weights"].astype(np.float32)
+        weights = of_channels(a, only(f, "weights", "padding", "channel_axis")).astype(np.float32)
         images = a.astype(np.float32) if "channel_axis" in f else a[None].astype(np.float32)
         extra = (1,) * (images.ndim + 1 - weights.ndim)
         layers = weights.reshape(*weights.shape[:2], *extra, *weights.shape[2:])
@@ -73,7 +78,7 @@ def torch_table() -> Table:
     convolutions = functional.conv1d, functional.conv2d, functional.conv3d
 
     def conv(a: np.ndarray, f: Fields) -> Call:
-        weights, padding = tensor(f["weights"]), only(f, "weights", "padding", "channel_axis").get("padding", 0)
+        weights, padding = tensor(of_channels(a, f)), only(f, "weights", "padding", "channel_axis").get("padding", 0)
         function = convolutions[weights.ndim - 3]
         if "channel_axis" in f or weights.ndim == a.ndim + 2:
             of = tensor(a)[None] if "channel_axis" in f else tensor(a)[None, None]
@@ -82,7 +87,7 @@ def torch_table() -> Table:
         return lambda: function(of, weights, padding=padding).movedim(1, 0)
 
     def dense(a: np.ndarray, f: Fields) -> Call:
-        weights = tensor(only(f, "weights", "channel_axis")["weights"])
+        weights = tensor(of_channels(a, only(f, "weights", "channel_axis")))
         of, kernel = tensor(a)[None], weights.reshape(*weights.shape, *(1,) * (a.ndim - 1))
         return lambda: convolutions[a.ndim - 2](of, kernel)[0]
 

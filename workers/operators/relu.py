@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from gridstride.workers.families.elementwise import stored_as
 from gridstride.workers.families.rectified import Rectified
 from gridstride.workers.operators.base import Grid, Operator
 from gridstride.workers.operators.fields import DType
@@ -23,4 +24,4 @@ class Relu(Floats):
     dtype: DType = FLOATING
 
     def bind(self, grid: Grid) -> Operator:
-        return self.floating(grid, Rectified())
+        return stored_as(Rectified(self.made(grid)), grid, self.out_dtype(grid))
