@@ -8,6 +8,7 @@ from tests.operators.sato import array as around
 EXAMPLES = [
     ({"block_size": 5}, (9, 31), "uint8"),
     ({"block_size": (3, 5, 7), "method": "mean", "offset": -2.5}, (5, 9, 11), "float32"),
+    ({"block_size": (5, 3, 3), "method": "mean", "offset": 2}, (6, 14, 23), "uint8"),
     ({"block_size": 3, "method": "median", "mode": "constant", "cval": 7, "axes": (2, 0)}, (5, 3, 9), "uint16"),
     ({"block_size": 7, "method": "niblack", "k": 0.1}, (13, 15), "int16"),
     ({"method": "sauvola", "block_size": (3, 5), "r": 40, "dtype": "uint8"}, (11, 13), "float64"),

@@ -259,7 +259,7 @@ class Told(Operator):
             firsts, rows = (np.asarray(_sums(one[:-1]), np.int64) for one in (lines, places))
             clahe_cpu.count(np.ascontiguousarray(bins).reshape(-1), firsts, rows, lines[-1], places[-1], counts)
         else:
-            taken = bins[np.ix_(*(source for _, source in members))].reshape(-1)
+            taken = bins[tuple(map(xp.asarray, np.ix_(*(source for _, source in members))))].reshape(-1)
             tiles = xp.asarray(_sums(places))
             index = (tiles * self.of.bins + taken)[taken < self.of.bins]
             counts += xp.bincount(index, minlength=counts.size).reshape(counts.shape)

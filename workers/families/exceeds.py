@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from gridstride.workers.launches import Launches, Ref, ceil_div, type_name
 from gridstride.workers.nodata import NoData
 from gridstride.workers.operators.base import Grid, Meaning, Operator, Window
 from gridstride.workers.region import Region
+
+if TYPE_CHECKING:
+    from gridstride.workers.gpu import Machine
 
 Formula = Literal["level", "niblack", "sauvola"]
 
@@ -29,9 +32,11 @@ def instantiations() -> list[tuple[str, str]]:
 class Exceeds(Join):
     """Whether elements are greater than a threshold less `offset`; NaN never is, nor is anything greater than NaN.
 
-    level:   of (elements, thresholds), float32 or float64
-    niblack: of (elements, means, means of squares), float64: mean - k * deviation
+    level:   of (elements, thresholds), which are float32 or float64
+    niblack: of (elements, means, means of squares), which are float64: mean - k * deviation
     sauvola: of the same: mean * (1 + k * (deviation / r - 1))
+
+    Elements may be of any dtype, and are compared as the others'.
     """
 
     formula: Formula
@@ -40,7 +45,8 @@ class Exceeds(Join):
     r: float = 1.0
 
     def out_grid(self, grid: Grid) -> Grid:
-        self.same_dtype(grid, self.formula)
+        if len(set(grid.others)) != 1 or grid.others[0].kind != "f":
+            raise ValueError(f"{self.formula} of thresholds of dtypes {[dtype.name for dtype in grid.others]}")
         return grid.having(bool)
 
     def without_several(self, nodata: Sequence[NoData | None], grid: Grid) -> tuple[Operator, NoData | None]:
@@ -58,20 +64,26 @@ class Exceeds(Join):
 
     def scratch(self, want: Region, grid: Grid, device: str) -> int:
         """Copies of arrays, and of a result, that do not lie in a row."""
-        return want.size * (grid.dtype.itemsize * (1 + len(grid.others)) + 1)
+        return want.size * (8 + sum(dtype.itemsize for dtype in grid.others) + 1)
 
     def cpu(self, window: Window, out: np.ndarray) -> None:
         from gridstride.workers.families import exceeds_cpu  # Numba takes time to import
 
-        arrays = [in_order(array).reshape(-1) for array in window.part(window.want).arrays]
+        first, *others = window.part(window.want).arrays
+        first = first.astype(np.float32) if first.dtype == np.float16 else first
+        first = first.view(np.uint8) if first.dtype.kind == "b" else first
+        arrays = [in_order(array).reshape(-1) for array in (first, *others)]
         result = out if out.flags.c_contiguous else np.empty(out.shape, bool)
         flat = result.reshape(-1).view(np.uint8)
         if self.formula == "level":
-            exceeds_cpu.level(*arrays, arrays[0].dtype.type(self.offset), flat)
+            exceeds_cpu.level(*arrays, others[0].dtype.type(self.offset), flat)
         else:
             exceeds_cpu.spread(*arrays, self.offset, self.k, self.r, self.formula == "sauvola", flat)
         if result is not out:
             out[...] = result
+
+    def on_gpu(self, window: Window, machine: Machine) -> Any:
+        return super().on_gpu(replace(window, data=window.data.astype(window.others[0].dtype)), machine)
 
     def gpu(self, window: Window, launches: Launches) -> None:
         launches.out_dtype, count = np.dtype(bool), prod(window.want.shape)

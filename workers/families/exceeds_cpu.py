@@ -8,8 +8,9 @@ from numba import njit
 
 @njit(nogil=True, cache=True)
 def level(data, thresholds, offset, out):
+    kind = thresholds.dtype.type
     for i in range(len(data)):
-        out[i] = data[i] > thresholds[i] - offset
+        out[i] = kind(data[i]) > thresholds[i] - offset
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -19,4 +20,4 @@ def spread(data, means, squares, offset, k, r, sauvola, out):
         m = means[i]
         deviation = np.sqrt(max(squares[i] - m * m, 0.0))
         threshold = m * (1.0 + k * (deviation / r - 1.0)) if sauvola else m - k * deviation
-        out[i] = data[i] > threshold - offset
+        out[i] = np.float64(data[i]) > threshold - offset

@@ -73,19 +73,26 @@ class LocalThreshold(Neighbourhood):
                 raise ValueError(f"block_size is {size}: expected an odd number, so that the box has a middle")
         order = np.argsort(axes)
         axes, sizes, modes = ([given[i] for i in order] for given in (axes, sizes, self.modes(axes)))
-        single = grid.dtype.kind == "f" and grid.dtype.itemsize < 8 and self.method not in MIRRORED
-        number = np.dtype(np.float32 if single else np.float64)
-        steps, source = numbers(grid, number)
         if self.method in MIRRORED:
-            steps += self._deviating(grid, source, self._means(grid, axes, sizes, modes))
+            steps = self._deviating(grid, self._means(axes, sizes, modes))
         else:
+            number = self._number(grid, prod(sizes))
             made = self._threshold(grid, number, axes, sizes, modes, list(order))
-            if self.method == "median" and made.out_grid(grid).dtype != number:
-                steps += [Step("median", made), Step("threshold", Elementwise("cast", number), ("median",))]
-            else:
-                steps.append(Step("threshold", made, (INPUT if self.method == "median" else source,)))
-            steps.append(Step("mask", Exceeds("level", self.offset), (source, "threshold")))
+            steps = [Step("threshold", made)]
+            if made.out_grid(grid).dtype != number:
+                steps = [Step("median", made), Step("threshold", Elementwise("cast", number), ("median",))]
+            steps.append(Step("mask", Exceeds("level", self.offset), (INPUT, "threshold")))
         return stored(steps, np.dtype(bool), self.out_dtype(grid), "round")
+
+    def _number(self, grid: Grid, count: int) -> np.dtype:
+        """The dtype of thresholds: float32 of such arrays, and where the difference of a mean of integers from any of
+        them is known to be larger than what float32 rounds away, or 0; float64 otherwise, as in scikit-image."""
+        if grid.dtype.kind == "f":
+            return np.dtype(np.float32 if grid.dtype.itemsize < 8 else np.float64)
+        most = 1 if grid.dtype.kind == "b" else -int(np.iinfo(grid.dtype).min) or int(np.iinfo(grid.dtype).max)
+        whole = self.offset % 1 == 0 and float(self.cval) % 1 == 0
+        far = count * (2 * max(most, abs(self.cval)) + abs(self.offset))
+        return np.dtype(np.float32 if self.method == "mean" and whole and far < 2**24 else np.float64)
 
     def _check_given(self) -> None:
         """Refuse what only another method would use."""
@@ -96,7 +103,7 @@ class LocalThreshold(Neighbourhood):
     def _threshold(
         self, grid: Grid, number: np.dtype, axes: list[int], sizes: list[int], modes: list[str], order: list[int]
     ) -> Operator:
-        """What makes the thresholds: a median of the array's own elements, or sums of the same as numbers."""
+        """What makes the thresholds: a median of the array's own elements, or sums of them."""
         if self.method == "median":
             size, before, every = [1] * grid.ndim, [0] * grid.ndim, ["nearest"] * grid.ndim
             for axis, n, mode in zip(axes, sizes, modes, strict=True):
@@ -104,8 +111,8 @@ class LocalThreshold(Neighbourhood):
             box = Box(tuple(size), tuple(before), tuple(every))
             return ranked(box, box.count // 2, grid, self.outside(grid), grid.dtype)
         if self.method == "mean":
-            passes = self._means(grid, axes, sizes, modes)[0]
-            return Separable.of(passes, number, "double", "round")
+            passes, single = self._means(axes, sizes, modes)[0], number == np.float32 and grid.dtype.kind != "f"
+            return Separable.of(passes, number, "single" if single else "double", "round")
         sigmas = [(n - 1) / 6 for n in sizes]
         if self.param is not None:
             given = per_axis(self.param, axes, "param")
@@ -113,7 +120,7 @@ class LocalThreshold(Neighbourhood):
         passes = gaussian_passes(axes, sigmas, [0] * len(axes), modes, self.cval, name="param")
         return Separable.of(passes, number, "double", "scipy")
 
-    def _means(self, grid: Grid, axes: list[int], sizes: list[int], modes: list[str]) -> tuple[list[Pass], list[Pass]]:
+    def _means(self, axes: list[int], sizes: list[int], modes: list[str]) -> tuple[list[Pass], list[Pass]]:
         """The passes of a mean, and of a mean of squares: sums, the last of which is divided."""
         found = []
         for outside in (float(self.cval), float(self.cval) ** 2):
@@ -125,9 +132,10 @@ class LocalThreshold(Neighbourhood):
             found.append(passes)
         return found[0], found[1]
 
-    def _deviating(self, grid: Grid, source: str, passes: tuple[list[Pass], list[Pass]]) -> list[Step]:
+    def _deviating(self, grid: Grid, passes: tuple[list[Pass], list[Pass]]) -> list[Step]:
         """The steps of niblack and sauvola."""
         wide = np.dtype(np.float64)
+        steps, source = numbers(grid, wide)
         ends = (0, 1) if grid.dtype.kind == "b" else (-1, 1)
         if grid.dtype.kind in "iu":
             ends = (int(np.iinfo(grid.dtype).min), int(np.iinfo(grid.dtype).max))
@@ -136,8 +144,9 @@ class LocalThreshold(Neighbourhood):
             "niblack" if self.method == "niblack" else "sauvola", self.offset, 0.2 if self.k is None else self.k, r
         )
         return [
-            Step("mean", Separable.of(passes[0], wide, "double", "round"), (source,)),
+            *steps,
+            Step("mean", Separable.of(passes[0], wide, "double", "round")),
             Step("squares", Joined("product"), (source, source)),
             Step("mean of squares", Separable.of(passes[1], wide, "double", "round"), ("squares",)),
-            Step("mask", mask, (source, "mean", "mean of squares")),
+            Step("mask", mask, (INPUT, "mean", "mean of squares")),
         ]
