@@ -53,7 +53,7 @@ def simpleitk_table() -> Table:
     def edt(a: np.ndarray, f: Fields) -> Call:
         image = sitk.GetImageFromArray(a.view(np.uint8))
         only(f)
-        return lambda: sitk.SignedMaurerDistanceMap(image, squaredDistance=False)
+        return lambda: sitk.SignedMaurerDistanceMap(image, insideIsPositive=True, squaredDistance=False)
 
     return {"edt": edt}
 

@@ -17,11 +17,12 @@ def skimage_table() -> Table:
     from skimage import restoration
 
     def bilateral(a: np.ndarray, f: Fields) -> Call:
-        """Of a box around the ball."""
+        """Of a box around the ball, with weights of distances that are those of other places."""
         color, spatial, size = ball(f)
         if a.ndim != 2:
             raise KeyError("no three axes")
-        return lambda: restoration.denoise_bilateral(a, size, color, spatial, mode="symmetric")
+        image = a.astype(np.float32)
+        return lambda: restoration.denoise_bilateral(image, size, color, spatial, mode="symmetric")
 
     return {
         "bilateral": bilateral,
@@ -35,8 +36,8 @@ def diplib_table() -> Table:
     def bilateral(a: np.ndarray, f: Fields) -> Call:
         color, spatial, size = ball(f)
         image = dip.Image(a)
-        truncation = (size // 2) / spatial
-        return lambda: dip.FullBilateralFilter(image, [spatial] * a.ndim, color, truncation)
+        terms = {"spatialSigmas": [spatial] * a.ndim, "tonalSigma": color, "truncation": size // 2 / spatial}
+        return lambda: dip.BilateralFilter(image, **terms, method="full")
 
     return {"bilateral": bilateral}
 

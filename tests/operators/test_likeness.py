@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from skimage.restoration import denoise_bilateral
 
 from gridstride.workers.nodata import NoData
 from tests.blockwise import apply, bound, grid_of
@@ -62,6 +63,23 @@ def test_outside_may_be_left_out() -> None:
     np.testing.assert_allclose(
         apply(bound("bilateral", array, **fields), array), reference(array, **fields), rtol=1e-12
     )
+
+
+def test_scikit_image_has_the_weights_of_other_places() -> None:
+    """As the operator's text says: 3 x 3 weights are read from a table of 4 x 4 as if it had rows of 3."""
+    array = some((9, 8), "float64")
+    places = np.arange(4) - 2
+    table = np.exp(-(places[:, None] ** 2 + places**2) / 2 / 0.8**2).reshape(-1)[:9].reshape(3, 3)
+    total, weights = np.zeros_like(array), np.zeros_like(array)
+    around = np.pad(array, 1, "symmetric")
+    for i, j in np.ndindex(3, 3):
+        there = around[i : i + 9, j : j + 8]
+        weight = table[i, j] * np.exp(-((there - array) ** 2) / 2 / 20**2)
+        total, weights = total + weight * there, weights + weight
+    theirs = denoise_bilateral(array, 3, 20, 0.8, mode="symmetric")
+    ours = apply(bound("bilateral", array, sigma_color=20.0, sigma_spatial=0.8, size=3), array)
+    np.testing.assert_allclose(theirs, total / weights, atol=0.02)
+    assert np.abs(theirs - ours).max() > 1
 
 
 def test_channels_last_are_filtered_one_by_one() -> None:

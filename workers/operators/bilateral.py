@@ -22,9 +22,10 @@ class Bilateral(Linear):
     """Mean of the elements around each, of those with values like its own: noise goes, edges stay.
 
     The exact formula, along any number of axes. Of 2 axes equal to cv2.bilateralFilter with d = 2 radius + 1 and --mode
-    mirror: in float32 within 1e-6 of the largest value, its table's error. skimage.restoration.denoise_bilateral has a
-    box (its win_size is --size), --mode constant, and a table of 10000 differences, which makes steps. NaN and infinity
-    are left out, and stay as they are.
+    mirror: in float32 within 1e-5 of the largest value, its table's error. skimage.restoration.denoise_bilateral 0.26
+    has a box (its win_size is --size) and differs: it reads the weights of distances from a table of another width, so
+    that they are those of other places, and the weights of values from a table of 10000 steps. NaN and infinity are
+    left out, and stay as they are.
     Example: gridstride filter bilateral cells.zarr out.zarr --sigma-color 800 --sigma-spatial 1.5
     """
 
