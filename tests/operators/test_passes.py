@@ -158,7 +158,7 @@ def test_nothing_is_no_number_where_the_image_is_0() -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (np.ones((3, 3, 3)), "3 dimensions"),
+        (np.ones((3, 3, 3)), "the psf has 3 dimensions"),
         (np.zeros((3, 3)), "sum 0"),
         (np.array([[1.0, -1.0]]), "entries below 0"),
     ],

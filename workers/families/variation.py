@@ -99,9 +99,9 @@ class Variation(Local):
             return (components + 1) * prod(image) * item + 8192
         work, _, _ = self.loops(image, grid.dtype)
         shared = max(1, prod(n for axis, n in enumerate(image) if axis not in self.axes))
-        copies = components * item * 2 * prod(image) // shared
+        result = item * prod(image) // shared
         tables = 8 * (len(self.axes) * (work.rows + 2 * self.updates) + 64)
-        return (work.axes + 1) * work.far * item + 2 * work.together * work.rows * work.apart * item + copies + tables
+        return (work.axes + 1) * work.far * item + 2 * work.together * work.rows * work.apart * item + result + tables
 
     # --- work ---
     def loops(self, image: tuple[int, ...], dtype: np.dtype) -> tuple[Field, tuple[int, ...], int]:

@@ -62,7 +62,10 @@ class RichardsonLucy(Iterative):
         return self.ended(grid, [*steps, Step("sharp", alone(tuple(parts)), (source,))], says)
 
     def filtered(self, grid: Grid, last: int | None = None, without: int | None = None) -> list[int]:
-        return super().filtered(grid, load_array(self.psf, "psf").ndim if last is None else last, without)
+        try:
+            return super().filtered(grid, load_array(self.psf, "psf").ndim if last is None else last, without)
+        except ValueError as error:
+            raise ValueError(str(error).replace("the kernel", "the psf")) from None
 
     def least(self) -> float:
         """Of a prediction: that counts."""
