@@ -52,11 +52,18 @@ def nuclei() -> np.ndarray:
 
 
 def image(shape: tuple[int, ...], dtype: str) -> np.ndarray:
-    """Cells, tiled: nowhere constant, so that nothing is faster than on real data."""
+    """Cells, tiled: nowhere constant, so that nothing is faster than on real data. dtype "objects": the mask of the
+    nuclei, "bool": half of the elements, by noise mostly."""
+    from scipy import ndimage
+    from skimage.filters import threshold_otsu
+
     cells = nuclei()
     cells = cells if len(shape) == 3 else cells[cells.shape[0] // 2]
     tiled = np.tile(cells, [-(-n // m) for n, m in zip(shape, cells.shape, strict=True)])
     cut = np.ascontiguousarray(tiled[tuple(map(slice, shape))])
+    if dtype == "objects":
+        smooth = ndimage.gaussian_filter(cut.astype(np.float32), 1.5)
+        return smooth > threshold_otsu(smooth)
     if dtype == "bool":
         return cut > np.median(cut)
     return (cut >> 6).clip(0, 255).astype(np.uint8) if dtype == "uint8" else cut.astype(dtype)
@@ -159,18 +166,18 @@ def reason(error: Exception) -> str:
     return " ".join(str(error.args[0] if isinstance(error, KeyError) else error).split())[:80]
 
 
-def cases(name: str, shapes: tuple[tuple[int, ...], ...]) -> Iterator[tuple[np.ndarray, Fields, Call]]:
+def cases(name: str, shapes: tuple[tuple[int, ...], ...]) -> Iterator[tuple[np.ndarray, str, Fields, Call]]:
     """The images and settings of an operator, with our call; settings of another number of axes are left out."""
     for shape in shapes:
         for fields in (fitted(fields, shape) for fields in timed_fields(name)):
             for dtype in timed_dtypes(name):
                 array = image(shape, dtype)
                 if np.ndim(fields.get("kernel", 0)) <= array.ndim:
-                    yield array, fields, ours(name, array, fields)
+                    yield array, dtype, fields, ours(name, array, fields)
 
 
 def timed(name: str, libraries: dict[str, Table]) -> Iterator[list[Any]]:
-    for array, fields, call in cases(name, SHAPES):
+    for array, dtype, fields, call in cases(name, SHAPES):
         peers, refused = peers_of(name, array, fields, libraries)
         rates = {peer: array.size / least / 1e6 for peer, least in race(call, peers).items()}
         mine = rates.pop("")
@@ -179,7 +186,7 @@ def timed(name: str, libraries: dict[str, Table]) -> Iterator[list[Any]]:
         others = [f"{peer} {rates[peer]:.3g}" for peer in rest]
         others += [f"{peer}: {why}" for peer, why in refused.items()] if order else without_peer(refused)
         ratio = mine / rates[best] if best else ""
-        yield [*titles(name, array, fields), mine, best, rates.get(best, ""), ratio, ", ".join(others)]
+        yield [*titles(name, array, dtype, fields), mine, best, rates.get(best, ""), ratio, ", ".join(others)]
 
 
 def without_peer(refused: dict[str, str]) -> list[str]:
@@ -187,7 +194,7 @@ def without_peer(refused: dict[str, str]) -> list[str]:
 
 
 def compared(name: str, libraries: dict[str, Table]) -> Iterator[list[Any]]:
-    for array, fields, call in cases(name, SMALL):
+    for array, dtype, fields, call in cases(name, SMALL):
         mine, found = inner(call()), []
         for library, table in libraries.items():
             if name in table:
@@ -196,7 +203,7 @@ def compared(name: str, libraries: dict[str, Table]) -> Iterator[list[Any]]:
                     found.append(f"{library} {np.abs(mine - peers).max():.3g}")
                 except Exception as error:  # as above; another shape, too
                     found.append(f"{library}: {reason(error)}")
-        yield [*titles(name, array, fields), np.abs(mine).max(), ", ".join(found or without_peer({}))]
+        yield [*titles(name, array, dtype, fields), np.abs(mine).max(), ", ".join(found or without_peer({}))]
 
 
 def inner(found: Any) -> np.ndarray:
@@ -212,9 +219,9 @@ def inner(found: Any) -> np.ndarray:
     return array[tuple(slice(n // 3, -(n // 3)) if n > 8 else slice(None) for n in array.shape)]
 
 
-def titles(name: str, array: np.ndarray, fields: Fields) -> list[str]:
+def titles(name: str, array: np.ndarray, dtype: str, fields: Fields) -> list[str]:
     shown = ", ".join(f"{key} {short(value)}" for key, value in fields.items())
-    return [f"{name} {shown}".strip(), f"{' x '.join(map(str, array.shape))} {array.dtype}"]
+    return [f"{name} {shown}".strip(), f"{' x '.join(map(str, array.shape))} {dtype}"]
 
 
 def short(value: Any) -> str:

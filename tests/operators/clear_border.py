@@ -12,7 +12,7 @@ EXAMPLES = [
     ({"axes": (1, 2)}, (3, 15, 17), "uint16"),
 ]
 PLANTED: list = []  # it runs on the CPU alone
-TIMED_DTYPES = ("bool",)
+TIMED_DTYPES = ("objects", "bool")
 TIMED = [{}]
 __all__ = ["array"]
 

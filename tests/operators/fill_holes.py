@@ -12,7 +12,7 @@ EXAMPLES = [
     ({"axes": (1, 2), "dtype": "uint8"}, (3, 11, 9), "int32"),
 ]
 PLANTED: list = []  # it runs on the CPU alone
-TIMED_DTYPES = ("bool",)
+TIMED_DTYPES = ("objects", "bool")
 TIMED = [{}]
 
 

@@ -11,7 +11,7 @@ EXAMPLES = [
     ({"connectivity": 4}, (5, 4, 6, 3), "uint16"),
 ]
 PLANTED: list = []  # it runs on the CPU alone
-TIMED_DTYPES = ("bool",)
+TIMED_DTYPES = ("objects", "bool")
 TIMED = [{}, {"connectivity": 2}]
 
 

@@ -15,7 +15,7 @@ EXAMPLES = [
     ({"size": 7, "axes": (1, 2)}, (5, 7, 6), "uint8"),
 ]
 PLANTED: list = []  # it runs on the CPU alone
-TIMED_DTYPES = ("bool",)
+TIMED_DTYPES = ("objects", "bool")
 TIMED = [{"size": 100}]
 
 

@@ -123,7 +123,7 @@ class Known:
             raise ValueError(f"there are {count} objects, more than {dtype} has numbers: give a larger dtype")
         narrow = np.dtype(np.uint32 if count < 2**32 else np.uint64)
         numbers = np.empty(count, narrow)
-        numbers[np.argsort(self.firsts)] = np.arange(1, count + 1, dtype=narrow)
+        numbers[np.argsort(self.firsts, kind="stable")] = np.arange(1, count + 1, dtype=narrow)
         return numbers[self.objects]
 
 
