@@ -334,6 +334,16 @@ def lowest(typing: Any, bits: types.Integer) -> Any:
 
 
 @intrinsic
+def ones(typing: Any, bits: types.Integer) -> Any:
+    """How many bits are set."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return call(builder, "llvm.ctpop.i64", ir.IntType(64), arguments[0])
+
+    return types.int64(types.uint64), code
+
+
+@intrinsic
 def prefetch(typing: Any, array: types.Array, index: types.Integer) -> Any:
     """Ask for the line of cache that holds an element."""
 

@@ -89,7 +89,8 @@ class Labelling(Operator):
             most = most // max(1, b - a) * min(grid.shape[axis], (b - a + n - 2) // n * n + n)
         together = min(need, max(TOGETHER, prod(self.cell)))
         faces = 80 * together * sum(1 / n for n, cells in zip(self.cell, self.lattice(grid), strict=True) if cells > 1)
-        cells = together * (39 if self.of == "values" else 22) + int(faces) + 2**16
+        words = together // self.cell[-1] * -(-self.cell[-1] // 64)
+        cells = together * (39 if self.of == "values" else 22) + 16 * words + int(faces) + 2**16
         return cells + self.noted(want, grid) + max(0, most - need) * grid.dtype.itemsize
 
     def noted(self, want: Region, grid: Grid) -> int:
@@ -131,11 +132,12 @@ class Labelling(Operator):
                 bases = start + line_places(part.shape[:lead], strides[:lead])
                 lines = line_places(part.shape[lead:-1], strides[lead:-1])
                 first = np.empty(len(bases) * len(lines) + 1, np.int32)
+                bits = np.empty((2, (len(first) - 1) * -(-inner.shape[-1] // 64)), np.uint64)
                 begins = np.empty(len(bases) + 1, np.int64)
                 runs = Runs(first, room.start, room.stop, room.number)
                 labels_cpu.label(
                     inside, direct and self.of == "background", room.changes, room.values, several, bases, lines,
-                    inner.shape[-1], *rows, *runs[:3], room.value, runs.number, begins,
+                    inner.shape[-1], *rows, *bits, *runs[:3], room.value, runs.number, begins,
                 )  # fmt: skip
                 cell = int(np.ravel_multi_index(place, self.lattice(grid)))
                 yield Stack(cell, inner, outer, some, part, runs, begins)

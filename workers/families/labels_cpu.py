@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from gridstride.workers.vectors import elements, every, filled, lanes, lowest, prefetch, put
+from gridstride.workers.vectors import elements, every, filled, lanes, lowest, ones, prefetch, put
 
 AHEAD = 16  # rows that are asked for before they are looked at
 
@@ -55,8 +55,10 @@ def bits_of(inside, size, at, count):
 
 
 @njit(nogil=True, cache=True)
-def find_runs(inside, turned, changes, several, bases, lines, length, first, start, stop):
+def find_runs(inside, turned, changes, several, bases, lines, length, first, start, stop, bits, begun):
     """The runs of each row: those of row r are first[r] to first[r + 1]. Returns how many there are.
+
+    bits, begun: of 64 elements of a row each, which belong to objects, and where runs start
 
     inside:  bytes; elements that are not 0 (turned: that are) belong to objects. Rows begin at bases + lines
     changes: bytes of the rows one after another: elements that differ from the one before; several: whether they count,
@@ -65,6 +67,7 @@ def find_runs(inside, turned, changes, several, bases, lines, length, first, sta
     one, n, r, rows = np.uint64(1), 0, 0, len(lines)
     data, size, differ, differs = elements(inside), len(inside), elements(changes), len(changes)
     firsts, starts, stops, places = elements(first), elements(start), elements(stop), elements(lines)
+    which, begin, word = elements(bits), elements(begun), 0
     for s in range(len(bases)):
         for row in range(rows):
             firsts[r] = n
@@ -82,6 +85,8 @@ def find_runs(inside, turned, changes, several, bases, lines, length, first, sta
                     if x == 0:
                         change |= one
                 before = here >> np.uint64(63)
+                which[word], begin[word] = here, change & here
+                word += 1
                 change &= here | last
                 while change:
                     k = lowest(change)
@@ -98,22 +103,35 @@ def find_runs(inside, turned, changes, several, bases, lines, length, first, sta
 
 
 @njit(nogil=True, cache=True)
-def join_rows(a, a1, b, b1, starts, stops, values, reach, several, parent):
-    """Unite the runs a to a1 of one row with those of a later one, b to b1, that overlap, or are `reach` apart at most;
-    if there are several values, those of the same one. All are pointers."""
-    known = -1  # the root of b
-    while a < a1 and b < b1:
-        if starts[a] < stops[b] + reach and starts[b] < stops[a] + reach and (not several or values[a] == values[b]):
-            known = link(parent, a, root(parent, b) if known < 0 else known)
-        if stops[a] < stops[b]:
-            a += 1
-            continue
-        if several and reach and stops[a] == stops[b] and a + 1 < a1:  # the next run may touch this one's corner
-            meet = starts[a + 1] < stops[b] + reach
-            if meet and values[a + 1] == values[b]:
-                link(parent, a + 1, root(parent, b))
-        b += 1
-        known = -1
+def join_rows(a, b, word_a, word_b, words, bits, begun, values, reach, several, parent):
+    """Unite the runs of one row, from `a` on, with those of a later one, from `b` on, that overlap, or touch over a
+    corner (reach); if there are several values, those of the same one. All arrays are pointers.
+
+    Where bits of both are set, and were not before, two runs meet; the runs that have started until there are counted.
+    """
+    one, carry_a, carry_b, carry = np.uint64(1), np.uint64(0), np.uint64(0), np.uint64(0)
+    for w in range(words):
+        here, there = bits[word_a + w], bits[word_b + w]
+        begun_a, begun_b = begun[word_a + w], begun[word_b + w]
+        both = here & there
+        meet = both & (~((both << one) | carry) | begun_a | begun_b)
+        corner_a = begun_a & ((there << one) | carry_b) & (~there | begun_b) if reach else np.uint64(0)
+        corner_b = begun_b & ((here << one) | carry_a) & (~here | begun_a) if reach else np.uint64(0)
+        left = meet | corner_a | corner_b
+        while left:
+            bit = left & (~left + one)
+            left ^= bit
+            before = bit - one
+            p, q = a + ones(begun_a & before) - 1, b + ones(begun_b & before) - 1  # the last that started before
+            p_now, q_now = p + (begun_a & bit != 0), q + (begun_b & bit != 0)
+            if meet & bit and (not several or values[p_now] == values[q_now]):
+                link(parent, p_now, root(parent, q_now))
+            if corner_a & bit and (not several or values[p_now] == values[q]):
+                link(parent, p_now, root(parent, q))
+            if corner_b & bit and (not several or values[p] == values[q_now]):
+                link(parent, p, root(parent, q_now))
+        a, b = a + ones(begun_a), b + ones(begun_b)
+        carry_a, carry_b, carry = here >> np.uint64(63), there >> np.uint64(63), both >> np.uint64(63)
 
 
 @njit(nogil=True, cache=True)
@@ -137,20 +155,21 @@ def join_faces(
 
 @njit(nogil=True, cache=True)
 def label(
-    inside, turned, changes, values, several, bases, lines, length, steps, touch, reaches, first, start, stop, value,
-    parent, begins,
+    inside, turned, changes, values, several, bases, lines, length, steps, touch, reaches, bits, begun, first, start,
+    stop, value, parent, begins,
 ):  # fmt: skip
     """Label a stack of cells. Returns how many components there are; parent: the component of each run.
 
-    values:  of the elements, if there are several; value: room for those of the runs
+    values:  of the elements, if there are several; value: room for those of the runs; bits, begun: for `find_runs`
     steps, reaches: to rows before a row, and whether these touch it over corners along the row; touch: (rows of a
              slice, steps) whether there is such a row
     begins:  (slices + 1,) components before each slice
     """
     rows, count, slices = len(touch), len(steps), len(bases)
-    runs = find_runs(inside, turned, changes, several, bases, lines, length, first, start, stop)
+    runs = find_runs(inside, turned, changes, several, bases, lines, length, first, start, stop, bits, begun)
+    words, which, begin = (length + 63) // 64, elements(bits), elements(begun)
     there, step, reach, up = elements(touch), elements(steps), elements(reaches), elements(parent)
-    firsts, starts, stops, what = elements(first), elements(start), elements(stop), elements(value)
+    firsts, starts, what = elements(first), elements(start), elements(value)
     for i in range(runs):
         up[i] = i
     if several:
@@ -158,15 +177,14 @@ def label(
             for i in range(firsts[r], firsts[r + 1]):
                 what[i] = values[r * length + starts[i]]
     for r in range(slices * rows):
-        b, b1 = firsts[r], firsts[r + 1]
-        if b == b1:
+        b = firsts[r]
+        if b == firsts[r + 1]:
             continue
         mine = r % rows * count
         for k in range(count):
-            if there[mine + k] != 0:
-                a, a1 = firsts[r + step[k]], firsts[r + step[k] + 1]
-                if a < a1:
-                    join_rows(a, a1, b, b1, starts, stops, what, reach[k], several, up)
+            o = r + step[k]
+            if there[mine + k] != 0 and firsts[o] < firsts[o + 1]:
+                join_rows(firsts[o], b, o * words, r * words, words, which, begin, what, reach[k] != 0, several, up)
     found = 0
     for s in range(slices):
         begins[s] = found
