@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from skimage.filters import threshold_local
 from skimage.restoration import rolling_ball
 
 from tests.blockwise import apply, bound
@@ -155,6 +156,14 @@ def test_an_element_equal_to_the_mean_around_it_is_not_greater() -> None:
     for method in ("gaussian", "mean", "niblack"):
         assert not apply(bound("local-threshold", array, method=method, block_size=3), array).any()
         assert apply(bound("local-threshold", array, method=method, block_size=3, offset=0.5), array).all()
+
+
+@pytest.mark.parametrize("cval", [3.5, -3, 300])
+def test_what_is_outside_of_a_median_may_be_a_number_that_the_array_cannot_hold(cval: float) -> None:
+    array = np.random.default_rng(0).integers(0, 9, (9, 9)).astype(np.uint8)
+    terms: dict[str, Any] = {"method": "median", "mode": "constant", "cval": cval}
+    wanted = array > threshold_local(array, 5, **terms)
+    np.testing.assert_array_equal(apply(bound("local-threshold", array, block_size=5, **terms), array), wanted)
 
 
 @pytest.mark.parametrize(

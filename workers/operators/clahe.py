@@ -21,10 +21,11 @@ class Clahe(Filter):
     """Equalise contrast, each part of the array by the histogram of what is around it (CLAHE).
 
     Equal to skimage.exposure.equalize_adapthist of the whole array, in 1 to 5 dimensions; each slice along axes that
-    are not filtered, such as channels, is an array of its own. Results are 0 to 1; integers of --dtype have 0 to their
-    largest for it. Floating-point numbers beyond -1 to 1, which scikit-image refuses, are made 0 to 1 by their extremes
-    first. NaN is in no histogram, and stays NaN. The array is read four times: for its extremes, the histograms of
-    tiles, the extremes of what they give, and the result; no halo is read.
+    are not filtered, such as channels, is an array of its own. (scikit-image takes a last axis of 3 or 4 for colours,
+    and equalises their brightness.) Results are 0 to 1; integers of --dtype have 0 to their largest for it.
+    Floating-point numbers beyond -1 to 1, which scikit-image refuses, are made 0 to 1 by their extremes first. NaN is
+    in no histogram, and stays NaN. The array is read four times: for its extremes, the histograms of tiles, the
+    extremes of what they give, and the result; no halo is read.
     Example: gridstride filter clahe cells.zarr clear.zarr --kernel-size 12,32,32
     """
 

@@ -15,6 +15,7 @@ from gridstride.workers.families.exceeds import Exceeds
 from gridstride.workers.families.joined import Joined
 from gridstride.workers.families.rank import ranked
 from gridstride.workers.families.separable import Pass, Separable
+from gridstride.workers.nodata import as_element
 from gridstride.workers.operators.base import Grid, Operator
 from gridstride.workers.operators.fields import Box, DType, Neighbourhood, per_axis
 from gridstride.workers.operators.graph import INPUT, Step
@@ -77,10 +78,16 @@ class LocalThreshold(Neighbourhood):
             steps = self._deviating(grid, self._means(axes, sizes, modes))
         else:
             number = self._number(grid, prod(sizes))
-            made = self._threshold(grid, number, axes, sizes, modes, list(order))
-            steps = [Step("threshold", made)]
-            if made.out_grid(grid).dtype != number:
-                steps = [Step("median", made), Step("threshold", Elementwise("cast", number), ("median",))]
+            lacks_outside = (
+                self.method == "median" and "constant" in modes and as_element(self.cval, grid.dtype) is None
+            )
+            steps, source = numbers(grid, number) if lacks_outside else ([], INPUT)
+            read = grid.having(number) if lacks_outside else grid
+            made = self._threshold(read, number, axes, sizes, modes, list(order))
+            steps.append(Step("threshold", made, (source,)))
+            if made.out_grid(read).dtype != number:
+                steps[-1] = Step("median", made, (source,))
+                steps.append(Step("threshold", Elementwise("cast", number), ("median",)))
             steps.append(Step("mask", Exceeds("level", self.offset), (INPUT, "threshold")))
         return stored(steps, np.dtype(bool), self.out_dtype(grid), "round")
 
@@ -109,7 +116,7 @@ class LocalThreshold(Neighbourhood):
             for axis, n, mode in zip(axes, sizes, modes, strict=True):
                 size[axis], before[axis], every[axis] = n, n // 2, mode
             box = Box(tuple(size), tuple(before), tuple(every))
-            return ranked(box, box.count // 2, grid, self.outside(grid), grid.dtype)
+            return ranked(box, box.count // 2, grid, self.cval, grid.dtype)
         if self.method == "mean":
             passes, single = self._means(axes, sizes, modes)[0], number == np.float32 and grid.dtype.kind != "f"
             return Separable.of(passes, number, "single" if single else "double", "round")
