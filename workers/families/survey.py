@@ -61,19 +61,18 @@ class Survey:
     histogram: np.ndarray = field(default_factory=UNKNOWN)
 
     @property
-    def narrow(self) -> bool:
-        """Whether one digit is all of a key, so that counts of digits tell everything."""
-        return key_bits(self.dtype) <= 16
+    def counted(self) -> bool:
+        """Whether the first sweep counts all of each key, one digit, which tells everything."""
+        return key_bits(self.dtype) <= 16 and bool(self.moments or self.percentiles or self.bins)
 
     def sweep(self) -> Tally | None:
         """The next sweep; None if everything is known."""
         if self.made == 0:
-            wide = not self.narrow
-            ends = wide and (self.extremes or self.bins > 0)
-            level = 0 if self.percentiles or not wide else -1
-            return Tally(self.per, ends, wide and self.moments, level, nodata=self.nodata)
+            ends = not self.counted and (self.extremes or self.bins > 0)
+            level = 0 if self.percentiles or self.counted else -1
+            return Tally(self.per, ends, self.moments and not self.counted, level, nodata=self.nodata)
         more = bool(self.percentiles) and self.made < levels(self.dtype)
-        edges = self.edges if self.made == 1 and not self.narrow else None
+        edges = self.edges if self.made == 1 and not self.counted else None
         if not more and edges is None:
             return None
         prefixes = self._prefixes() if more else None
@@ -81,7 +80,8 @@ class Survey:
 
     def sweeps(self) -> int:
         """The number of sweeps that are left."""
-        return max(levels(self.dtype) if self.percentiles else 1, 2 if self.bins and not self.narrow else 1) - self.made
+        of_bins = 2 if self.bins and not self.counted else 1
+        return max(levels(self.dtype) if self.percentiles else 1, of_bins) - self.made
 
     def taken(self, reports: Iterable[Report]) -> Survey:
         """The survey after the sweep that made these reports."""
@@ -93,7 +93,7 @@ class Survey:
         told = self if self.made else self._begun(totals, digits)
         if told.percentiles and told.made < levels(told.dtype):
             told = told._nearer(digits)
-        if told.made == 1 and told.edges is not None and not told.narrow:
+        if told.made == 1 and told.edges is not None and not told.counted:
             told = replace(told, histogram=_spread(bins, told.groups, told.bins))
         return replace(told, made=told.made + 1)
 
@@ -102,7 +102,7 @@ class Survey:
         """With what the first sweep tells."""
         ends = [totals.keys.get(group) for group in range(self.groups)]
         sums = [totals.moments(group) for group in range(self.groups)]
-        if self.narrow:
+        if self.counted:
             rows = np.split(digits, np.searchsorted(digits[:, 0], np.arange(1, self.groups)))
             ends = [(int(of[0, 1]), int(of[-1, 1])) if len(of) else None for of in rows]
             sums = [_moments(of, self.dtype) if self.moments else (Fraction(0), Fraction(0)) for of in rows]
@@ -147,7 +147,7 @@ class Survey:
                 except ValueError:  # no finite range, or one of fewer numbers than bins
                     continue
         told = replace(self, edges=edges)
-        if not self.narrow:
+        if not self.counted:
             return told
         values = digits[:, 1] - (1 << (key_bits(self.dtype) - 1) if self.dtype.kind == "i" else 0)
         bins = [
