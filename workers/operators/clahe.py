@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import BeforeValidator, Field
@@ -12,9 +12,17 @@ from gridstride.workers.families.clahe import Equalised
 from gridstride.workers.families.lattice import Lattice
 from gridstride.workers.operators.base import WIDE, Grid, Operator
 from gridstride.workers.operators.fields import DType, Filter, per_axis
-from gridstride.workers.operators.kinds import Size, Sizes, not_negative
+from gridstride.workers.operators.kinds import Size, Sizes, factor
 
 MOST_BYTES = 2**30  # of mappings: half a million tiles of 256 bins, in each worker
+
+
+def part(given: Any) -> float:
+    """A number from 0 on; beyond 1, which is all, it means the same."""
+    found = factor(given)
+    if found < 0:
+        raise ValueError("expected a number from 0 to 1")
+    return found
 
 
 class Clahe(Filter):
@@ -37,7 +45,7 @@ class Clahe(Filter):
     kernel_size: Sizes | None = Field(
         None, description="Of a tile in elements, one or one per filtered axis (default: an eighth of each axis)."
     )
-    clip_limit: Annotated[float, BeforeValidator(not_negative)] = Field(
+    clip_limit: Annotated[float, BeforeValidator(part)] = Field(
         0.01, description="The most of a tile's elements that a bin may have, as a part of 1; 0: all of them."
     )
     nbins: Size = Field(256, description="Bins of the histograms.")
@@ -63,5 +71,5 @@ class Clahe(Filter):
                 f"mappings take {2 * tiles * self.nbins / 1e9:.3g} GB: expected 1 GB at most; give a larger one"
             )
         elements = prod(kernel)
-        clip = int(min(max(self.clip_limit * elements, 1), 2.0**62)) if self.clip_limit > 0 else elements
+        clip = int(max(self.clip_limit * elements, 1)) if self.clip_limit > 0 else elements
         return Equalised(lattice, clip, self.nbins, grid.dtype, self.out_dtype(grid))

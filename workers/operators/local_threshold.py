@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import prod
+from math import isfinite, prod
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -19,7 +19,7 @@ from gridstride.workers.nodata import as_element
 from gridstride.workers.operators.base import Grid, Operator
 from gridstride.workers.operators.fields import Box, DType, Neighbourhood, per_axis
 from gridstride.workers.operators.graph import INPUT, Step
-from gridstride.workers.operators.kinds import Positive, Positives, Real, Sizes, Words
+from gridstride.workers.operators.kinds import Factor, Positives, Sizes, Value, Width, Words
 
 MIRRORED = ("niblack", "sauvola")
 
@@ -46,12 +46,12 @@ class LocalThreshold(Neighbourhood):
     method: Literal["gaussian", "mean", "median", "niblack", "sauvola"] = Field(
         "gaussian", description="What the threshold is."
     )
-    offset: Real = Field(0.0, description="What is taken from the threshold.")
+    offset: Value = Field(0.0, description="What is taken from the threshold.")
     param: Positives | None = Field(
         None, description="Sigma of method gaussian, one or one per filtered axis (default: (block_size - 1) / 6)."
     )
-    k: Real | None = Field(None, description="Of niblack and sauvola, how much the deviation counts (default: 0.2).")
-    r: Positive | None = Field(None, description="Of sauvola, the largest deviation (default: half the dtype's range).")
+    k: Factor | None = Field(None, description="Of niblack and sauvola, how much the deviation counts (default: 0.2).")
+    r: Width | None = Field(None, description="Of sauvola, the largest deviation (default: half the dtype's range).")
     mode: Words = Field(
         "reflect",
         description="Boundary: reflect, mirror, nearest, wrap or constant (default of niblack, sauvola: mirror).",
@@ -88,7 +88,7 @@ class LocalThreshold(Neighbourhood):
             if made.out_grid(read).dtype != number:
                 steps[-1] = Step("median", made, (source,))
                 steps.append(Step("threshold", Elementwise("cast", number), ("median",)))
-            steps.append(Step("mask", Exceeds("level", self.offset), (INPUT, "threshold")))
+            steps.append(Step("mask", Exceeds("level", float(self.offset)), (INPUT, "threshold")))
         return stored(steps, np.dtype(bool), self.out_dtype(grid), "round")
 
     def _number(self, grid: Grid, count: int) -> np.dtype:
@@ -102,7 +102,9 @@ class LocalThreshold(Neighbourhood):
         return np.dtype(np.float32 if self.method == "mean" and whole and far < 2**24 else np.float64)
 
     def _check_given(self) -> None:
-        """Refuse what only another method would use."""
+        """Refuse what only another method would use, and an offset that is no number."""
+        if not isfinite(self.offset):
+            raise ValueError(f"offset is {self.offset}: expected a finite number")
         for field, methods in (("param", ("gaussian",)), ("k", MIRRORED), ("r", ("sauvola",))):
             if getattr(self, field) is not None and self.method not in methods:
                 raise ValueError(f"{field} is given, which method {' and '.join(methods)} has: leave it out")
@@ -148,7 +150,10 @@ class LocalThreshold(Neighbourhood):
             ends = (int(np.iinfo(grid.dtype).min), int(np.iinfo(grid.dtype).max))
         r = 0.5 * (ends[1] - ends[0]) if self.r is None else self.r
         mask = Exceeds(
-            "niblack" if self.method == "niblack" else "sauvola", self.offset, 0.2 if self.k is None else self.k, r
+            "niblack" if self.method == "niblack" else "sauvola",
+            float(self.offset),
+            0.2 if self.k is None else self.k,
+            r,
         )
         return [
             *steps,

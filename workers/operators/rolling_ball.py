@@ -11,7 +11,7 @@ from gridstride.workers.families.ball import Background, Ball
 from gridstride.workers.operators.base import Grid, Operator
 from gridstride.workers.operators.fields import Filter
 from gridstride.workers.operators.graph import INPUT, Step
-from gridstride.workers.operators.kinds import Positive
+from gridstride.workers.operators.kinds import Width
 from gridstride.workers.operators.morphology import difference
 
 MOST_ELEMENTS = 2**26  # under a ball: 250 along a radius of three axes
@@ -30,13 +30,13 @@ class RollingBall(Filter):
     formula: ClassVar[str] = "in[i] - min over |k| <= r of (in[i + k] + r - sqrt(r^2 - |k|^2))"
     source: ClassVar[str] = "skimage.restoration.rolling_ball; S. Sternberg, Biomedical image processing, 1983"
 
-    radius: Positive = Field(100.0, description="Of the ball, in elements and in units of the values.")
+    radius: Width = Field(100.0, description="Of the ball, in elements and in units of the values.")
 
     def bind(self, grid: Grid) -> Operator:
         axes = self.filtered(grid)
         if grid.dtype.kind == "b":
             raise ValueError("the array holds truth values, which have no background: cast it first, such as to uint8")
-        count = (2 * ceil(self.radius)) ** len(axes) * {2: pi / 4, 3: pi / 6}.get(len(axes), 1)
+        count = (2.0 * ceil(self.radius)) ** len(axes) * {2: pi / 4, 3: pi / 6}.get(len(axes), 1)
         if count > MOST_ELEMENTS:
             raise ValueError(
                 f"radius is {self.radius:g}, a ball over {count:.2g} elements: expected {MOST_ELEMENTS:.2g} at most, "
