@@ -14,7 +14,7 @@ from skimage.segmentation import clear_border
 from gridstride.pipeline import api
 from gridstride.pipeline.errors import UsageError
 from gridstride.pipeline.planning.exchange import measure
-from gridstride.workers.families import labels, labels_sizes
+from gridstride.workers.families import labelling, labels, labels_sizes
 from gridstride.workers.nodata import NoData
 from gridstride.workers.operators import objects
 from gridstride.workers.operators.base import Grid, Operator
@@ -32,7 +32,7 @@ def tiny(monkeypatch: Any) -> np.random.Generator:
         return tuple(min(int(rng.integers(1, 6)), grid.shape[axis]) for axis in axes)
 
     monkeypatch.setattr(objects, "cell_of", cell_of)
-    monkeypatch.setattr(labels, "TOGETHER", 20)
+    monkeypatch.setattr(labelling, "TOGETHER", 20)
     monkeypatch.setattr(labels_sizes, "TOGETHER", 20)
     return rng
 

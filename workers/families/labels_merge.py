@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gridstride.workers.families import labels_cpu
+from gridstride.workers.families import labels_seams_cpu
 from gridstride.workers.families.labels_cells import neighbours
 
 COLUMNS = 5
@@ -44,7 +44,9 @@ class Seams:
         for axis in range(len(self.lengths)):
             lengths = self.numbering(axis)
             near, reaches = neighbours(len(lengths), self.connectivity, before=False)
-            labels_cpu.join_seams(_sorted(low[axis]), _sorted(high[axis]), lengths, near, reaches, several, parent)
+            labels_seams_cpu.join_seams(
+                _sorted(low[axis]), _sorted(high[axis]), lengths, near, reaches, several, parent
+            )
 
 
 def _sorted(runs: np.ndarray) -> np.ndarray:
@@ -88,7 +90,7 @@ class Found:
         parts = np.arange(self.count)
         self.seams.join(low, high, several, parts)
         firsts, counts, touches = (_joined(self.known.pop(0), (0,)) for _ in range(3))
-        roots = labels_cpu.gather(parts, firsts, counts, touches)
+        roots = labels_seams_cpu.gather(parts, firsts, counts, touches)
         outer = []
         for axis, span in enumerate(cells):
             for faces, seam in ((low[axis], span.start), (high[axis], span.stop)):
@@ -147,7 +149,7 @@ def merged(reports: Iterable[np.ndarray], seams: Seams, cells: int, several: boo
     parent = np.arange(base)
     seams.join(faces[::2], faces[1::2], several, parent)
     del faces
-    roots = labels_cpu.gather(parent, firsts, counts, touches)
+    roots = labels_seams_cpu.gather(parent, firsts, counts, touches)
     offsets = np.zeros(cells + 1, np.int64)
     offsets[ids + 1] = pieces
     np.cumsum(offsets, out=offsets)

@@ -7,7 +7,8 @@ from math import prod
 from pydantic import Field
 
 from gridstride.workers.families.elementwise import stored_as
-from gridstride.workers.families.labels import Labels, Of
+from gridstride.workers.families.labelling import Of
+from gridstride.workers.families.labels import Labels
 from gridstride.workers.families.labels_cells import cell_of
 from gridstride.workers.operators.base import Grid, Operator
 from gridstride.workers.operators.fields import Filter
