@@ -205,3 +205,14 @@ def test_what_blocks_exchange_is_measured_of_all_of_them() -> None:
         assert a - low <= halo.depth[0][0]
         assert high - b <= halo.depth[0][1]
     assert halo.depth[0] == (6, 6)
+
+
+def test_the_plan_says_what_objects_of_an_image_are() -> None:
+    mask, image = Grid.of((2, 5, 6), bool, ["t", "y", "x"]), Grid.of((5, 6), "uint16")
+    assert bound("label", (image.shape, image.dtype)).remarks(image) == (
+        "objects are of all elements of uint16 that are not 0: make a mask by threshold first",
+    )
+    assert bound("label", (mask.shape, mask.dtype), ["t", "y", "x"]).remarks(mask) == (
+        "slices are labelled apart, and no two objects of the array have the same number",
+    )
+    assert bound("fill-holes", ((5, 6), np.dtype(bool))).remarks(Grid.of((5, 6), bool)) == ()

@@ -71,9 +71,12 @@ class Labels(Labelling):
         return self.but(nodata=nodata), left
 
     def remarks(self, grid: Grid) -> tuple[str, ...]:
+        found = []
+        if self.gives in ("numbers", "holes") and grid.dtype.kind != "b":
+            found.append(f"objects are of all elements of {grid.dtype} that are not 0: make a mask by threshold first")
         if self.gives == "numbers" and self.slices(grid) > 1:
-            return ("slices are labelled apart, and no two objects of the array have the same number",)
-        return ()
+            found.append("slices are labelled apart, and no two objects of the array have the same number")
+        return tuple(found)
 
     def noted(self, want: Region, grid: Grid) -> int:
         """What is painted, where it is not the result itself, and which elements have a value."""

@@ -57,10 +57,9 @@ class AnisotropicDiffusion(Iterative):
 
     def stable(self, spacing: tuple[float, ...]) -> float:
         """The step. Raises ValueError for one by which values would go beyond those of their neighbours."""
-        inverse = sum(h**-2.0 for h in spacing if h > 1e-150)
-        most = 1 / (2 * inverse) if inverse < 1e300 and min(spacing) > 1e-150 else 0.0
-        if not 1e-30 < most < 1e30:
-            raise ValueError(f"spacing is {self.spacing}: expected numbers nearer to 1")
+        if not all(1e-12 < h < 1e12 for h in spacing):
+            raise ValueError(f"spacing is {self.spacing}: expected numbers from 1e-12 to 1e12")
+        most = 1 / (2 * sum(h**-2.0 for h in spacing))
         if self.step is None:
             return min(STEP, 0.6 * most)
         if self.step > most * (1 + 1e-9):
