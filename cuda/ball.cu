@@ -10,7 +10,7 @@ template <class T> __device__ inline T add_saturated(T a, T b)
 
 // taps loads an element, nearly all of them from the caches. `in` has its whole boundary.
 template <class T>
-__global__ void __launch_bounds__(256)
+__global__ void __launch_bounds__(256, 4)  // or the compiler spills to stay at fewer registers
 lowest_sum(const T* __restrict__ in, T* __restrict__ out, const Windows* __restrict__ windows,
            const i64* __restrict__ offsets, const T* __restrict__ adds, int taps, i64 count)
 {

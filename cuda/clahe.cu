@@ -8,7 +8,7 @@ struct Lattice {
 
 // 4 bytes an element, and two loads of a mapping for each axis and side, nearly all of them from the caches.
 template <class T>
-__global__ void __launch_bounds__(256)
+__global__ void __launch_bounds__(256, 4)  // or the compiler spills to stay at fewer registers
 interpolate(const T* __restrict__ bins, T* __restrict__ out, const Lattice* __restrict__ lattice,
             const T* __restrict__ maps, const int* __restrict__ before, const int* __restrict__ after,
             const f64* __restrict__ part, int axes, int most, int missing, i64 count)

@@ -24,7 +24,7 @@ struct sauvola {
 
 // 2 or 3 sizeof(T) bytes read an element, and 1 written.
 template <class T, class Formula>
-__global__ void __launch_bounds__(256)
+__global__ void __launch_bounds__(256, 4)  // or the compiler spills to stay at fewer registers
 exceeds(const T* __restrict__ in, const T* __restrict__ means, const T* __restrict__ squares, bool* __restrict__ out,
         i64 count, T offset, T k, T r)
 {

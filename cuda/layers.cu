@@ -88,7 +88,7 @@ template <class T> __device__ inline T exponential(T x, const T* numbers, int co
 // exp(x - m) / sum of exp(x - m) along lines of `length` elements, `inner` apart; m is the largest of a line.
 // 3 reads of sizeof(T) and one write an element, the later ones from the cache where a line of threads fits.
 template <class T>
-__global__ void __launch_bounds__(256)
+__global__ void __launch_bounds__(256, 4)  // or the compiler spills to stay at fewer registers
 softmax(const T* __restrict__ in, T* __restrict__ out, i64 lines, i64 length, i64 inner, const T* __restrict__ numbers,
         int count)
 {

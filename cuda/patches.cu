@@ -22,7 +22,7 @@ template <class T> __device__ inline T falling(T x)
 
 // An element costs about 20 operations and a load for each of its taps.
 template <class T>
-__global__ void __launch_bounds__(256)
+__global__ void __launch_bounds__(256, 4)  // or the compiler spills to stay at fewer registers
 bilateral(const T* __restrict__ padded, T* __restrict__ out, const Windows* __restrict__ geometry,
           const int* __restrict__ offsets, const T* __restrict__ spatial, i64 count, int taps, int centre, T scale, T most)
 {

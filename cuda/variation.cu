@@ -28,7 +28,7 @@ variation_image(const T* __restrict__ image, const T* __restrict__ p, T* __restr
 // p = (p - step grad u) / (1 + share |grad u|), from one memory to another or in place. A gradient that is no number
 // counts as 0. About (2 axes + 2) * sizeof(T) bytes an element.
 template <class T>
-__global__ void __launch_bounds__(256)
+__global__ void __launch_bounds__(256, 4)  // or the compiler spills to stay at fewer registers
 variation_field(const T* __restrict__ u, const T* p, T* out, const Places* __restrict__ places, i64 far, int filtered,
                 int zero, T step, T share)
 {
