@@ -152,7 +152,7 @@ def _sweeps(job: Job, job_hash: str, summary: JobSummary, client: Any, story: Ev
         if first.writes():
             _forget(job, source)
         try:
-            operator = operator.resolve(Journal(job.out, part).reports(first.writes()), grid)
+            operator = operator.resolve(Journal(job.out, part).reports() if not first.writes() else (), grid)
         except ValueError as error:  # the array's values are none that the operator can go on with
             raise JobFailed(str(error)) from None
         if first.writes():
@@ -161,7 +161,7 @@ def _sweeps(job: Job, job_hash: str, summary: JobSummary, client: Any, story: Ev
     done = sweep(operator, "", out)
     summary.add(done, last=True)
     if not done.failed:
-        _tidy(job)
+        _forget(job, source)
 
 
 def _block(job: Job, part: str, begun: Work | None) -> tuple[int, ...] | None:
@@ -186,10 +186,9 @@ def _forget(job: Job, source: str) -> None:
 
 
 def _tidy(job: Job) -> None:
-    """Delete what the sweeps before the last stored and reported, which nothing reads once that is done."""
+    """Delete what a run that was killed after its last block left of the sweeps before."""
     for part in Journal(job.out).parts():
         _forget(job, str(job.out / FOLDER / part / "data"))
-        Journal(job.out, part).forget_reports()
 
 
 def _wait_for_foreign(job: Job, job_hash: str, client: Any, story: Events) -> None:

@@ -27,12 +27,10 @@ def grid_of(source: Any, names: Sequence[str] | None = None) -> Grid:
 
 
 def on_cpu(operator: Operator, window: Window) -> Any:
-    """A window's result, or its report, or (result, report) of one that has both."""
+    """A window's result, or its report."""
     out = np.empty(window.want.shape if operator.writes() else (0,), operator.out_grid(window.grid).dtype)
     report = operator.cpu(window, out)
-    if operator.writes():
-        return out if report is None else (out, report)
-    return report
+    return out if operator.writes() else report
 
 
 def peak(operator: Operator, window: Window) -> int:
@@ -110,10 +108,9 @@ def sweep(
         if want.size == 0:
             continue
         made = compute(operator, window_of(operator, array, want, grid))
-        values, report = made if isinstance(made, tuple) else (made, None) if operator.writes() else (None, made)
-        if report is not None:
-            reports.append(report)
         if operator.writes():
-            assert (values.shape, values.dtype) == (want.shape, given.dtype)
-            out[want.within(Region.whole(given.shape))] = values
+            assert (made.shape, made.dtype) == (want.shape, given.dtype)
+            out[want.within(Region.whole(given.shape))] = made
+        else:
+            reports.append(made)
     return out, reports

@@ -6,7 +6,7 @@
         sweep.json       the sweep as workers read it, with sweep.npz for its arrays
         blocks/HASH/I.J.K  one empty file per finished block, or box of blocks (I0-I1.J.K0-K1, both ends counted), made
                          after its data is on disk. A task of a job that was replaced marks nothing in the new one
-        reports/         of a sweep before the last: each block's report, written before its marker
+        reports/         of a sweep that only reports: each block's report, written before its marker
         first-N/         the same files for sweeps that come before the one that writes the result
         lock             held while a client writes here
         summary.json     the last run's figures
@@ -196,7 +196,7 @@ class Journal:
             return iter(())
         return (name for name in names(self.blocks) if not name.endswith(".tmp"))
 
-    # --- reports of a sweep before the last ---
+    # --- reports of a sweep that only reports ---
     def write_reports(self, first: Index, last: Index, reports: Sequence[np.ndarray]) -> None:
         """Store the reports of a block, or of a box of blocks. Call it before the block is marked."""
         packed = BytesIO()
@@ -205,20 +205,12 @@ class Journal:
             (self.folder / "reports").mkdir(parents=True, exist_ok=True)
             durable_write(self.folder / "reports" / f"{marker_name(first, last)}.npz", packed.getvalue())
 
-    def reports(self, wrote: bool = False) -> Iterator[np.ndarray]:
-        """The reports of all marked blocks, in the order of their names, one at a time. wrote: the sweep wrote an
-        array, and may have reported nothing"""
-        if wrote and "reports" not in names(self.folder):
-            return
+    def reports(self) -> Iterator[np.ndarray]:
+        """The reports of all marked blocks, in the order of their names, one at a time."""
         for name in sorted(self.markers()):
             with np.load(BytesIO((self.folder / "reports" / f"{name}.npz").read_bytes()), allow_pickle=False) as stored:
                 for key in stored.files:
                     yield stored[key]
-
-    def forget_reports(self) -> None:
-        """Delete the reports, which nothing reads once the job is done."""
-        if "reports" in names(self.folder):
-            remove(self.folder / "reports")
 
     def done(self) -> set[Index]:
         """Indices of the finished blocks."""

@@ -198,9 +198,9 @@ def _write(work: Work, box: Box, result: devices.Result) -> Record:
     with stages("encode + write", name_of(box)):
         if not work.journal.is_current(work.job):
             raise JobReplaced(f"{work.out} belongs to another job now: {name_of(box)} is not written")
-        if result.reports:
+        if result.values is None:
             work.journal.write_reports(*box, result.reports)
-        if result.values is not None:
+        else:
             open_regions(work.target).write(want.start, result.values)
             sync_chunk_folders(work.target, want.start, want.stop)
         work.journal.mark(*box)

@@ -72,7 +72,7 @@ def test_the_example_of_the_readme_is_a_script(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(text)
     done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
-    assert len(done.stdout.splitlines()) == 2
+    assert len(done.stdout.splitlines()) == 3
 
 
 @pytest.mark.slow

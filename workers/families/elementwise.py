@@ -70,7 +70,8 @@ TRUTHS = ("greater", "nonzero", "always")
 
 def instantiations() -> list[tuple[str, str]]:
     """Every (file, name expression) that can be asked for. Formulas give truth values, but for casts and scales."""
-    casts = [(i, o) for i in INPUTS for o in (*INPUTS, "bool") if i != o or i == "u8"]  # bool is read as u8
+    same = ("u8", "f32")  # bool is read as u8, float16 as f32
+    casts = [(i, o) for i in INPUTS for o in (*INPUTS, "bool") if i != o or i in same]
     found = [f"elementwise<{i}, {o}, cast>" for i, o in casts]
     found += [f"elementwise<{i}, bool, {name}>" for i in INPUTS for name in TRUTHS]
     found += [f"elementwise<{i}, {o}, scaled>" for i in INPUTS[:8] for o in ("f32", "f64")]

@@ -264,8 +264,8 @@ class Operator:
 
     # --- work ---
     def cpu(self, window: Window, out: np.ndarray) -> Report | None:
-        """Compute `window.want` into `out`, every element of it; `out` may have any strides. A first sweep returns its
-        report, if it has one."""
+        """Compute `window.want` into `out`, every element of it; `out` may have any strides. A first sweep that only
+        reports returns its report."""
         raise NotImplementedError
 
     def gpu(self, window: Window, launches: Launches) -> None:
