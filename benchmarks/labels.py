@@ -1,6 +1,6 @@
 """Labels of a mask larger than a worker's memory: gridstride beside dask-image, bioimage-py and patchworks.
 
-    python -m benchmarks labels [--size N] [--without LIBRARY ...]
+    python -m benchmarks labels [--size N] [--connectivity N ...] [--without LIBRARY ...]
 
 The mask is of real nuclei (examples/data, smoothed, Otsu's threshold), tiled to N^3 in chunks of 128^3. Each library
 reads and writes Zarr in a process of its own, with its own workers; time and memory are of the process and its
@@ -130,6 +130,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--size", type=int, default=1024, help="elements along each axis")
     names = [name for name, *_ in RACE[2:]]
     parser.add_argument("--without", nargs="*", default=[], choices=names, help="libraries to leave out")
+    parser.add_argument("--connectivity", nargs="*", type=int, default=[1, 3])
     options = parser.parse_args(sys.argv[2:] if arguments is None else arguments)
     rows: list[list[Any]] = []
     missing = [name for name, package, _, _ in RACE if importlib.util.find_spec(package) is None]
@@ -137,7 +138,7 @@ def main(arguments: list[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         source, reference = f"{folder}/mask.zarr", f"{folder}/reference.zarr"
         make_mask(source, options.size)
-        for reach in (1, 3):
+        for reach in options.connectivity:
             shutil.rmtree(reference, ignore_errors=True)
             for library, _, program, inside in RACE:
                 if library in left_out:
@@ -152,8 +153,8 @@ def main(arguments: list[str] | None = None) -> None:
                     rows.append([library, reach, seconds, options.size**3 / seconds / 1e6, peak / 1e6, judged])
                 print("  ".join(f"{x:.4g}" if isinstance(x, float) else str(x) for x in rows[-1]), flush=True)
                 shutil.rmtree(f"{folder}/out.zarr", ignore_errors=True)
+                report.save("labels", COLUMNS, rows, size=options.size, left_out=left_out)  # as far as it is
     report.show(f"labels of {options.size}^3 voxels, Zarr to Zarr", COLUMNS, rows)
-    report.save("labels", COLUMNS, rows, size=options.size, left_out=left_out)
 
 
 if __name__ == "__main__":
