@@ -93,12 +93,16 @@ rescale(const In* __restrict__ in, F* __restrict__ out, i64 count, const i64* __
 }
 
 // Formulas of several arrays, whose values are added one by one. A sum of type Sum<T> starts from the first.
-
-// Two's complement wraps around where the difference of signed integers is too large.
-struct difference {
-    static constexpr int most = 2;  // arrays
+// What most have in common: the sum of at most so many arrays is of their type, starts from the first, and is the result.
+template <int MOST> struct Folded {
+    static constexpr int most = MOST;
     template <class T> using Sum = T;
     template <class T> static __device__ T first(T v, T) { return v; }
+    template <class T> static __device__ T last(T sum) { return sum; }
+};
+
+// Two's complement wraps around where the difference of signed integers is too large.
+struct difference : Folded<2> {
     template <class T> static __device__ T next(T sum, T v, T)
     {
         if constexpr (is_float<T>) return sum - v;
@@ -109,7 +113,6 @@ struct difference {
             return past ? (sum < 0 ? T(~largest<T>) : largest<T>) : less;
         }
     }
-    template <class T> static __device__ T last(T sum) { return sum; }
 };
 
 struct euclidean {
@@ -129,62 +132,38 @@ struct weighted {
 };
 
 // NaN stays.
-struct maximum {
-    static constexpr int most = 6;
-    template <class T> using Sum = T;
-    template <class T> static __device__ T first(T v, T) { return v; }
+struct maximum : Folded<6> {
     template <class T> static __device__ T next(T sum, T v, T) { return sum >= v || sum != sum ? sum : v; }
-    template <class T> static __device__ T last(T sum) { return sum; }
 };
 
-struct product {
-    static constexpr int most = 6;
-    template <class T> using Sum = T;
-    template <class T> static __device__ T first(T v, T) { return v; }
+struct product : Folded<6> {
     template <class T> static __device__ T next(T sum, T v, T) { return sum * v; }
-    template <class T> static __device__ T last(T sum) { return sum; }
 };
 
-struct ratio {
-    static constexpr int most = 2;
-    template <class T> using Sum = T;
-    template <class T> static __device__ T first(T v, T) { return v; }
+struct ratio : Folded<2> {
     template <class T> static __device__ T next(T sum, T v, T) { return sum / v; }
-    template <class T> static __device__ T last(T sum) { return sum; }
 };
 
 // Of an image and a prediction of it; 0 where that is below a number, 1 where the image is not finite.
-struct quotient {
-    static constexpr int most = 2;
-    template <class T> using Sum = T;
-    template <class T> static __device__ T first(T v, T) { return v; }
+struct quotient : Folded<2> {
     template <class T> static __device__ T next(T image, T v, T least)
     {
         const T by = v + T(1e-12);
         return image - image == T(0) ? (by < least ? T(0) : image / by) : T(1);
     }
-    template <class T> static __device__ T last(T sum) { return sum; }
 };
 
 // A product, 0 for what is within 1e-30 of it.
-struct corrected {
-    static constexpr int most = 2;
-    template <class T> using Sum = T;
-    template <class T> static __device__ T first(T v, T) { return v; }
+struct corrected : Folded<2> {
     template <class T> static __device__ T next(T sum, T v, T) { return fabs(sum * v) < T(1e-30) ? T(0) : sum * v; }
-    template <class T> static __device__ T last(T sum) { return sum; }
 };
 
 // An estimate of an image, within a number and its negative; the image where it is not finite.
-struct estimate {
-    static constexpr int most = 2;
-    template <class T> using Sum = T;
-    template <class T> static __device__ T first(T v, T) { return v; }
+struct estimate : Folded<2> {
     template <class T> static __device__ T next(T image, T v, T limit)
     {
         return image - image == T(0) ? (v > limit ? limit : v < -limit ? -limit : v) : image;
     }
-    template <class T> static __device__ T last(T sum) { return sum; }
 };
 
 // Arrays a to f, of which there are `arrays`. (arrays + 1) * sizeof(T) bytes an element.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Literal, get_args, get_origin
 
@@ -26,18 +27,28 @@ operator. An option that takes an array takes a .npy file, an array of several i
 
 def reference_page() -> str:
     """The page, in Markdown."""
-    parts = [HEAD]
-    shared: dict[str, FieldInfo] = {}
+    parts, shared = [HEAD], _shared()
     for name in registry.names():
         recipe = registry.find(name)
-        fields = {field: info for field, info in recipe.model_fields.items() if field in recipe.shared_fields()}
-        common = {f for f, info in fields.items() if shared.setdefault(f, info).description == info.description}
+        fields = {field: recipe.model_fields[field] for field in recipe.shared_fields()}
+        common = {f for f, info in fields.items() if shared[f].description == info.description}
         own = {field: info for field, info in recipe.own_fields().items() if field not in common}
         also = ", ".join(f"`{field}`" for field in recipe.model_fields if field in common)
         parts += [f"## {name}", inspect.getdoc(recipe) or "", _facts(name, recipe), _table(own)]
         parts += [f"Also: {also}." if also else ""]
     parts += ["## Options that operators share", _table(shared)]
     return "\n\n".join(part.strip() for part in parts if part) + "\n"
+
+
+def _shared() -> dict[str, FieldInfo]:
+    """The options that operators share, each as most of them have it."""
+    found: dict[str, list[FieldInfo]] = {}
+    for recipe in map(registry.find, registry.names()):
+        for field, info in recipe.model_fields.items():
+            if field in recipe.shared_fields():
+                found.setdefault(field, []).append(info)
+    most = {field: Counter(info.description for info in every).most_common(1)[0][0] for field, every in found.items()}
+    return {f: next(info for info in every if info.description == most[f]) for f, every in found.items()}
 
 
 def _facts(name: str, recipe: type[Recipe]) -> str:

@@ -42,6 +42,18 @@ def inside(table, stride, at, n):
 
 
 @njit(inline="always")
+def tapped(tables, at, stride, tap, dilation):
+    """Where a tap of a row's windows lies on all axes but the last; below 0 where it does not exist."""
+    return (
+        tables[0][at[0] * stride[0] + tap[0] * dilation[0]],
+        tables[1][at[1] * stride[1] + tap[1] * dilation[1]],
+        tables[2][at[2] * stride[2] + tap[2] * dilation[2]],
+        tables[3][at[3] * stride[3] + tap[3] * dilation[3]],
+        tables[4][at[4] * stride[4] + tap[4] * dilation[4]],
+    )
+
+
+@njit(inline="always")
 def further(best, v):
     """The larger of two; NaN if one is."""
     return v if v > best or v != v else best
@@ -56,14 +68,10 @@ def largest(data, steps, tables, out):
         row = out[a, b, c, z, y]
         row[:] = -np.inf
         for i, j, k, p, q in np.ndindex((taps[0], taps[1], taps[2], taps[3], taps[4])):
-            s0 = tables[0][a * stride[0] + i * dilation[0]]
-            s1 = tables[1][b * stride[1] + j * dilation[1]]
-            s2 = tables[2][c * stride[2] + k * dilation[2]]
-            s3 = tables[3][z * stride[3] + p * dilation[3]]
-            s4 = tables[4][y * stride[4] + q * dilation[4]]
-            if min(s0, s1, s2, s3, s4) < 0:
+            place = tapped(tables, (a, b, c, z, y), stride, (i, j, k, p, q), dilation)
+            if min(place) < 0:
                 continue
-            line = data[s0, s1, s2, s3, s4]
+            line = data[place]
             for t in range(taps[5]):
                 at = t * dilation[5]
                 first, end = inside(tables[5], step, at, len(row))
@@ -89,14 +97,10 @@ def means(data, steps, tables, counts, out):
     for a, b, c, z, y in np.ndindex(out.shape[:5]):
         sums[:] = -0.0
         for i, j, k, p, q in np.ndindex((taps[0], taps[1], taps[2], taps[3], taps[4])):
-            s0 = tables[0][a * stride[0] + i * dilation[0]]
-            s1 = tables[1][b * stride[1] + j * dilation[1]]
-            s2 = tables[2][c * stride[2] + k * dilation[2]]
-            s3 = tables[3][z * stride[3] + p * dilation[3]]
-            s4 = tables[4][y * stride[4] + q * dilation[4]]
-            if min(s0, s1, s2, s3, s4) < 0:
+            place = tapped(tables, (a, b, c, z, y), stride, (i, j, k, p, q), dilation)
+            if min(place) < 0:
                 continue
-            line = data[s0, s1, s2, s3, s4]
+            line = data[place]
             for t in range(taps[5]):
                 at = t * dilation[5]
                 first, end = inside(tables[5], step, at, len(sums))

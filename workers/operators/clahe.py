@@ -5,13 +5,12 @@ from __future__ import annotations
 from math import prod
 from typing import Annotated, Any, ClassVar
 
-import numpy as np
 from pydantic import BeforeValidator, Field
 
 from gridstride.workers.families.clahe import Equalised
 from gridstride.workers.families.lattice import Lattice
-from gridstride.workers.operators.base import WIDE, Grid, Operator
-from gridstride.workers.operators.fields import DType, Filter, per_axis
+from gridstride.workers.operators.base import Grid, Operator
+from gridstride.workers.operators.fields import Filter, Fractions, per_axis
 from gridstride.workers.operators.kinds import Size, Sizes, factor
 
 MOST_BYTES = 2**30  # of mappings: half a million tiles of 256 bins, in each worker
@@ -25,7 +24,7 @@ def part(given: Any) -> float:
     return found
 
 
-class Clahe(Filter):
+class Clahe(Fractions, Filter):
     """Equalise contrast, each part of the array by the histogram of what is around it (CLAHE).
 
     Equal to skimage.exposure.equalize_adapthist of the whole array, in 1 to 5 dimensions; each slice along axes that
@@ -49,12 +48,6 @@ class Clahe(Filter):
         0.01, description="The most of a tile's elements that a bin may have, as a part of 1; 0: all of them."
     )
     nbins: Size = Field(256, description="Bins of the histograms.")
-    dtype: DType = Field(
-        None, description="Of the result (default: float32, but float64 for 32-bit integers and wider)."
-    )
-
-    def out_dtype(self, grid: Grid) -> np.dtype:
-        return np.dtype(self.dtype or ("float64" if grid.dtype.name in WIDE else "float32"))
 
     def bind(self, grid: Grid) -> Operator:
         axes = self.filtered(grid)

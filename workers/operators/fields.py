@@ -266,8 +266,8 @@ class Linear(Neighbourhood):
         return "double" if {grid.dtype.name, self.out_dtype(grid).name} & set(WIDE) else "single"
 
 
-class Floating(Linear):
-    """A filter whose results are floating-point numbers, as scikit-image's are."""
+class Fractions(Recipe):
+    """One whose results are floating-point numbers, whatever the array's are."""
 
     dtype: DType = Field(
         None, description="Of the result (default: float32, but float64 for 32-bit integers and wider)."
@@ -278,8 +278,17 @@ class Floating(Linear):
 
     def between(self, grid: Grid) -> np.dtype:
         """What numbers are between one step and the next."""
-        wide = {grid.dtype.name, self.out_dtype(grid).name} & set(WIDE) and self.precision != "single"
-        return np.dtype(np.float64 if wide else np.float32)
+        return np.dtype(np.float64 if {grid.dtype.name, self.out_dtype(grid).name} & set(WIDE) else np.float32)
+
+    def resolved(self, grid: Grid) -> dict[str, Any]:
+        return super().resolved(grid) | {"dtype": self.out_dtype(grid).name}
+
+
+class Floating(Fractions, Linear):
+    """A filter whose results are floating-point numbers, as scikit-image's are."""
+
+    def between(self, grid: Grid) -> np.dtype:
+        return np.dtype(np.float32) if self.precision == "single" else super().between(grid)
 
 
 class Precise(Floating):

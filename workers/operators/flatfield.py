@@ -15,11 +15,11 @@ from gridstride.workers.families.nodata import Touched
 from gridstride.workers.families.rows import in_order
 from gridstride.workers.launches import AXES, Launches, Ref, ceil_div, six, strides, type_name
 from gridstride.workers.nodata import NoData
-from gridstride.workers.operators.base import WIDE, Grid, Operator, Window, rounding
+from gridstride.workers.operators.base import Grid, Operator, Window, rounding
 from gridstride.workers.operators.fields import (
     ArrayOrFile,
-    DType,
     File,
+    Fractions,
     Names,
     array_of,
     load_array,
@@ -27,7 +27,6 @@ from gridstride.workers.operators.fields import (
 )
 from gridstride.workers.operators.graph import Step
 from gridstride.workers.operators.kinds import Value, plain, value
-from gridstride.workers.operators.recipe import Recipe
 from gridstride.workers.region import Region
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ def number_or_array(given: Any) -> Any:
 Reference = Annotated[np.ndarray | Path | str, BeforeValidator(number_or_array), File()]
 
 
-class Flatfield(Recipe):
+class Flatfield(Fractions):
     """Correct uneven light: (in - dark) / (flat - dark), or minus its logarithm for tomography.
 
     Equal to NumPy in float64, rounded once to the result's dtype. The references broadcast as in NumPy: their axes are
@@ -80,29 +79,19 @@ class Flatfield(Recipe):
     )
     log: bool = Field(False, description="Minus the natural logarithm of the quotient, for tomography.")
     fill: Value | None = Field(None, description="What the result is where flat equals dark.")
-    dtype: DType = Field(
-        None, description="Of the result (default: float32, but float64 for 32-bit integers and wider)."
-    )
-
-    def out_dtype(self, grid: Grid) -> np.dtype:
-        return np.dtype(self.dtype or ("float64" if grid.dtype.name in WIDE else "float32"))
-
-    def resolved(self, grid: Grid) -> dict[str, Any]:
-        return {"dtype": self.out_dtype(grid).name}
 
     def bind(self, grid: Grid) -> Operator:
-        out = self.out_dtype(grid)
-        between = np.dtype(np.float64 if {grid.dtype.name, out.name} & set(WIDE) else np.float32)
         flat = self.reference("flat", self.flat, grid)
         dark = self.reference("dark", np.zeros(1) if self.dark is None else self.dark, grid)
         divisor = flat - dark
         dark = np.ascontiguousarray(np.broadcast_to(dark, divisor.shape))
-        corrected = Corrected(dark, divisor, self.log, None if self.fill is None else float(self.fill), between)
+        fill = None if self.fill is None else float(self.fill)
+        corrected = Corrected(dark, divisor, self.log, fill, self.between(grid))
         zeros, says = int(np.count_nonzero(divisor == 0)), []
         if zeros:
             there = "an infinity or NaN: --fill puts a number there" if self.fill is None else f"{self.fill:g}"
             says.append(f"flat equals dark at {zeros} of {divisor.size} elements, where the result is {there}")
-        return stored([Step("corrected", corrected)], between, out, "round", says)
+        return stored([Step("corrected", corrected)], self.between(grid), self.out_dtype(grid), "round", says)
 
     def reference(self, name: str, given: np.ndarray | Path | str, grid: Grid) -> np.ndarray:
         """A reference in float64, with a dimension for each axis of the grid. Raises ValueError if it does not fit."""

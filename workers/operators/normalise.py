@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from math import inf, isfinite
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -14,13 +14,12 @@ from gridstride.workers.families.keys import FINITE
 from gridstride.workers.families.measured import Measured, over, pair, surveyed
 from gridstride.workers.families.measured import Numbers as Six
 from gridstride.workers.families.ranges import Rescaled
-from gridstride.workers.operators.base import WIDE, Grid, Operator
-from gridstride.workers.operators.fields import DType, Names, named_numbers
+from gridstride.workers.operators.base import Grid, Operator
+from gridstride.workers.operators.fields import Fractions, Names, named_numbers
 from gridstride.workers.operators.kinds import Numbers
-from gridstride.workers.operators.recipe import Recipe
 
 
-class Normalise(Recipe):
+class Normalise(Fractions):
     """Values on a scale of their own: less the mean, divided by the standard deviation; or by extremes or percentiles.
 
     Method zscore equals scipy.stats.zscore of the whole array, minmax (x - min) / (max - min), percentile the same
@@ -38,15 +37,6 @@ class Normalise(Recipe):
     per: Names | None = Field(None, description="Axes, each index of which has numbers of its own, such as c.")
     percentiles: Numbers = Field((1.0, 99.0), description="Of method percentile: what becomes 0 and what becomes 1.")
     clip: bool = Field(False, description="Cut the results of minmax and percentile to 0 .. 1.")
-    dtype: DType = Field(
-        None, description="Of the result (default: float32, but float64 for 32-bit integers and wider)."
-    )
-
-    def out_dtype(self, grid: Grid) -> np.dtype:
-        return np.dtype(self.dtype or ("float64" if grid.dtype.name in WIDE else "float32"))
-
-    def resolved(self, grid: Grid) -> dict[str, Any]:
-        return {"dtype": self.out_dtype(grid).name}
 
     def notes(self) -> list[str]:
         given = []
