@@ -166,8 +166,10 @@ def _percentiles(given: Any) -> tuple[float, ...]:
     found = plain(given)
     values = () if found == () else judged("percentiles", found, several(real))
     every = values if isinstance(values, tuple) else (values,)
-    if len(every) > MOST_PERCENTILES or not all(0 <= value <= 100 for value in every):
-        raise UsageError(f"percentiles: expected numbers from 0 to 100, {MOST_PERCENTILES} at most")
+    if (odd := next((value for value in every if not 0 <= value <= 100), None)) is not None:
+        raise UsageError(f"percentiles has {odd:g}: expected numbers from 0 to 100")
+    if len(every) > MOST_PERCENTILES:
+        raise UsageError(f"percentiles has {len(every)} numbers: expected {MOST_PERCENTILES} at most")
     return every
 
 
