@@ -85,7 +85,8 @@ class Rescale(Recipe):
         if percentiles and "in_range" in self.model_fields_set:
             raise ValueError("give in_range or percentiles, not both")
         if not isinstance(self.in_range, str) and self.in_range[0] >= self.in_range[1]:
-            raise ValueError(f"in_range is {self.in_range[0]:g},{self.in_range[1]:g}: expected LOW,HIGH, the first the smaller one")
+            low, high = self.in_range
+            raise ValueError(f"in_range is {low:g},{high:g}: expected LOW,HIGH, the first the smaller one")
         out, per = self.out_dtype(grid), [] if self.per is None else sorted(named_numbers(grid, self.per))
         if out.kind != "f" and not isinstance(self.out_range, str):
             least, most = NAMED[out.name]
